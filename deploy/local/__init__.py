@@ -1,0 +1,1 @@
+"""The whole stack on one machine: an embedded Postgres and nats-server, the services and the carrier simulator."""
