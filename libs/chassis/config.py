@@ -1,0 +1,37 @@
+"""Settings common to every process, read from the environment once, in `__main__`, and passed down."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each service subclasses it with what it needs besides. Secrets have no default."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="CARILLON_", frozen=True)
+
+    database_url: str = Field(description="postgresql://role:password@host:port/database; the role decides what is seen")
+    database_pool: int = Field(default=10, ge=1, le=200, description="Most connections of this process")
+    nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
+    ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")
+    token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
+    token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+
+
+class MigrateSettings(BaseSettings):
+    """What `migrate` needs: the owner's database URL and nothing else."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="CARILLON_", frozen=True)
+
+    database_url: str
+    log_level: str = "info"
+
+
+def host_and_port(bind: str) -> tuple[str, int]:
+    """`127.0.0.1:80` or `[::]:80`. Raises ValueError."""
+    host, _, port = bind.rpartition(":")
+    if not host:
+        raise ValueError(f"{bind!r} is not host:port")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,246 @@
+"""A durable consumer of events, in batches of one account, with dead letters.
+
+A handler may block as long as its lease (ACK_SECONDS) and must be idempotent: anything may arrive twice, late
+and out of order. What it does with a batch:
+  returns              every event of the batch is acknowledged
+  raises Invalid       the batch is retried one by one; the event that is still invalid goes to the dead letters
+  raises anything else the batch comes again after a pause; after MAX_DELIVERIES it goes to the dead letters
+Dead letters lie in the stream DEAD under `dead.<durable>` with their reason. When DEAD_LIMIT of them arise within
+DEAD_WINDOW_SECONDS the consumer stops and says so, rather than draining the stream into them.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+from prometheus_client import Counter, Gauge, Histogram
+
+from chassis.ids import AccountId, decode_account
+from chassis.nats import DEAD, EVENTS, Nats
+from chassis.telemetry import tracer, with_remote_parent
+
+log = structlog.get_logger()
+
+HANDLED = Counter("carillon_consumer_events_total", "Events handled", ["durable", "outcome"])
+SECONDS = Histogram("carillon_consumer_batch_seconds", "Time in the handler, per batch", ["durable"])
+LAG = Gauge("carillon_consumer_pending", "Events in the stream that this consumer has not been given", ["durable"])
+STOPPED = Gauge("carillon_consumer_stopped", "1 when the dead-letter limit stopped the consumer", ["durable"])
+
+ACK_SECONDS = 30.0
+MAX_DELIVERIES = 10
+MAX_ACK_PENDING = 20_000
+PULL_EXPIRES_SECONDS = 30.0
+DEAD_LIMIT = 100
+DEAD_WINDOW_SECONDS = 60.0
+BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Invalid(Exception):
+    """The event can never be handled: it does not parse, or breaks its contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    id: str
+    type: str
+    account: AccountId
+    time: datetime
+    data: bytes
+    # In the bulk lane.
+    bulk: bool
+    message: Msg
+
+
+Handler = Callable[[AccountId, Sequence[Received]], Awaitable[None]]
+
+
+class Consumer:
+    """Any number of processes may run the same durable; they share its events."""
+
+    def __init__(
+        self, nats_connection: Nats, *, durable: str, filters: Sequence[str], handler: Handler, batch: int = 64
+    ) -> None:
+        """batch: most events a handler is given at once."""
+        self._nats = nats_connection
+        self._durable = durable
+        self._filters = list(filters)
+        self._handler = handler
+        self._batch = batch
+        self._dead: deque[float] = deque()
+
+    async def run(self) -> None:
+        """Until cancelled, through any outage of the broker."""
+        while True:
+            try:
+                await self._declare()
+                await self._consume()
+            except (nats.errors.Error, JetStreamError, TimeoutError, ConnectionError) as error:
+                log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
+                await asyncio.sleep(0.5)
+
+    async def _declare(self) -> None:
+        await self._nats.declare_streams()
+        await self._nats.jetstream.add_consumer(
+            EVENTS,
+            ConsumerConfig(
+                durable_name=self._durable,
+                filter_subjects=self._filters,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_SECONDS,
+                max_ack_pending=MAX_ACK_PENDING,
+            ),
+        )
+
+    async def _consume(self) -> None:
+        """One standing pull request, renewed when it is used up: an event is delivered the moment it is stored.
+
+        nats-py's own fetch of several waits for all of them until its timeout (2.16), which would cost a live
+        event that time.
+        """
+        client = self._nats.client
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, pending_msgs_limit=-1)
+        try:
+            while True:
+                await self._request(inbox)
+                wanted = self._batch
+                deadline = time.monotonic() + PULL_EXPIRES_SECONDS + 2
+                while wanted > 0:
+                    first = await subscription.next_msg(timeout=max(deadline - time.monotonic(), 0.05))
+                    messages, ended = self._sort([first, *waiting(subscription)])
+                    wanted -= len(messages)
+                    await self._handle(messages)
+                    if ended:
+                        break
+        finally:
+            await subscription.unsubscribe()
+
+    async def _request(self, inbox: str) -> None:
+        pull = {"batch": self._batch, "expires": int(PULL_EXPIRES_SECONDS * 1e9)}
+        await self._nats.client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._durable}", json.dumps(pull).encode(), reply=inbox
+        )
+
+    def _sort(self, messages: Sequence[Msg]) -> tuple[list[Msg], bool]:
+        """The events among the messages, and whether the pull request ended. Raises NotFoundError when the consumer is gone."""
+        events, ended = [], False
+        for message in messages:
+            status = (message.headers or {}).get("Status")
+            if status is None:
+                events.append(message)
+            elif status in ("404", "408"):
+                ended = True
+            elif status != "100":
+                # 409: the consumer or its stream was deleted, or the server shuts down. 503: no responders.
+                raise NotFoundError(code=int(status), description=(message.headers or {}).get("Description"))
+        return events, ended
+
+    async def _handle(self, messages: Sequence[Msg]) -> None:
+        by_account: dict[AccountId, list[Received]] = {}
+        for message in messages:
+            try:
+                event = parse(message)
+            except (ValueError, KeyError) as error:
+                await self._bury(message, f"not an event: {type(error).__name__}")
+                continue
+            by_account.setdefault(event.account, []).append(event)
+        if messages:
+            LAG.labels(self._durable).set(messages[-1].metadata.num_pending)
+        for account, events in by_account.items():
+            await self._handle_account(account, events)
+
+    async def _handle_account(self, account: AccountId, events: Sequence[Received]) -> None:
+        started = time.perf_counter()
+        try:
+            await self._traced(account, events)
+        except Invalid as invalid:
+            if len(events) == 1:
+                await self._bury(events[0].message, str(invalid))
+                return
+            for event in events:
+                await self._handle_account(account, [event])
+            return
+        except Exception as error:
+            await self._retry(events, error)
+            return
+        finally:
+            SECONDS.labels(self._durable).observe(time.perf_counter() - started)
+        for event in events:
+            await event.message.ack()
+        HANDLED.labels(self._durable, "done").inc(len(events))
+
+    async def _traced(self, account: AccountId, events: Sequence[Received]) -> None:
+        # A batch has one span; it continues the first event's trace.
+        parent = (events[0].message.headers or {}).get("ce-traceparent", "")
+        with with_remote_parent(parent), tracer().start_as_current_span(f"consume {events[0].type}"):
+            await self._handler(account, events)
+
+    async def _retry(self, events: Sequence[Received], error: Exception) -> None:
+        log.exception("consumer.failed", durable=self._durable, events=len(events), error=type(error).__name__)
+        for event in events:
+            deliveries = event.message.metadata.num_delivered
+            if deliveries >= MAX_DELIVERIES:
+                await self._bury(event.message, f"{type(error).__name__} after {deliveries} deliveries")
+                continue
+            await event.message.nak(delay=BACKOFF_SECONDS[min(deliveries, len(BACKOFF_SECONDS)) - 1])
+            HANDLED.labels(self._durable, "retried").inc()
+
+    async def _bury(self, message: Msg, reason: str) -> None:
+        headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Msg-Id"}
+        headers |= {"carillon-dead-reason": reason, "carillon-dead-subject": message.subject}
+        await self._nats.jetstream.publish(f"dead.{self._durable}", message.data, headers=headers, stream=DEAD)
+        await message.ack()
+        HANDLED.labels(self._durable, "dead").inc()
+        log.error("consumer.dead_letter", durable=self._durable, reason=reason, event=headers.get("ce-id"))
+        await self._stop_when_drowning()
+
+    async def _stop_when_drowning(self) -> None:
+        now = time.monotonic()
+        self._dead.append(now)
+        while self._dead and now - self._dead[0] > DEAD_WINDOW_SECONDS:
+            self._dead.popleft()
+        if len(self._dead) >= DEAD_LIMIT:
+            STOPPED.labels(self._durable).set(1)
+            log.critical("consumer.stopped", durable=self._durable, dead_letters=len(self._dead))
+            # Until somebody looks and restarts the process; the stream keeps the rest.
+            await asyncio.Event().wait()
+
+
+def waiting(subscription: "nats.aio.subscription.Subscription") -> list[Msg]:
+    """What has arrived already, without waiting for more."""
+    messages = []
+    queue = subscription._pending_queue  # nats-py has no public way to take what is there
+    while not queue.empty():
+        message = queue.get_nowait()
+        subscription._pending_size -= len(message.data)
+        messages.append(message)
+    return messages
+
+
+def parse(message: Msg) -> Received:
+    """Raises KeyError or ValueError where it is not one of our events."""
+    headers = message.headers or {}
+    parts = message.subject.split(".")
+    account = decode_account(parts[3])
+    if account is None:
+        raise ValueError("no account in the subject")
+    return Received(
+        id=headers["ce-id"],
+        type=headers["ce-type"],
+        account=account,
+        time=datetime.fromisoformat(headers["ce-time"]),
+        data=message.data,
+        bulk=parts[-1] == "bulk",
+        message=message,
+    )

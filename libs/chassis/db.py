@@ -1,0 +1,220 @@
+"""A service's database: one asyncpg pool, transactions that carry the account, nothing hidden.
+
+`read` and `write` set `carillon.account` for their transaction, which row-level security compares with each
+row's account_id: a query that forgets the account sees nothing under the `serve` role. `across` sets none; only
+the `work` role sees rows then, and its queries name the account themselves.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeVar
+
+import asyncpg
+from google.protobuf.message import Message
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+from chassis import idempotency, outbox
+from chassis.call import Call
+from chassis.errors import Reason, Unavailable
+from chassis.ids import AccountId
+
+M = TypeVar("M", bound=Message)
+
+DIALECT = dialect.dialect()
+CONNECT_SECONDS = 5.0
+UNREACHABLE = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+class ReadTx:
+    """A transaction that only reads. Queries are SQL with `$1` parameters."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        return await self.connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        return await self.connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        return await self.connection.fetchval(sql, *args)
+
+    async def core(self, statement: Executable) -> list[asyncpg.Record]:
+        """Run a SQLAlchemy Core statement: for queries whose shape depends on the request."""
+        sql, args = compile_core(statement)
+        return await self.connection.fetch(sql, *args)
+
+
+class WriteTx(ReadTx):
+    """A transaction that writes, with the events that tell of it."""
+
+    def __init__(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", account: AccountId | None, call: Call | None
+    ) -> None:
+        super().__init__(connection)
+        self._account = account
+        self._call = call
+        self.events: list[outbox.Event] = []
+        self.replied = False
+
+    @property
+    def account(self) -> AccountId:
+        if self._account is None:
+            raise RuntimeError("a transaction across accounts has none of its own")
+        return self._account
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Returns the command tag, `UPDATE 3`."""
+        return await self.connection.execute(sql, *args)
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        await self.connection.executemany(sql, rows)
+
+    async def copy(self, table: str, *, columns: Sequence[str], records: Iterable[Sequence[object]]) -> None:
+        """COPY rows in. Not into a table under row-level security (Postgres refuses): stage, then insert."""
+        await self.connection.copy_records_to_table(table, records=records, columns=columns)  # type: ignore[arg-type]
+
+    def add_event(self, event_type: str, message: Message, *, bulk: bool = False) -> None:
+        """Tell the world of this transaction, when it commits, in the account it belongs to."""
+        self.add_events([outbox.Event(event_type, self.account, message.SerializeToString(), bulk=bulk)])
+
+    def add_events(self, events: Iterable[outbox.Event]) -> None:
+        self.events.extend(events)
+
+    async def reply(self, response: M, *, stored: M | None = None) -> M:
+        """Record the answer under the call's Idempotency-Key, in this transaction; returns it.
+
+        stored: what a replay answers instead, where the response carries a secret.
+        """
+        self.replied = True
+        if self._call is not None and self._call.idempotency is not None:
+            await idempotency.keep(self.connection, self._call, response if stored is None else stored)
+        return response
+
+    async def finish(self) -> None:
+        """What is left to write before the commit."""
+        if self.events:
+            await outbox.insert(self.connection, self.events)
+        if self._call is not None and self._call.idempotency is not None and not self.replied:
+            raise RuntimeError("a call with an Idempotency-Key must end in tx.reply(response)")
+
+
+def compile_core(statement: Executable) -> tuple[str, list[object]]:
+    """The SQL and its arguments in the order of `$1…`."""
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
+
+
+class Database:
+    """A pool of one role's connections."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        # Called after a commit that wrote events; the composition root makes it wake the relay.
+        self.on_events: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def open(cls, url: str, *, pool_size: int = 10, name: str = "carillon") -> Self:
+        """Connects lazily: a process may start before its database."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=pool_size,
+            timeout=CONNECT_SECONDS,
+            # No query on release: every transaction here ends in COMMIT, ROLLBACK or a closed connection.
+            reset=no_reset,
+            server_settings={"application_name": name, "jit": "off", "timezone": "UTC"},
+        )
+        return cls(await pool)
+
+    async def start(self) -> None:
+        """Nothing to do: connections open when they are needed."""
+
+    async def stop(self) -> None:
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""
+        async with self._connection() as connection:
+            await connection.execute("SELECT 1")
+
+    @asynccontextmanager
+    async def read(self, account: AccountId, *, snapshot: bool = False) -> AsyncIterator[ReadTx]:
+        """snapshot: every query sees the database as it was at the first."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if snapshot else "BEGIN READ ONLY"
+        async with self._transaction(begin, account) as connection:
+            yield ReadTx(connection)
+
+    @asynccontextmanager
+    async def write(self, who: AccountId | Call) -> AsyncIterator[WriteTx]:
+        """With a Call that carries an Idempotency-Key, a key used before raises idempotency.Replay or refuses."""
+        call = who if isinstance(who, Call) else None
+        account = who.account if isinstance(who, Call) else who
+        async with self._transaction("BEGIN", account) as connection:
+            if call is not None and call.idempotency is not None:
+                await idempotency.begin(connection, call)
+            tx = WriteTx(connection, account, call)
+            yield tx
+            await tx.finish()
+        if tx.events:
+            self.on_events()
+
+    @asynccontextmanager
+    async def across(self) -> AsyncIterator[WriteTx]:
+        """A transaction of no account, for the work role."""
+        async with self._transaction("BEGIN", None) as connection:
+            tx = WriteTx(connection, None, None)
+            yield tx
+            await tx.finish()
+        if tx.events:
+            self.on_events()
+
+    @asynccontextmanager
+    async def _transaction(
+        self, begin: str, account: AccountId | None
+    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        # BEGIN and set_config in one round trip: the simple protocol takes several statements, and the account
+        # is a UUID, so that nothing can be smuggled in.
+        if account is not None:
+            begin += f"; SELECT set_config('carillon.account', '{account}', true)"
+        async with self._connection() as connection:
+            try:
+                await connection.execute(begin)
+                yield connection
+                await connection.execute("COMMIT")
+            finally:
+                if not connection.is_closed() and connection.is_in_transaction():
+                    await roll_back(connection)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection  # type: ignore[misc]  # the pool's proxy has the connection's methods
+        except UNREACHABLE as error:
+            raise Unavailable(Reason.UNAVAILABLE, "The database cannot be reached.") from error
+
+
+async def roll_back(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except BaseException:
+        # Cancelled again, or broken: the server rolls back when the connection is gone.
+        connection.terminate()
+        raise
+
+
+async def no_reset(connection: object) -> None:
+    """See Database.open."""

@@ -1,0 +1,157 @@
+"""A client of one service: a signed token for the account, a deadline and the trace context on every call.
+
+Failures come back as the chassis.errors that the server raised. A call is retried once, at once, only where the
+server was never reached (UNAVAILABLE before an answer; gRPC's own transparent retry) or where `safe` says that
+repeating does no harm.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from opentelemetry.propagate import inject
+from opentelemetry.trace import SpanKind
+
+from chassis.call import Outgoing
+from chassis.errors import Unavailable, from_rpc_error
+from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
+from chassis.telemetry import tracer
+from chassis.tokens import TokenSigner
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class StubClass(Protocol):
+    def __call__(self, channel: grpc.aio.Channel, /) -> Any: ...
+
+
+Stub = TypeVar("Stub")
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.lb_policy_name", "round_robin"),
+    # A restarted server is found again quickly.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", 60_000),
+]
+
+
+class Client(Generic[Stub]):
+    def __init__(self, target: str, stub: type[Stub], *, audience: str, signer: TokenSigner) -> None:
+        """target: as in gRPC, `dns:///contacts:7000`. audience: the service called, as its tokens name it."""
+        self._channel = grpc.aio.insecure_channel(target, options=OPTIONS)
+        # Typed by mypy-protobuf as the stub over an asynchronous channel.
+        self.stub: Stub = stub(self._channel)  # type: ignore[call-arg]
+        self._audience = audience
+        self._signer = signer
+
+    async def start(self) -> None:
+        """Nothing to do: the channel connects with the first call."""
+
+    async def stop(self) -> None:
+        await self._channel.close()
+
+    async def unary(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        *,
+        call: Outgoing,
+        timeout: float,
+        safe: bool = False,
+    ) -> Response:
+        """timeout: seconds. safe: may be repeated, a read. Raises chassis.errors."""
+        response, _ = await self.unary_replayable(method, request, call=call, timeout=timeout, safe=safe)
+        return response
+
+    async def unary_replayable(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        *,
+        call: Outgoing,
+        timeout: float,
+        safe: bool = False,
+    ) -> tuple[Response, bool]:
+        """The response, and whether it is the replay of an earlier one."""
+        try:
+            return await self._unary(method, request, call, timeout)
+        except Unavailable:
+            if not safe:
+                raise
+            return await self._unary(method, request, call, timeout)
+
+    async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
+        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+            rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
+            try:
+                response = await rpc
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from None
+            return response, await replayed(rpc, call)
+
+    async def stream_in(
+        self,
+        method: "grpc.aio.StreamUnaryMultiCallable[Request, Response]",
+        requests: AsyncIterator[Request],
+        *,
+        call: Outgoing,
+        timeout: float,
+    ) -> tuple[Response, bool]:
+        """Sends a stream; the response, and whether it is a replay."""
+        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+            rpc = method(requests, timeout=timeout, metadata=self._metadata(call))
+            try:
+                response = await rpc
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from None
+            return response, await replayed(rpc, call)
+
+    async def stream_out(
+        self,
+        method: "grpc.aio.UnaryStreamMultiCallable[Request, Response]",
+        request: Request,
+        *,
+        call: Outgoing,
+        timeout: float,
+    ) -> AsyncIterator[Response]:
+        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+            rpc = method(request, timeout=timeout, metadata=self._metadata(call))
+        try:
+            async for response in rpc:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            rpc.cancel()
+
+    def _metadata(self, call: Outgoing) -> tuple[tuple[str, str | bytes], ...]:
+        token = self._signer.token(call.account, self._audience, scopes=call.scopes)
+        carrier = {AUTHORIZATION: f"Bearer {token}", REQUEST_ID: call.request_id}
+        inject(carrier)
+        metadata: list[tuple[str, str | bytes]] = list(carrier.items())
+        if call.idempotency is not None:
+            key, fingerprint = call.idempotency
+            metadata += [(IDEMPOTENCY_KEY, key), (FINGERPRINT, fingerprint)]
+        return tuple(metadata)
+
+
+def name(method: Any) -> str:
+    raw = method._method  # the multi-callable has no public name
+    return raw.decode() if isinstance(raw, bytes) else str(raw)
+
+
+def safe_wait(timeout: float) -> bool:
+    """Wait for a server that is just restarting, unless the caller is in a great hurry."""
+    return timeout >= 1.0
+
+
+async def replayed(rpc: Any, call: Outgoing) -> bool:
+    if call.idempotency is None:
+        return False
+    return any(key == REPLAYED for key, _ in await rpc.trailing_metadata() or ())

@@ -1,0 +1,252 @@
+"""A gRPC server whose methods are `async def Name(self, call, request)`, each naming who may call it.
+
+One wrapper around every method does what a pile of interceptors would: it authenticates, opens the span, holds the
+deadline, renders errors (google.rpc.Status), answers replays, and counts. There is no way to register a method
+without it.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from prometheus_client import Counter, Histogram
+
+from chassis.call import Call, Idempotency
+from chassis.errors import (
+    CarillonError,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    Reason,
+    Unauthenticated,
+    to_status,
+)
+from chassis.idempotency import MAX_KEY_LENGTH, Replay
+from chassis.telemetry import tracer, with_remote_parent
+from chassis.tokens import TokenVerifier
+
+log = structlog.get_logger()
+
+CALLS = Counter("carillon_grpc_server_calls_total", "Calls answered", ["method", "code"])
+SECONDS = Histogram(
+    "carillon_grpc_server_seconds",
+    "Time to answer a call",
+    ["method"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+)
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+# For a caller that sets none.
+DEFAULT_DEADLINE_SECONDS = 30.0
+# Kept back for the answer's way home (Boulder's grpc/interceptors.go does the same).
+RESERVED_SECONDS = 0.02
+GRACE_SECONDS = 10.0
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # So that clients find new replicas; see docs/adr.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.so_reuseport", 0),
+]
+
+AUTHORIZATION = "authorization"
+REQUEST_ID = "x-request-id"
+IDEMPOTENCY_KEY = "idempotency-key"
+FINGERPRINT = "idempotency-fingerprint-bin"
+REPLAYED = "idempotent-replayed"
+STATUS_DETAILS = "grpc-status-details-bin"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def rpc(*, admits: set[str]) -> Callable[[F], F]:
+    """Marks a servicer method with the services that may call it."""
+
+    def mark(method: F) -> F:
+        method.admits = frozenset(admits)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Server:
+    def __init__(self, bind: str, tokens: TokenVerifier) -> None:
+        """bind: host:port; port 0 takes a free one, see `port`."""
+        self._bind = bind
+        self._tokens = tokens
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = []
+        self.port = 0
+
+    def add(self, descriptor: ServiceDescriptor, servicer: object) -> None:
+        """Raises AttributeError or TypeError where a method is missing or admits nobody."""
+        handlers = {}
+        for method in descriptor.methods:
+            function = getattr(servicer, method.name)
+            if not getattr(function, "admits", None):
+                raise TypeError(f"{method.full_name} does not say whom it admits: decorate it with @rpc")
+            handlers[method.name] = Endpoint(method, function, self._tokens).handler()
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
+        self._names.append(descriptor.full_name)
+
+    async def start(self) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
+        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        self.port = self._server.add_insecure_port(self._bind)
+        await self._server.start()
+        await self.set_serving(True)
+
+    async def set_serving(self, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ["", *self._names]:
+            await self._health.set(name, status)
+
+    async def stop(self) -> None:
+        await self.set_serving(False)
+        await self._server.stop(GRACE_SECONDS)
+
+
+class Endpoint:
+    """One method, wrapped."""
+
+    def __init__(self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier) -> None:
+        service = method.containing_service
+        self._name = f"/{service.full_name}/{method.name}"
+        self._function = function
+        self._admits: frozenset[str] = function.admits  # type: ignore[attr-defined]
+        self._tokens = tokens
+        self._method = method
+        self._request_class = GetMessageClass(method.input_type)
+        self._response_class = GetMessageClass(method.output_type)
+
+    def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+        kinds = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, self._unary),
+            (True, False): (grpc.stream_unary_rpc_method_handler, self._stream_in),
+            (False, True): (grpc.unary_stream_rpc_method_handler, self._stream_out),
+        }
+        make, behaviour = kinds[(self._method.client_streaming, self._method.server_streaming)]
+        return make(
+            behaviour,  # type: ignore[arg-type]
+            request_deserializer=self._request_class.FromString,
+            response_serializer=Message.SerializeToString,
+        )
+
+    async def _unary(self, request: Message, context: Context) -> Message:
+        return await self._answer(request, context, fingerprint=lambda: request.SerializeToString(deterministic=True))
+
+    async def _stream_in(self, requests: AsyncIterator[Message], context: Context) -> Message:
+        # The stream is not read twice: the caller sends the fingerprint, see the gateway's uploads.
+        return await self._answer(requests, context, fingerprint=None)
+
+    async def _answer(
+        self, request: object, context: Context, *, fingerprint: Callable[[], bytes] | None
+    ) -> Message:
+        metadata = read_metadata(context)
+        started = time.perf_counter()
+        with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
+            try:
+                call = self._call(metadata, fingerprint)
+                async with asyncio.timeout(time_left(context)):
+                    response: Message = await self._function(call, request)
+                CALLS.labels(self._name, "OK").inc()
+                return response
+            except Replay as replay:
+                CALLS.labels(self._name, "OK").inc()
+                context.set_trailing_metadata(((REPLAYED, "true"),))
+                return self._response_class.FromString(replay.response)
+            except Exception as error:
+                span.set_status(Status(StatusCode.ERROR))
+                await self._refuse(error, context)
+                raise
+            finally:
+                SECONDS.labels(self._name).observe(time.perf_counter() - started)
+
+    async def _stream_out(self, request: Message, context: Context) -> AsyncIterator[Message]:
+        metadata = read_metadata(context)
+        started = time.perf_counter()
+        with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
+            try:
+                call = self._call(metadata, None)
+                # grpc itself ends the stream at its deadline.
+                async for response in self._function(call, request):
+                    yield response
+                CALLS.labels(self._name, "OK").inc()
+            except Exception as error:
+                span.set_status(Status(StatusCode.ERROR))
+                await self._refuse(error, context)
+            finally:
+                SECONDS.labels(self._name).observe(time.perf_counter() - started)
+
+    def _call(self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None) -> Call:
+        scheme, _, token = str(metadata.get(AUTHORIZATION, "")).partition(" ")
+        if scheme != "Bearer":
+            raise Unauthenticated(Reason.UNAUTHENTICATED, "The call carries no token.")
+        claims = self._tokens.verify(token)
+        if claims.issuer not in self._admits:
+            raise PermissionDenied(Reason.PERMISSION_DENIED, f"{claims.issuer} may not call {self._name}.")
+        request_id = str(metadata.get(REQUEST_ID, ""))
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        return Call(
+            account=claims.account,
+            issuer=claims.issuer,
+            scopes=claims.scopes,
+            request_id=request_id,
+            idempotency=self._idempotency(metadata, fingerprint),
+        )
+
+    def _idempotency(
+        self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None
+    ) -> Idempotency | None:
+        key = str(metadata.get(IDEMPOTENCY_KEY, ""))
+        if not key:
+            return None
+        if len(key) > MAX_KEY_LENGTH:
+            raise InvalidArgument(
+                Reason.VALIDATION_FAILED, f"An Idempotency-Key has at most {MAX_KEY_LENGTH} characters."
+            )
+        given = metadata.get(FINGERPRINT)
+        if isinstance(given, bytes):
+            return Idempotency(key, self._name, given)
+        raw = fingerprint() if fingerprint is not None else b""
+        return Idempotency(key, self._name, hashlib.sha256(raw).digest())
+
+    async def _refuse(self, error: Exception, context: Context) -> None:
+        if isinstance(error, TimeoutError):
+            error = DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The answer was not ready in time.")
+        elif not isinstance(error, CarillonError):
+            log.exception("rpc.failed", method=self._name)
+            error = Internal(Reason.INTERNAL, "Internal error.")
+        CALLS.labels(self._name, error.status.name).inc()
+        context.set_trailing_metadata(((STATUS_DETAILS, to_status(error).SerializeToString()),))
+        await context.abort(error.status, error.detail)
+
+
+def read_metadata(context: Context) -> dict[str, Any]:
+    return dict(context.invocation_metadata() or ())
+
+
+def time_left(context: Context) -> float:
+    """Seconds for the work. Raises DeadlineExceeded where none are left."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return DEFAULT_DEADLINE_SECONDS
+    if remaining <= RESERVED_SECONDS:
+        raise DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The call came too late to be answered.")
+    return remaining - RESERVED_SECONDS
+
+

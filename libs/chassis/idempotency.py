@@ -1,0 +1,90 @@
+"""Idempotency-Key: the answer of a write, kept for 24 h in the transaction that made it.
+
+Because key and write commit together, a retry after any crash either finds both or neither.
+"""
+
+from datetime import timedelta
+
+import asyncpg
+from google.protobuf.message import Message
+from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy.dialects.postgresql import UUID
+
+from chassis.call import Call, Idempotency
+from chassis.errors import Aborted, FailedPrecondition, Reason
+
+KEPT = timedelta(hours=24)
+MAX_KEY_LENGTH = 255
+
+BEGIN = """
+SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || $2, 0)) AS locked, kept.method, kept.fingerprint, kept.response
+FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS kept ON kept.account_id = $1::uuid AND kept.key = $2
+"""
+KEEP = """
+INSERT INTO idempotency_keys (account_id, key, method, fingerprint, response) VALUES ($1, $2, $3, $4, $5)
+"""
+
+
+class Replay(Exception):
+    """The call was answered before; the server sends the same answer again."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__("replay")
+        self.response = response
+
+
+def table(metadata: MetaData) -> Table:
+    return Table(
+        "idempotency_keys",
+        metadata,
+        Column("account_id", UUID(), primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("method", Text, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        # The serialised gRPC response, without secrets.
+        Column("response", LargeBinary, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+        Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),
+    )
+
+
+async def begin(connection: "asyncpg.Connection[asyncpg.Record]", call: Call) -> None:
+    """Raises Replay, FailedPrecondition(IDEMPOTENCY_KEY_REUSED) or Aborted(IDEMPOTENCY_IN_PROGRESS)."""
+    asked = requested(call)
+    row = await connection.fetchrow(BEGIN, call.account, asked.key)
+    assert row is not None
+    if row["response"] is not None:
+        if (row["method"], row["fingerprint"]) != (asked.method, asked.fingerprint):
+            raise FailedPrecondition(
+                Reason.IDEMPOTENCY_KEY_REUSED, "The Idempotency-Key was used before with another request."
+            )
+        raise Replay(row["response"])
+    if not row["locked"]:
+        raise in_progress()
+
+
+async def keep(connection: "asyncpg.Connection[asyncpg.Record]", call: Call, response: Message) -> None:
+    asked = requested(call)
+    try:
+        await connection.execute(
+            KEEP, call.account, asked.key, asked.method, asked.fingerprint, response.SerializeToString()
+        )
+    except asyncpg.UniqueViolationError as error:
+        # The other call committed between our look and our lock.
+        raise in_progress() from error
+
+
+def requested(call: Call) -> Idempotency:
+    assert call.idempotency is not None
+    return call.idempotency
+
+
+def in_progress() -> Aborted:
+    return Aborted(
+        Reason.IDEMPOTENCY_IN_PROGRESS, "A request with this Idempotency-Key has not ended yet; retry in a moment."
+    )
+
+
+async def clean(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Forget the keys of every account that are older than KEPT. For the work role."""
+    await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - $1::interval", KEPT)

@@ -1,0 +1,59 @@
+"""Public ids: a prefix, `_` and a UUIDv7 in 26 characters of Crockford base32 (the TypeID form).
+
+Source: https://github.com/jetify-com/typeid/tree/main/spec
+"""
+
+from typing import NewType
+from uuid import UUID
+
+import uuid_utils
+
+AccountId = NewType("AccountId", UUID)
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# Ten bits, two characters, at a time: 13 look-ups an id instead of 26.
+PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+VALUES = {pair: value for value, pair in enumerate(PAIRS)}
+LENGTH = 26
+
+
+def new() -> UUID:
+    """A UUIDv7: sorts by the time it was made."""
+    return UUID(int=uuid_utils.uuid7().int)
+
+
+def encode(prefix: str, value: UUID) -> str:
+    """`encode("cnt", …)` is `cnt_01h455vb4pex5vsknk084sn02q`."""
+    number = value.int
+    return prefix + "_" + "".join([PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def decode(prefix: str, text: str) -> UUID | None:
+    """The UUID of a public id, or None where the text is not an id with that prefix."""
+    start = len(prefix) + 1
+    if len(text) != start + LENGTH or not text.startswith(prefix + "_"):
+        return None
+    return decode_suffix(text[start:])
+
+
+def decode_suffix(text: str) -> UUID | None:
+    """The UUID of the 26 characters behind the prefix, or None."""
+    # 26 characters hold 130 bits; a first one above 7 would not fit.
+    if len(text) != LENGTH or text[0] > "7":
+        return None
+    number = 0
+    for at in range(0, LENGTH, 2):
+        value = VALUES.get(text[at : at + 2])
+        if value is None:
+            return None
+        number = number << 10 | value
+    return UUID(int=number)
+
+
+def decode_account(text: str) -> AccountId | None:
+    value = decode("acct", text)
+    return None if value is None else AccountId(value)
+
+
+def encode_account(account: AccountId) -> str:
+    return encode("acct", account)

@@ -1,0 +1,137 @@
+"""The connection to NATS: streams, pokes, and headers of CloudEvents.
+
+JetStream is transport that may be wiped at any time: every process declares the streams when it starts, and
+again when it finds them gone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import nats as nats_py
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+log = structlog.get_logger()
+
+EVENTS = "EVENTS"
+DEAD = "DEAD"
+HOUR = 3600.0
+STREAMS = [
+    StreamConfig(
+        name=EVENTS,
+        subjects=["events.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=72 * HOUR,
+        # A publish that timed out may have arrived; within this window its repetition is dropped by its id.
+        duplicate_window=HOUR / 2,
+    ),
+    StreamConfig(
+        name=DEAD,
+        subjects=["dead.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=30 * 24 * HOUR,
+    ),
+]
+# Wake-ups without content: losing one costs a poll interval.
+POKE = "poke."
+
+
+class Nats:
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.jetstream: JetStreamContext = client.jetstream(timeout=5.0)
+
+    @classmethod
+    async def connect(cls, url: str, name: str) -> Self:
+        """Keeps trying in the background, for ever: a process may start before its broker."""
+        client = Client()
+        nats = cls(client)
+
+        async def on_error(error: Exception) -> None:
+            log.warning("nats.error", error=type(error).__name__)
+
+        async def on_disconnect() -> None:
+            log.warning("nats.disconnected")
+
+        await client.connect(
+            servers=url.split(","),
+            name=name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,
+            connect_timeout=2,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            pending_size=32 * 1024 * 1024,
+        )
+        return nats
+
+    async def start(self) -> None:
+        """Nothing to do: see connect."""
+
+    async def stop(self) -> None:
+        try:
+            await asyncio.wait_for(self.client.drain(), timeout=3)
+        except (TimeoutError, nats_py.errors.Error):
+            await self.client.close()
+
+    async def ping(self) -> None:
+        """Raises ConnectionError."""
+        if not self.client.is_connected:
+            raise ConnectionError("NATS is not connected")
+
+    async def declare_streams(self) -> None:
+        for config in STREAMS:
+            assert config.name is not None
+            try:
+                await self.jetstream.stream_info(config.name)
+                await self.jetstream.update_stream(config)
+            except NotFoundError:
+                await self.jetstream.add_stream(config)
+
+    async def poke(self, topic: str) -> None:
+        """Wake whoever waits for topic, on any machine. Best effort: listeners poll besides."""
+        if self.client.is_connected:
+            await self.client.publish(POKE + topic)
+
+    async def on_poke(self, topic: str, event: asyncio.Event) -> None:
+        async def wake(_: Msg) -> None:
+            event.set()
+
+        await self.subscribe(POKE + topic, wake)
+
+    async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+        await self.client.subscribe(subject, cb=callback)
+
+
+class Poker:
+    """Sends at most one poke at a time for a topic, however often it is asked: `db.on_events = poker`."""
+
+    def __init__(self, nats: Nats, topic: str) -> None:
+        self._nats = nats
+        self._topic = topic
+        self._running: asyncio.Task[None] | None = None
+        self._again = False
+
+    def __call__(self) -> None:
+        if self._running is not None and not self._running.done():
+            self._again = True
+            return
+        self._running = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        while True:
+            self._again = False
+            try:
+                await self._nats.poke(self._topic)
+            except nats_py.errors.Error as error:
+                log.debug("poke.failed", topic=self._topic, error=type(error).__name__)
+            if not self._again:
+                return

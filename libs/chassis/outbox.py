@@ -1,0 +1,88 @@
+"""The transactional outbox: an event is a row of the transaction that it tells of.
+
+The relay (chassis.relay) publishes rows and marks them on the broker's acknowledgement. Rows stay for 72 h.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from opentelemetry.propagate import inject
+from sqlalchemy import Boolean, Column, DateTime, Index, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy.dialects.postgresql import UUID as UuidColumn
+
+from chassis import idempotency, ids
+from chassis.ids import AccountId
+
+KEPT = timedelta(hours=72)
+# Limits of one event: see docs/events.md.
+MAX_OBJECTS = 500
+MAX_BYTES = 512 * 1024
+
+INSERT = """
+INSERT INTO outbox (account_id, id, type, data, bulk, traceparent, created_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::boolean[], $6::text[], $7::timestamptz[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`type` as in CloudEvents (`contact.updated`); `data` the serialised protobuf message."""
+
+    type: str
+    account: AccountId
+    data: bytes
+    # Bulk work travels in a lane of its own, so that one person's edit never waits behind it.
+    bulk: bool = False
+    id: UUID = field(default_factory=ids.new)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def table(metadata: MetaData) -> Table:
+    return Table(
+        "outbox",
+        metadata,
+        Column("account_id", UuidColumn(), primary_key=True),
+        Column("id", UuidColumn(), primary_key=True),
+        Column("type", Text, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Column("bulk", Boolean, nullable=False),
+        # W3C trace context of the request that caused the event; empty when it was not traced.
+        Column("traceparent", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("published_at", DateTime(timezone=True)),
+        # The relay's work list, over all accounts; rows leave it when they are published.
+        Index("outbox_unpublished", "bulk", "created_at", postgresql_where=text("published_at IS NULL")),
+        Index("outbox_created_at", "created_at", postgresql_using="brin"),
+    )
+
+
+def tables(metadata: MetaData) -> None:
+    """What every service's schema has besides its own tables."""
+    table(metadata)
+    idempotency.table(metadata)
+
+
+async def insert(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Event]) -> None:
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    traceparent = carrier.get("traceparent", "")
+    await connection.execute(
+        INSERT,
+        [event.account for event in events],
+        [event.id for event in events],
+        [event.type for event in events],
+        [event.data for event in events],
+        [event.bulk for event in events],
+        [traceparent] * len(events),
+        [event.time for event in events],
+    )
+
+
+async def clean(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Drop published rows of every account that are older than KEPT. For the work role."""
+    await connection.execute(
+        "DELETE FROM outbox WHERE created_at < now() - $1::interval AND published_at IS NOT NULL", KEPT
+    )

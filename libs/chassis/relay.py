@@ -1,0 +1,182 @@
+"""Publishes outbox rows to JetStream, at least once, and marks them on the broker's acknowledgement.
+
+Rows are claimed with FOR UPDATE SKIP LOCKED and stay locked while they are published: any number of relays share the
+work, and the rows of a killed one are free the moment its connection ends. This is the one place that holds a
+transaction over network calls; it is bounded by PUBLISH_SECONDS and touches nothing but the outbox.
+Order is not kept, and need not be: events carry revisions.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import asyncpg
+import nats.errors
+import structlog
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NoStreamResponseError
+from prometheus_client import Counter, Gauge, Histogram
+
+from chassis.db import Database, WriteTx
+from chassis.errors import CarillonError
+from chassis.ids import encode_account
+from chassis.nats import Nats
+from chassis.telemetry import tracer, with_remote_parent
+
+log = structlog.get_logger()
+
+PUBLISHED = Counter("carillon_outbox_published_total", "Events acknowledged by JetStream", ["lane"])
+FAILURES = Counter("carillon_outbox_publish_failures_total", "Events that were not acknowledged in time", ["lane"])
+LATENCY = Histogram(
+    "carillon_outbox_publish_seconds",
+    "From the event's making to the broker's acknowledgement",
+    ["lane"],
+    buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+)
+DEPTH = Gauge("carillon_outbox_depth", "Events not yet published, by the last count")
+AGE = Gauge("carillon_outbox_oldest_seconds", "Age of the oldest event not yet published, by the last count")
+
+POLL_SECONDS = 1.0
+PUBLISH_SECONDS = 5.0
+# Messages in flight: a bulk event may be 512 KiB, a live one is small.
+BATCH = {"live": 200, "bulk": 8}
+
+CLAIM = """
+SELECT account_id, id, type, data, bulk, traceparent, created_at FROM outbox
+WHERE published_at IS NULL AND bulk = $1
+ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+MARK = """
+UPDATE outbox SET published_at = now() FROM unnest($1::uuid[], $2::uuid[]) AS done (account_id, id)
+WHERE outbox.account_id = done.account_id AND outbox.id = done.id
+"""
+MEASURE = """
+SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
+FROM outbox WHERE published_at IS NULL
+"""
+
+
+class Relay:
+    """One lane each for live and bulk events, so that the first never waits behind the second."""
+
+    def __init__(self, db: Database, nats_connection: Nats, *, service: str) -> None:
+        self._db = db
+        self._nats = nats_connection
+        self._service = service
+        self._wake = {lane: asyncio.Event() for lane in BATCH}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._nats.subscribe("poke." + topic(self._service), self._poked)
+        async with asyncio.TaskGroup() as group:
+            for lane in BATCH:
+                group.create_task(self._lane(lane))
+            group.create_task(self._measure())
+
+    async def _poked(self, _: object) -> None:
+        for event in self._wake.values():
+            event.set()
+
+    async def _lane(self, lane: str) -> None:
+        while True:
+            self._wake[lane].clear()
+            try:
+                claimed, published = await self._publish_some(lane)
+                if published and claimed == BATCH[lane]:
+                    continue
+            except (CarillonError, asyncpg.PostgresError) as error:
+                log.warning("relay.database", error=type(error).__name__)
+            await wait(self._wake[lane], POLL_SECONDS)
+
+    async def _publish_some(self, lane: str) -> tuple[int, int]:
+        async with self._db.across() as tx:
+            rows = await tx.fetch(CLAIM, lane == "bulk", BATCH[lane])
+            if not rows:
+                return 0, 0
+            done = [row for row in await asyncio.gather(*(self._publish(row) for row in rows)) if row is not None]
+            await mark(tx, done)
+        PUBLISHED.labels(lane).inc(len(done))
+        FAILURES.labels(lane).inc(len(rows) - len(done))
+        now = time.time()
+        for row in done:
+            LATENCY.labels(lane).observe(now - row["created_at"].timestamp())
+        return len(rows), len(done)
+
+    async def _publish(self, row: asyncpg.Record) -> asyncpg.Record | None:
+        """The row, once the broker has stored it; None where it did not say so in time."""
+        with (
+            with_remote_parent(row["traceparent"]),
+            tracer().start_as_current_span(f"publish {row['type']}") as span,
+        ):
+            headers = cloud_event(row, self._service)
+            if span.get_span_context().is_valid:
+                context = span.get_span_context()
+                headers["ce-traceparent"] = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+            try:
+                await self._nats.jetstream.publish(
+                    subject(row), row["data"], timeout=PUBLISH_SECONDS, headers=headers
+                )
+            except NoStreamResponseError:
+                await self._redeclare()
+                return None
+            except (nats.errors.Error, JetStreamError, TimeoutError) as error:
+                log.warning("relay.publish", error=type(error).__name__, type=row["type"])
+                return None
+        return row
+
+    async def _redeclare(self) -> None:
+        """The streams are gone: JetStream was wiped, or this is the first start."""
+        try:
+            await self._nats.declare_streams()
+        except (nats.errors.Error, JetStreamError, TimeoutError) as error:
+            log.warning("relay.declare", error=type(error).__name__)
+
+    async def _measure(self) -> None:
+        while True:
+            try:
+                async with self._db.across() as tx:
+                    row = await tx.fetchrow(MEASURE)
+                if row is not None:
+                    DEPTH.set(row["depth"])
+                    AGE.set(row["age"])
+            except (CarillonError, asyncpg.PostgresError) as error:
+                log.warning("relay.measure", error=type(error).__name__)
+            await asyncio.sleep(5)
+
+
+def topic(service: str) -> str:
+    """The poke that wakes a service's relay."""
+    return f"outbox.{service}"
+
+
+def subject(row: asyncpg.Record) -> str:
+    """events.<entity>.<verb>.<account>, and `.bulk` for the bulk lane."""
+    lane = ".bulk" if row["bulk"] else ""
+    return f"events.{row['type']}.{encode_account(row['account_id'])}{lane}"
+
+
+def cloud_event(row: asyncpg.Record, service: str) -> dict[str, str]:
+    """CloudEvents 1.0, binary mode of the NATS binding."""
+    return {
+        "Nats-Msg-Id": str(row["id"]),
+        "ce-specversion": "1.0",
+        "ce-id": str(row["id"]),
+        "ce-source": f"carillon/{service}",
+        "ce-type": f"{row['type']}",
+        "ce-time": row["created_at"].isoformat().replace("+00:00", "Z"),
+        "content-type": "application/protobuf",
+    }
+
+
+async def mark(tx: WriteTx, rows: Sequence[asyncpg.Record]) -> None:
+    if rows:
+        await tx.execute(MARK, [row["account_id"] for row in rows], [row["id"] for row in rows])
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,172 @@
+"""Runs a process: starts its components in order, runs its loops, answers probes, stops in reverse on SIGTERM.
+
+The order of a stop: readiness turns false; loops are cancelled (they give back or leave what they hold, which a lease
+then frees); components stop in reverse order, so that servers end their calls before the database is closed; exit 0.
+A loop that raises ends the process with 1: the supervisor or Kubernetes starts it anew.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+import uvloop
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+
+from chassis import telemetry
+from chassis.config import host_and_port
+
+log = structlog.get_logger()
+
+LOOP_LAG = Gauge("carillon_event_loop_lag_seconds", "How late the event loop woke a timer, by the last look")
+LAG_INTERVAL_SECONDS = 1.0
+READY_SECONDS = 2.0
+# For readiness to be seen by load balancers before connections close; 0 on a laptop.
+DRAIN_SECONDS = float(os.environ.get("CARILLON_DRAIN_SECONDS", "0"))
+
+
+class Component(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+Loop = Callable[[], Awaitable[None]]
+ReadyCheck = Callable[[], Awaitable[None]]
+
+
+class Process:
+    """What a composition root fills: see `run`."""
+
+    def __init__(self, name: str, ops_bind: str) -> None:
+        self.name = name
+        self._ops_bind = ops_bind
+        self._components: list[Component] = []
+        self._loops: list[tuple[str, Loop]] = []
+        self._checks: dict[str, ReadyCheck] = {}
+        self._stopping = asyncio.Event()
+        self._started = False
+
+    def add(self, component: Component) -> None:
+        self._components.append(component)
+
+    def loop(self, name: str, function: Loop) -> None:
+        """A coroutine function that runs until it is cancelled."""
+        self._loops.append((name, function))
+
+    def ready_check(self, name: str, function: ReadyCheck) -> None:
+        """Raises when the process should get no traffic."""
+        self._checks[name] = function
+
+    async def run(self) -> int:
+        """Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stopping.set)
+        started: list[Component] = []
+        ops = Ops(self, self._ops_bind)
+        try:
+            for component in [ops, *self._components]:
+                await component.start()
+                started.append(component)
+            self._started = True
+            log.info("process.started", name=self.name)
+            return await self._until_stopped()
+        finally:
+            self._started = False
+            for component in reversed(started):
+                try:
+                    await component.stop()
+                except Exception:
+                    log.exception("process.stop_failed", component=type(component).__name__)
+            telemetry.shut_down()
+            log.info("process.stopped", name=self.name)
+
+    async def _until_stopped(self) -> int:
+        tasks = [asyncio.create_task(function(), name=name) for name, function in self._loops]  # type: ignore[arg-type]
+        stopping = asyncio.create_task(self._stopping.wait(), name="signal")
+        lag = asyncio.create_task(watch_lag(), name="lag")
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._started = False
+            await asyncio.sleep(DRAIN_SECONDS)
+            for task in [stopping, lag, *tasks]:
+                task.cancel()
+            await asyncio.gather(stopping, lag, *tasks, return_exceptions=True)
+        return report(done - {stopping})
+
+    async def problems(self) -> dict[str, str]:
+        """Why the process is not ready; empty when it is."""
+        if not self._started:
+            return {"process": "starting or stopping"}
+        found = {}
+        for name, check in self._checks.items():
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    await check()
+            except Exception as error:
+                found[name] = type(error).__name__
+        return found
+
+
+class Ops:
+    """/healthz (alive: touches nothing), /readyz (may get traffic) and /metrics."""
+
+    def __init__(self, process: Process, bind: str) -> None:
+        self._process = process
+        self._bind = bind
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        host, port = host_and_port(self._bind)
+        await web.TCPSite(self._runner, host, port).start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        problems = await self._process.problems()
+        return web.json_response({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def report(ended: set[asyncio.Task[None]]) -> int:
+    """Log loops that ended by themselves; the exit code."""
+    for task in ended:
+        error = task.exception()
+        log.critical("process.loop_ended", loop=task.get_name(), exc_info=error)
+    return 1 if ended else 0
+
+
+async def watch_lag() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_INTERVAL_SECONDS
+        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        LOOP_LAG.set(max(0.0, loop.time() - due))
+
+
+def run(name: str, build: Callable[[Process], Awaitable[None]], *, ops_bind: str) -> None:
+    """Build the process (`build` adds components, loops and checks to it), run it, exit. Never returns."""
+
+    async def main() -> int:
+        process = Process(name, ops_bind)
+        await build(process)
+        return await process.run()
+
+    sys.exit(uvloop.run(main()))

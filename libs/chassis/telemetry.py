@@ -1,0 +1,78 @@
+"""Logs, traces and metrics, set up once per process.
+
+Logs are JSON lines on standard error, without phones, emails or keys. Traces go by OTLP/HTTP when
+OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise spans cost next to nothing and the caller's trace context is still
+carried on. Spans are made by hand at the five places where work changes process (REST, gRPC client and server, relay,
+consumer), because those are ours anyway.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import extract
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+
+def setup(service: str, process: str, *, log_level: str = "info") -> None:
+    """process: `serve` or `work`."""
+    set_up_logs(f"{service}-{process}", log_level)
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}-{process}"}))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
+        trace.set_tracer_provider(provider)
+
+
+def set_up_logs(process: str, level: str) -> None:
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            add_trace_id,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.WriteLoggerFactory(file=open(2, "w", closefd=False, buffering=1)),  # noqa: SIM115
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    logging.basicConfig(level=max(numeric, logging.WARNING), format='{"level":"warning","event":"%(name)s: %(message)s"}')
+
+
+def add_trace_id(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = f"{span.trace_id:032x}"
+    return event
+
+
+def tracer() -> trace.Tracer:
+    return trace.get_tracer("carillon")
+
+
+def shut_down() -> None:
+    """Send what is left of the traces."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
+@contextmanager
+def with_remote_parent(traceparent: str | Mapping[str, str]) -> Iterator[None]:
+    """Spans made inside continue the trace that the text (or header) names; an empty one begins none."""
+    carrier = {"traceparent": traceparent} if isinstance(traceparent, str) else traceparent
+    token = context.attach(extract(carrier, context=context.Context()))
+    try:
+        yield
+    finally:
+        context.detach(token)
