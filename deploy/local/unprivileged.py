@@ -79,21 +79,31 @@ def reachable_twin(folder: Path) -> Path:
     raise OSError("neither /var/lib nor a temporary folder can be written")
 
 
-def copy_for(user: User, tree: Path) -> Path:
-    """A copy of a program's folder that `user` can run, made once per version of it."""
-    stamp = f"{tree.resolve()} {tree.stat().st_mtime_ns}"
+def copy_for(user: User, package: Path, *, trees: list[str]) -> Path:
+    """A copy, made once per version of it, of a Python package's folders that `user` can read.
+
+    `trees` are relative to the folder that holds the package: programs find their libraries beside them.
+    """
+    site = package.parent
+    stamps = [
+        f"{site / tree} {(site / tree).stat().st_mtime_ns}"
+        for tree in trees
+        if (site / tree).exists()
+    ]
     target = reachable_twin(
-        Path(f"{tree}-{hashlib.sha256(stamp.encode()).hexdigest()[:10]}")
+        site / hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:20]
     )
     if not target.exists():
         scratch = Path(tempfile.mkdtemp(dir=target.parent))
-        shutil.copytree(tree, scratch / "tree", symlinks=True)
-        subprocess.run(["chmod", "-R", "a+rX", str(scratch / "tree")], check=True)
+        for tree in trees:
+            if (site / tree).exists():
+                shutil.copytree(site / tree, scratch / "site" / tree, symlinks=True)
+        subprocess.run(["chmod", "-R", "a+rX", str(scratch / "site")], check=True)
         try:
-            (scratch / "tree").rename(target)
+            (scratch / "site").rename(target)
         except OSError:
             if not target.exists():  # else another process made it first
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    return target
+    return target / package.name
