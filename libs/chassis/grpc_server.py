@@ -68,7 +68,7 @@ FINGERPRINT = "idempotency-fingerprint-bin"
 REPLAYED = "idempotent-replayed"
 STATUS_DETAILS = "grpc-status-details-bin"
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context = grpc.aio.ServicerContext
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -133,7 +133,7 @@ class Endpoint:
         self._request_class = GetMessageClass(method.input_type)
         self._response_class = GetMessageClass(method.output_type)
 
-    def handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+    def handler(self) -> "grpc.RpcMethodHandler[Any, Any]":
         kinds = {
             (False, False): (grpc.unary_unary_rpc_method_handler, self._unary),
             (True, False): (grpc.stream_unary_rpc_method_handler, self._stream_in),
