@@ -1,0 +1,91 @@
+# `make` alone prints what there is. The only thing a machine needs beforehand is Python 3.11 or newer.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nCARILLON_HOME moves the data (default .carillon) and CARILLON_PORT the gateway (default 8080).\n'
+
+##@ Run it
+
+.PHONY: up down reset status demo account
+up: $(READY) ## Start the whole stack in the background and wait until it is ready
+	@$(PY) -m deploy.local up
+
+down: $(READY) ## Stop it; the data stays
+	@$(PY) -m deploy.local down
+
+reset: $(READY) ## Stop it and drop its data
+	@$(PY) -m deploy.local reset
+
+status: $(READY) ## What runs, where, since when
+	@$(PY) -m deploy.local status
+
+demo: $(READY) ## The main job from nothing: import, segment, campaign, receipts, checked figures
+	@$(PY) -m deploy.local.demo
+
+account: $(READY) ## Make an account and print its API key: make account NAME=x
+	@$(PY) -m deploy.local account "$(if $(NAME),$${NAME},$(error say whose: make account NAME=x))"
+
+##@ Check it
+
+.PHONY: test lint verify bench chaos
+test: $(READY) ## What CI runs: lint, types, guards, unit, service, e2e, short fault runs; a part with T=path
+	@$(PY) -m tests.layers $(T)
+
+lint: $(READY) ## Style, types, import contracts, proto lint, drift and compatibility
+	@$(PY) -m tests.layers --only lint --only types
+
+verify: $(READY) ## The long forms: full fuzzing, fault runs, thousands of differential examples
+	@$(PY) -m tests.layers --long
+
+bench: $(READY) ## Measure; prints tables, writes bench/results
+	@$(PY) -m tests.bench
+
+chaos: $(READY) ## Break things while they run, and audit; writes chaos/results
+	@$(PY) -m tests.chaos
+
+##@ Change it
+
+.PHONY: fmt proto openapi
+fmt: $(READY) ## Format the code and fix what can be fixed
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+proto: $(READY) ## Generate libs/protos from proto/
+	@$(PY) proto/generate.py
+
+openapi: $(READY) ## Export the OpenAPI document
+	@$(VENV)/bin/carillon gateway openapi
+
+# The environment: pinned and hashed, by uv where there is one and by pip where not. Made anew when the pins change.
+
+$(READY): requirements-dev.txt pyproject.toml
+	@python=; for name in "$${PYTHON:-}" python3.11 python3.12 python3.13 python3 python; do \
+	  if [ -n "$$name" ] && "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Carillon needs Python 3.11 or newer, and none was found on PATH (PYTHON=/path/to/python names one)." >&2; \
+	  exit 1; fi; \
+	if ! $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "Making $(VENV) with $$("$$python" --version)"; rm -rf $(VENV); \
+	  if command -v uv >/dev/null; then uv venv --quiet --python "$$python" $(VENV); \
+	  elif ! "$$python" -m venv $(VENV); then \
+	    echo "$$python could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi; fi
+	@echo "Installing the pinned dependencies"
+	@if command -v uv >/dev/null; then install="uv pip install --quiet --python $(PY)"; \
+	else install="$(PY) -m pip install --quiet --disable-pip-version-check"; fi; \
+	$$install --require-hashes -r requirements-dev.txt; \
+	$$install --no-build-isolation --no-deps -e .
+	@touch $@
