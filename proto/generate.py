@@ -4,6 +4,7 @@
 """
 
 import filecmp
+import re
 import shutil
 import subprocess
 import sys
@@ -30,12 +31,22 @@ def generate(target: Path) -> None:
         ],
         check=True,
     )  # fmt: skip
+    write_reasons(target)
     # A file with no service yields an empty stub module; it would only be noise.
     for stub in target.glob("carillon/**/*_pb2_grpc.py*"):
         if "class " not in stub.read_text():
             stub.unlink()
     for folder in [target / "carillon", *(p for p in (target / "carillon").rglob("*") if p.is_dir())]:
         (folder / "__init__.py").touch()
+
+
+def write_reasons(target: Path) -> None:
+    """The reasons as a StrEnum of their public codes: protobuf's enum wrapper has neither strings nor types."""
+    source = (ROOT / "carillon/errors/v1/errors.proto").read_text()
+    names = [name for name in re.findall(r"^  REASON_(\w+) = \d+;", source, re.MULTILINE) if name != "UNSPECIFIED"]
+    members = "".join(f'    {name} = "{name.lower()}"\n' for name in names)
+    head = '"""Generated from errors.proto by proto/generate.py."""\n\nfrom enum import StrEnum\n\n\n'
+    (target / "carillon/errors/v1/reasons.py").write_text(head + "class Reason(StrEnum):\n" + members)
 
 
 def files_below(folder: Path) -> set[Path]:

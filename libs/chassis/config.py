@@ -11,7 +11,7 @@ class Settings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="CARILLON_", frozen=True)
 
-    database_url: str = Field(description="postgresql://role:password@host:port/database; the role decides what is seen")
+    database_url: str = Field(description="postgresql://role:password@host:port/database; the role decides")
     database_pool: int = Field(default=10, ge=1, le=200, description="Most connections of this process")
     nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
     ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")

@@ -20,6 +20,7 @@ from datetime import datetime
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
@@ -133,7 +134,7 @@ class Consumer:
         )
 
     def _sort(self, messages: Sequence[Msg]) -> tuple[list[Msg], bool]:
-        """The events among the messages, and whether the pull request ended. Raises NotFoundError when the consumer is gone."""
+        """The events, and whether the pull request ended. Raises NotFoundError when the consumer is gone."""
         events, ended = [], False
         for message in messages:
             status = (message.headers or {}).get("Status")
@@ -217,7 +218,7 @@ class Consumer:
             await asyncio.Event().wait()
 
 
-def waiting(subscription: "nats.aio.subscription.Subscription") -> list[Msg]:
+def waiting(subscription: Subscription) -> list[Msg]:
     """What has arrived already, without waiting for more."""
     messages = []
     queue = subscription._pending_queue  # nats-py has no public way to take what is there

@@ -22,7 +22,7 @@ from chassis.ids import AccountId
 
 M = TypeVar("M", bound=Message)
 
-DIALECT = dialect.dialect()
+DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 CONNECT_SECONDS = 5.0
 UNREACHABLE = (
     OSError,
@@ -84,7 +84,7 @@ class WriteTx(ReadTx):
 
     async def copy(self, table: str, *, columns: Sequence[str], records: Iterable[Sequence[object]]) -> None:
         """COPY rows in. Not into a table under row-level security (Postgres refuses): stage, then insert."""
-        await self.connection.copy_records_to_table(table, records=records, columns=columns)  # type: ignore[arg-type]
+        await self.connection.copy_records_to_table(table, records=records, columns=columns)
 
     def add_event(self, event_type: str, message: Message, *, bulk: bool = False) -> None:
         """Tell the world of this transaction, when it commits, in the account it belongs to."""

@@ -20,21 +20,16 @@ same one again; the gateway renders it as problem+json. Reasons: proto/carillon/
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from carillon.errors.v1 import errors_pb2
+from carillon.errors.v1.reasons import Reason
+
+__all__ = ["CarillonError", "Reason", "Violation"]
 
 DOMAIN = "carillon"
-PREFIX = "REASON_"
-
-# Built from the proto enum, so that the list is closed in one place only.
-Reason = StrEnum(  # type: ignore[misc]  # mypy takes literal members only
-    "Reason", {name.removeprefix(PREFIX): name.removeprefix(PREFIX).lower() for name in errors_pb2.Reason.keys()}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +141,8 @@ def from_status(status: status_pb2.Status) -> CarillonError:
     """The error that a status was made of. A status of a foreign kind becomes Internal."""
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-        elif detail.Is(bad.DESCRIPTOR):
-            detail.Unpack(bad)
+        # Unpack answers whether the detail was of that type.
+        _ = detail.Unpack(info) or detail.Unpack(bad)
     kind = BY_STATUS.get(BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN))
     if kind is None or info.domain != DOMAIN:
         return Internal(Reason.INTERNAL, f"Unexpected status {code_pb2.Code.Name(status.code)}.")

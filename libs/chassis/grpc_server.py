@@ -9,14 +9,15 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import _async as health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import Counter, Histogram
@@ -68,7 +69,8 @@ FINGERPRINT = "idempotency-fingerprint-bin"
 REPLAYED = "idempotent-replayed"
 STATUS_DETAILS = "grpc-status-details-bin"
 
-Context = grpc.aio.ServicerContext
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -88,7 +90,7 @@ class Server:
         self._bind = bind
         self._tokens = tokens
         self._server = grpc.aio.server(options=OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._health = health.HealthServicer()
         self._names: list[str] = []
         self.port = 0
 
@@ -105,7 +107,8 @@ class Server:
 
     async def start(self) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
-        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        names = [*self._names, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)  # type: ignore[no-untyped-call]
         self.port = self._server.add_insecure_port(self._bind)
         await self._server.start()
         await self.set_serving(True)
@@ -146,16 +149,14 @@ class Endpoint:
             response_serializer=Message.SerializeToString,
         )
 
-    async def _unary(self, request: Message, context: Context) -> Message:
+    async def _unary(self, request: Message, context: "Context") -> Message:
         return await self._answer(request, context, fingerprint=lambda: request.SerializeToString(deterministic=True))
 
-    async def _stream_in(self, requests: AsyncIterator[Message], context: Context) -> Message:
+    async def _stream_in(self, requests: AsyncIterator[Message], context: "Context") -> Message:
         # The stream is not read twice: the caller sends the fingerprint, see the gateway's uploads.
         return await self._answer(requests, context, fingerprint=None)
 
-    async def _answer(
-        self, request: object, context: Context, *, fingerprint: Callable[[], bytes] | None
-    ) -> Message:
+    async def _answer(self, request: object, context: "Context", *, fingerprint: Callable[[], bytes] | None) -> Message:
         metadata = read_metadata(context)
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
@@ -176,7 +177,7 @@ class Endpoint:
             finally:
                 SECONDS.labels(self._name).observe(time.perf_counter() - started)
 
-    async def _stream_out(self, request: Message, context: Context) -> AsyncIterator[Message]:
+    async def _stream_out(self, request: Message, context: "Context") -> AsyncIterator[Message]:
         metadata = read_metadata(context)
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
@@ -225,7 +226,7 @@ class Endpoint:
         raw = fingerprint() if fingerprint is not None else b""
         return Idempotency(key, self._name, hashlib.sha256(raw).digest())
 
-    async def _refuse(self, error: Exception, context: Context) -> None:
+    async def _refuse(self, error: Exception, context: "Context") -> None:
         if isinstance(error, TimeoutError):
             error = DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The answer was not ready in time.")
         elif not isinstance(error, CarillonError):
@@ -236,11 +237,11 @@ class Endpoint:
         await context.abort(error.status, error.detail)
 
 
-def read_metadata(context: Context) -> dict[str, Any]:
+def read_metadata(context: "Context") -> dict[str, Any]:
     return dict(context.invocation_metadata() or ())
 
 
-def time_left(context: Context) -> float:
+def time_left(context: "Context") -> float:
     """Seconds for the work. Raises DeadlineExceeded where none are left."""
     remaining = context.time_remaining()
     if remaining is None:
@@ -248,5 +249,3 @@ def time_left(context: Context) -> float:
     if remaining <= RESERVED_SECONDS:
         raise DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The call came too late to be answered.")
     return remaining - RESERVED_SECONDS
-
-

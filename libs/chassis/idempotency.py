@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, Table, Text, text
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, Table, Text, Uuid, text
 
 from chassis.call import Call, Idempotency
 from chassis.errors import Aborted, FailedPrecondition, Reason
@@ -17,7 +16,8 @@ KEPT = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
 
 BEGIN = """
-SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || $2, 0)) AS locked, kept.method, kept.fingerprint, kept.response
+SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || $2, 0)) AS locked,
+    kept.method, kept.fingerprint, kept.response
 FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS kept ON kept.account_id = $1::uuid AND kept.key = $2
 """
 KEEP = """
@@ -37,7 +37,7 @@ def table(metadata: MetaData) -> Table:
     return Table(
         "idempotency_keys",
         metadata,
-        Column("account_id", UUID(), primary_key=True),
+        Column("account_id", Uuid(), primary_key=True),
         Column("key", Text, primary_key=True),
         Column("method", Text, nullable=False),
         Column("fingerprint", LargeBinary, nullable=False),

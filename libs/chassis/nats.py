@@ -65,7 +65,7 @@ class Nats:
             name=name,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # any number of seconds
             connect_timeout=2,
             error_cb=on_error,
             disconnected_cb=on_disconnect,

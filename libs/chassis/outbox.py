@@ -10,8 +10,7 @@ from uuid import UUID
 
 import asyncpg
 from opentelemetry.propagate import inject
-from sqlalchemy import Boolean, Column, DateTime, Index, LargeBinary, MetaData, Table, Text, text
-from sqlalchemy.dialects.postgresql import UUID as UuidColumn
+from sqlalchemy import Boolean, Column, DateTime, Index, LargeBinary, MetaData, Table, Text, Uuid, text
 
 from chassis import idempotency, ids
 from chassis.ids import AccountId
@@ -44,8 +43,8 @@ def table(metadata: MetaData) -> Table:
     return Table(
         "outbox",
         metadata,
-        Column("account_id", UuidColumn(), primary_key=True),
-        Column("id", UuidColumn(), primary_key=True),
+        Column("account_id", Uuid(), primary_key=True),
+        Column("id", Uuid(), primary_key=True),
         Column("type", Text, nullable=False),
         Column("data", LargeBinary, nullable=False),
         Column("bulk", Boolean, nullable=False),

@@ -15,6 +15,7 @@ import nats.errors
 import structlog
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NoStreamResponseError
+from opentelemetry.propagate import inject
 from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.db import Database, WriteTx
@@ -106,16 +107,12 @@ class Relay:
         """The row, once the broker has stored it; None where it did not say so in time."""
         with (
             with_remote_parent(row["traceparent"]),
-            tracer().start_as_current_span(f"publish {row['type']}") as span,
+            tracer().start_as_current_span(f"publish {row['type']}"),
         ):
             headers = cloud_event(row, self._service)
-            if span.get_span_context().is_valid:
-                context = span.get_span_context()
-                headers["ce-traceparent"] = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+            inject_traceparent(headers)
             try:
-                await self._nats.jetstream.publish(
-                    subject(row), row["data"], timeout=PUBLISH_SECONDS, headers=headers
-                )
+                await self._nats.jetstream.publish(subject(row), row["data"], timeout=PUBLISH_SECONDS, headers=headers)
             except NoStreamResponseError:
                 await self._redeclare()
                 return None
@@ -166,6 +163,14 @@ def cloud_event(row: asyncpg.Record, service: str) -> dict[str, str]:
         "ce-time": row["created_at"].isoformat().replace("+00:00", "Z"),
         "content-type": "application/protobuf",
     }
+
+
+def inject_traceparent(headers: dict[str, str]) -> None:
+    """The distributed tracing extension of CloudEvents, where there is a trace."""
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    if "traceparent" in carrier:
+        headers["ce-traceparent"] = carrier["traceparent"]
 
 
 async def mark(tx: WriteTx, rows: Sequence[asyncpg.Record]) -> None:

@@ -9,8 +9,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -35,7 +35,7 @@ class Component(Protocol):
     async def stop(self) -> None: ...
 
 
-Loop = Callable[[], Awaitable[None]]
+Loop = Callable[[], Coroutine[Any, Any, None]]
 ReadyCheck = Callable[[], Awaitable[None]]
 
 
@@ -87,7 +87,7 @@ class Process:
             log.info("process.stopped", name=self.name)
 
     async def _until_stopped(self) -> int:
-        tasks = [asyncio.create_task(function(), name=name) for name, function in self._loops]  # type: ignore[arg-type]
+        tasks = [asyncio.create_task(function(), name=name) for name, function in self._loops]
         stopping = asyncio.create_task(self._stopping.wait(), name="signal")
         lag = asyncio.create_task(watch_lag(), name="lag")
         try:
@@ -98,7 +98,7 @@ class Process:
             for task in [stopping, lag, *tasks]:
                 task.cancel()
             await asyncio.gather(stopping, lag, *tasks, return_exceptions=True)
-        return report(done - {stopping})
+        return report([task for task in tasks if task in done])
 
     async def problems(self) -> dict[str, str]:
         """Why the process is not ready; empty when it is."""
@@ -145,7 +145,7 @@ class Ops:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def report(ended: set[asyncio.Task[None]]) -> int:
+def report(ended: Sequence[asyncio.Task[None]]) -> int:
     """Log loops that ended by themselves; the exit code."""
     for task in ended:
         error = task.exception()

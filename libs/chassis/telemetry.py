@@ -44,12 +44,12 @@ def set_up_logs(process: str, level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=open(2, "w", closefd=False, buffering=1)),  # noqa: SIM115
     )
     structlog.contextvars.bind_contextvars(process=process)
-    logging.basicConfig(level=max(numeric, logging.WARNING), format='{"level":"warning","event":"%(name)s: %(message)s"}')
+    logging.basicConfig(
+        level=max(numeric, logging.WARNING), format='{"level":"warning","event":"%(name)s: %(message)s"}'
+    )
 
 
-def add_trace_id(
-    _: object, __: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def add_trace_id(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = f"{span.trace_id:032x}"
