@@ -6,9 +6,10 @@ import re
 
 import phonenumbers
 import pytest
-from deploy.local.demo import contacts_csv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from deploy.local.demo import contacts_csv
 
 _E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
 

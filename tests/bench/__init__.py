@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench [name]`; see README.md."""

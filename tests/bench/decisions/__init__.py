@@ -1,0 +1,1 @@
+"""Small measurements that decided between libraries; the records in docs/adr/ quote them."""
