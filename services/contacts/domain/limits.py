@@ -1,0 +1,13 @@
+"""What a contact may be as large as. The same figures stand in the OpenAPI document."""
+
+NAME_CHARACTERS = 200
+# stage, gender, external_id and the other short texts.
+TEXT_CHARACTERS = 200
+EMAIL_CHARACTERS = 254
+METADATA_BYTES = 16 * 1024
+METADATA_LEVELS = 5
+TAGS = 100
+TAG_CHARACTERS = 64
+BULK_DELETE_IDS = 1_000
+MESSAGEABLE_TARGETS = 500
+REASON_CHARACTERS = 500

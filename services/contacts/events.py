@@ -1,0 +1,62 @@
+"""The events of this service: full snapshots, up to 500 objects or 512 KiB each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from carillon.events.v1 import events_pb2 as events
+from chassis import ids
+from chassis.ids import AccountId
+from chassis.outbox import MAX_BYTES, MAX_OBJECTS, Event
+from services.contacts import convert
+from services.contacts.domain.contact import Contact
+
+# What an entry costs besides its own bytes: a tag and a length.
+ENTRY_BYTES = 8
+
+
+def change(contact: Contact, changed: Sequence[str] = ()) -> events.ContactChange:
+    """changed: as domain.contact.changed_fields says; empty for a created contact."""
+    return events.ContactChange(contact=convert.contact(contact), changed_fields=changed)
+
+
+def contacts_changed(
+    event_type: str, account: AccountId, changes: Iterable[events.ContactChange], *, bulk: bool
+) -> list[Event]:
+    return [
+        Event(event_type, account, events.ContactsChanged(changes=batch).SerializeToString(), bulk=bulk)
+        for batch in batches(changes)
+    ]
+
+
+def batches(changes: Iterable[events.ContactChange]) -> Iterator[list[events.ContactChange]]:
+    """As few as the limits of one event allow; a single change is never parted."""
+    batch: list[events.ContactChange] = []
+    room = MAX_BYTES
+    for entry in changes:
+        size = entry.ByteSize() + ENTRY_BYTES
+        if batch and (len(batch) == MAX_OBJECTS or size > room):
+            yield batch
+            batch, room = [], MAX_BYTES
+        batch.append(entry)
+        room -= size
+    if batch:
+        yield batch
+
+
+def contacts_deleted(account: AccountId, gone: Sequence[tuple[UUID, int]], *, at: datetime, bulk: bool) -> list[Event]:
+    """gone: ids, each with the version of its tombstone."""
+    deleted_at = convert.timestamp(at)
+    deletions = [
+        events.ContactDeletion(id=ids.encode("cnt", contact_id), version=version, deleted_at=deleted_at)
+        for contact_id, version in gone
+    ]
+    return [
+        Event(
+            "contact.deleted",
+            account,
+            events.ContactsDeleted(deletions=deletions[start : start + MAX_OBJECTS]).SerializeToString(),
+            bulk=bulk,
+        )
+        for start in range(0, len(deletions), MAX_OBJECTS)
+    ]

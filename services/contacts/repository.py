@@ -1,0 +1,190 @@
+"""The queries on contacts, their tags and tombstones. Each names the account, also where the policy would."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import ReadTx, WriteTx
+from chassis.ids import AccountId
+from services.contacts.domain.contact import Contact
+from services.contacts.domain.identity import Holder, Keys
+
+# In the order of the dataclass, so that a row is a contact: Contact(*row).
+COLUMNS = tuple(field.name for field in fields(Contact))
+SELECTED = ", ".join(f"c.{name}" for name in COLUMNS)
+KEPT_ON_UPDATE = ("id", "created_at")
+WRITTEN = tuple(name for name in COLUMNS if name not in KEPT_ON_UPDATE)
+
+# One statement: the row, unless a key is taken, and its tags.
+INSERT = f"""
+WITH added AS (
+    INSERT INTO contacts (account_id, {", ".join(COLUMNS)})
+    VALUES ({", ".join(f"${n}" for n in range(1, len(COLUMNS) + 2))})
+    ON CONFLICT DO NOTHING
+    RETURNING account_id, id, tags
+), tagged AS (
+    INSERT INTO contact_tags (account_id, tag, contact_id)
+    SELECT added.account_id, tag, added.id FROM added, unnest(added.tags) AS tag
+)
+SELECT id FROM added
+"""
+
+# The row is locked by the caller; $3 and $4 are the tags that went and came.
+UPDATE = f"""
+WITH written AS (
+    UPDATE contacts SET {", ".join(f"{name} = ${n}" for n, name in enumerate(WRITTEN, 5))}
+    WHERE account_id = $1 AND id = $2
+    RETURNING account_id, id
+), untagged AS (
+    DELETE FROM contact_tags AS t USING written, unnest($3::text[]) AS gone
+    WHERE t.account_id = $1 AND t.tag = gone AND t.contact_id = written.id
+), tagged AS (
+    INSERT INTO contact_tags (account_id, tag, contact_id)
+    SELECT written.account_id, came, written.id FROM written, unnest($4::text[]) AS came
+)
+SELECT id FROM written
+"""
+
+GET = f"SELECT {SELECTED} FROM contacts AS c WHERE c.account_id = $1 AND c.id = $2"
+LOCK = GET + " FOR UPDATE"
+# In the order of ids, as everybody who locks several does.
+LOCK_MANY = f"""
+SELECT {SELECTED} FROM contacts AS c
+WHERE c.account_id = $1 AND c.id = ANY($2::uuid[]) ORDER BY c.id FOR UPDATE
+"""
+
+LOOKUPS = {
+    "phone": f"SELECT {SELECTED}, 1 AS matches FROM contacts AS c WHERE c.account_id = $1 AND c.phone = $2",
+    "external_id": f"SELECT {SELECTED}, 1 AS matches FROM contacts AS c WHERE c.account_id = $1 AND c.external_id = $2",
+    "email": f"""
+SELECT {SELECTED}, count(*) OVER () AS matches FROM contacts AS c WHERE c.account_id = $1 AND c.email_normal = $2
+ORDER BY c.updated_at DESC, c.id DESC LIMIT 1
+""",
+}
+
+HOLDERS = """
+SELECT id, 'phone' AS key FROM contacts WHERE account_id = $1 AND phone = $2
+UNION ALL
+SELECT id, 'external_id' FROM contacts WHERE account_id = $1 AND external_id = $3
+UNION ALL
+SELECT id, 'email' FROM contacts WHERE account_id = $1 AND email_normal = $4 AND phone IS NULL
+"""
+
+# $3: the version demanded, null for any.
+DELETE = """
+WITH doomed AS (
+    SELECT id FROM contacts WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR version = $3)
+    ORDER BY id FOR UPDATE
+), gone AS (
+    DELETE FROM contacts AS c USING doomed WHERE c.account_id = $1 AND c.id = doomed.id
+    RETURNING c.id, c.version + 1 AS version, c.tags
+), untagged AS (
+    DELETE FROM contact_tags AS t USING (SELECT id, unnest(tags) AS tag FROM gone) AS had
+    WHERE t.account_id = $1 AND t.tag = had.tag AND t.contact_id = had.id
+), buried AS (
+    INSERT INTO tombstones (account_id, contact_id, version, deleted_at) SELECT $1, id, version, $4 FROM gone
+)
+SELECT id, version FROM gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a page of contacts is narrowed to; None does not narrow. Keys are normalised."""
+
+    stage: str | None = None
+    country: str | None = None
+    tag: str | None = None
+    phone: str | None = None
+    email_normal: str | None = None
+    external_id: str | None = None
+
+
+def contact(row: asyncpg.Record) -> Contact:
+    return Contact(*tuple(row)[: len(COLUMNS)])
+
+
+async def insert(tx: WriteTx, account: AccountId, new: Contact) -> bool:
+    """False where another contact has one of the keys; nothing is written then."""
+    return await tx.fetchval(INSERT, account, *values(new, COLUMNS)) is not None
+
+
+async def update(tx: WriteTx, account: AccountId, *, before: Contact, after: Contact) -> None:
+    """Write a locked contact. Raises asyncpg.UniqueViolationError where another has one of the keys."""
+    gone = [tag for tag in before.tags if tag not in after.tags]
+    came = [tag for tag in after.tags if tag not in before.tags]
+    await tx.execute(UPDATE, account, after.id, gone, came, *values(after, WRITTEN))
+
+
+async def get(tx: ReadTx, account: AccountId, contact_id: UUID) -> Contact | None:
+    row = await tx.fetchrow(GET, account, contact_id)
+    return None if row is None else contact(row)
+
+
+async def lock(tx: WriteTx, account: AccountId, contact_id: UUID) -> Contact | None:
+    """The contact, held until the transaction ends."""
+    row = await tx.fetchrow(LOCK, account, contact_id)
+    return None if row is None else contact(row)
+
+
+async def lock_many(tx: WriteTx, account: AccountId, ids: Sequence[UUID]) -> list[Contact]:
+    """Those that are there, held until the transaction ends."""
+    return [contact(row) for row in await tx.fetch(LOCK_MANY, account, ids)]
+
+
+async def look_up(tx: ReadTx, account: AccountId, key: str, value: str) -> tuple[Contact, int] | None:
+    """The contact with the key, and how many have it. key: one of LOOKUPS."""
+    row = await tx.fetchrow(LOOKUPS[key], account, value)
+    return None if row is None else (contact(row), row["matches"])
+
+
+async def holders(tx: ReadTx, account: AccountId, keys: Keys) -> list[Holder]:
+    """Which contacts have these keys."""
+    rows = await tx.fetch(HOLDERS, account, keys.phone, keys.external_id, keys.email_normal)
+    return [Holder(row["id"], row["key"]) for row in rows]
+
+
+async def delete(
+    tx: WriteTx, account: AccountId, ids: Iterable[UUID], *, if_version: int | None, at: datetime
+) -> list[tuple[UUID, int]]:
+    """Remove contacts and leave tombstones; the ids removed, each with the version of its tombstone."""
+    rows = await tx.fetch(DELETE, account, list(ids), if_version, at)
+    return [(row["id"], row["version"]) for row in rows]
+
+
+async def page(tx: ReadTx, account: AccountId, wanted: Filter, *, before: UUID | None, limit: int) -> list[Contact]:
+    """Newest first, from below the id `before`."""
+    sql, args = page_query(account, wanted, before=before, limit=limit)
+    return [contact(row) for row in await tx.fetch(sql, *args)]
+
+
+def page_query(account: AccountId, wanted: Filter, *, before: UUID | None, limit: int) -> tuple[str, list[object]]:
+    """Only the conditions that are asked for, so that each shape gets a plan of its own."""
+    args: list[object] = [account]
+    conditions = ["c.account_id = $1"]
+    source, key = "contacts AS c", "c.id"
+    if wanted.tag is not None:
+        source, key = (
+            "contact_tags AS t JOIN contacts AS c ON c.account_id = $1 AND c.id = t.contact_id",
+            "t.contact_id",
+        )
+        args.append(wanted.tag)
+        conditions += ["t.account_id = $1", f"t.tag = ${len(args)}"]
+    for column in ("stage", "country", "phone", "email_normal", "external_id"):
+        value = getattr(wanted, column)
+        if value is not None:
+            args.append(value)
+            conditions.append(f"c.{column} = ${len(args)}")
+    if before is not None:
+        args.append(before)
+        conditions.append(f"{key} < ${len(args)}")
+    args.append(limit)
+    where = " AND ".join(conditions)
+    return f"SELECT {SELECTED} FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT ${len(args)}", args
+
+
+def values(row: Contact, names: Sequence[str]) -> list[object]:
+    return [getattr(row, name) for name in names]

@@ -1,0 +1,96 @@
+"""The queries on suppressions, and the one that says who may be messaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.db import ReadTx, WriteTx
+from chassis.ids import AccountId
+from services.contacts.domain.messaging import Standing
+from services.contacts.suppressions.record import Suppression
+
+COLUMNS = "id, phone, email, email_normal, channels, reason, created_at"
+
+INSERT = f"""
+INSERT INTO suppressions (account_id, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT DO NOTHING RETURNING id
+"""
+HOLDER = """
+SELECT id FROM suppressions WHERE account_id = $1 AND phone = $2
+UNION ALL
+SELECT id FROM suppressions WHERE account_id = $1 AND email_normal = $3
+"""
+PAGE = f"""
+SELECT {COLUMNS} FROM suppressions WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $3
+"""
+DELETE = f"DELETE FROM suppressions WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}"
+
+# $2 contact ids (null: by address alone), $3 addresses, $4 the channel. One row a target, in order.
+STANDING = """
+SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.address AS has_address,
+       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.do_not_disturb ELSE named.do_not_disturb END, false)
+           AS do_not_disturb,
+       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_out
+                     ELSE named.preferences ->> $4 = 'opted_out' END, false) AS opted_out,
+       EXISTS (SELECT FROM suppressions AS s
+               WHERE s.account_id = $1 AND s.{column} = t.address
+               AND (s.channels = '{{}}' OR $4 = ANY(s.channels))) AS suppressed
+FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS t(contact_id, address, position)
+LEFT JOIN contacts AS named ON named.account_id = $1 AND named.id = t.contact_id
+LEFT JOIN LATERAL (
+    SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out
+    FROM contacts AS c WHERE t.contact_id IS NULL AND c.account_id = $1 AND c.{column} = t.address
+) AS bearers ON true
+ORDER BY t.position
+"""
+STANDING_BY_PHONE = STANDING.format(column="phone")
+STANDING_BY_EMAIL = STANDING.format(column="email_normal")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`named`: a contact was meant; `contact_id` is None where its id cannot be one."""
+
+    named: bool
+    contact_id: UUID | None
+    # Folded.
+    address: str
+
+
+async def insert(tx: WriteTx, account: AccountId, new: Suppression) -> bool:
+    """False where the address is on the list already."""
+    added = await tx.fetchval(
+        INSERT, account, new.id, new.phone, new.email, new.email_normal, new.channels, new.reason, new.created_at
+    )
+    return added is not None
+
+
+async def holder(tx: ReadTx, account: AccountId, wanted: Suppression) -> UUID | None:
+    """The entry that has the same address."""
+    found: UUID | None = await tx.fetchval(HOLDER, account, wanted.phone, wanted.email_normal)
+    return found
+
+
+async def page(tx: ReadTx, account: AccountId, *, before: UUID | None, limit: int) -> list[Suppression]:
+    """Newest first, from below the id `before`."""
+    return [Suppression(*row) for row in await tx.fetch(PAGE, account, before, limit)]
+
+
+async def delete(tx: WriteTx, account: AccountId, suppression_id: UUID) -> Suppression | None:
+    row = await tx.fetchrow(DELETE, account, suppression_id)
+    return None if row is None else Suppression(*row)
+
+
+async def standings(
+    tx: ReadTx, account: AccountId, targets: Sequence[Target], *, channel: str, by_email: bool
+) -> list[Standing]:
+    """What is on record about each target, in order."""
+    rows = await tx.fetch(
+        STANDING_BY_EMAIL if by_email else STANDING_BY_PHONE,
+        account,
+        [target.contact_id for target in targets],
+        [target.address for target in targets],
+        channel,
+    )
+    return [Standing(target.address, target.named, *row) for target, row in zip(targets, rows, strict=True)]
