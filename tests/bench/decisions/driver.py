@@ -117,11 +117,11 @@ class Psycopg:
 
     async def copy(self, rows: list[tuple[object, ...]]) -> None:
         connection = await self.free.get()
-        async with connection.cursor() as cursor:
-            async with cursor.copy(f"COPY plain ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(["uuid", "uuid", "text", "text", "text", "text", "text", "text[]", "int8"])
-                for row in rows:
-                    await copy.write_row(row)
+        statement = f"COPY plain ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+        async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(["uuid", "uuid", "text", "text", "text", "text", "text", "text[]", "int8"])
+            for row in rows:
+                await copy.write_row(row)
         self.free.put_nowait(connection)
 
 
