@@ -203,7 +203,7 @@ class Consumer:
         await self._nats.jetstream.publish(f"dead.{self._durable}", message.data, headers=headers, stream=DEAD)
         await message.ack()
         HANDLED.labels(self._durable, "dead").inc()
-        log.error("consumer.dead_letter", durable=self._durable, reason=reason, event=headers.get("ce-id"))
+        log.error("consumer.dead_letter", durable=self._durable, reason=reason, event_id=headers.get("ce-id"))
         await self._stop_when_drowning()
 
     async def _stop_when_drowning(self) -> None:

@@ -1,0 +1,140 @@
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from chassis.call import Call, Idempotency
+from chassis.db import Database
+from chassis.errors import Aborted, FailedPrecondition, Unavailable
+from chassis.idempotency import Replay
+from chassis.ids import AccountId
+from tests.service.chassis.conftest import NOTES, Databases
+
+INSERT = "INSERT INTO notes VALUES ($1, $2, $3)"
+
+
+async def test_an_account_sees_its_own_rows_only(dbs: Databases, account: AccountId, other: AccountId) -> None:
+    async with dbs.serve.write(account) as tx:
+        await tx.execute(INSERT, account, 1, "mine")
+    async with dbs.serve.read(other) as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []
+    async with dbs.serve.read(account) as tx:
+        assert await tx.fetchval("SELECT text FROM notes") == "mine"
+
+
+async def test_a_query_without_an_account_sees_nothing_as_serve(dbs: Databases, account: AccountId) -> None:
+    async with dbs.serve.write(account) as tx:
+        await tx.execute(INSERT, account, 2, "mine")
+    async with dbs.serve.across() as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []
+    async with dbs.work.across() as tx:
+        assert await tx.fetchval("SELECT text FROM notes WHERE account_id = $1", account) == "mine"
+
+
+async def test_an_account_cannot_write_anothers_row(dbs: Databases, account: AccountId, other: AccountId) -> None:
+    with pytest.raises(Exception, match="row-level security"):
+        async with dbs.serve.write(account) as tx:
+            await tx.execute(INSERT, other, 1, "theirs")
+
+
+async def test_the_account_ends_with_the_transaction(dbs: Databases, account: AccountId) -> None:
+    one = await Database.open(dbs.urls.serve, pool_size=1)
+    async with one.write(account) as tx:
+        await tx.execute(INSERT, account, 3, "mine")
+    async with one.across() as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []
+    await one.stop()
+
+
+async def test_a_failed_block_leaves_nothing_and_a_usable_connection(dbs: Databases, account: AccountId) -> None:
+    one = await Database.open(dbs.urls.serve, pool_size=1)
+    with pytest.raises(ZeroDivisionError):
+        async with one.write(account) as tx:
+            await tx.execute(INSERT, account, 4, "gone")
+            raise ZeroDivisionError
+    async with one.read(account) as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []
+    await one.stop()
+
+
+async def test_a_cancelled_statement_rolls_back(dbs: Databases, account: AccountId) -> None:
+    one = await Database.open(dbs.urls.serve, pool_size=1)
+
+    async def work() -> None:
+        async with one.write(account) as tx:
+            await tx.execute(INSERT, account, 5, "gone")
+            await tx.fetch("SELECT pg_sleep(60)")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await work()
+    async with one.read(account) as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []
+    await one.stop()
+
+
+async def test_core_statements_run_with_their_arguments_in_order(dbs: Databases, account: AccountId) -> None:
+    async with dbs.serve.write(account) as tx:
+        for number in range(6):
+            await tx.execute(INSERT, account, number, f"note {number}")
+        statement = (
+            sa.select(NOTES.c.text).where(NOTES.c.id.in_([1, 3, 5]), NOTES.c.id > 1).order_by(NOTES.c.id).limit(5)
+        )
+        assert [row["text"] for row in await tx.core(statement)] == ["note 3", "note 5"]
+
+
+async def test_no_server_is_unavailable() -> None:
+    nowhere = await Database.open("postgresql://x:y@127.0.0.1:1/none")
+    with pytest.raises(Unavailable):
+        await nowhere.ping()
+    await nowhere.stop()
+
+
+def call(account: AccountId, key: str, request: bytes = b"request") -> Call:
+    return Call(account, "gateway", frozenset(), "req", Idempotency(key, "/Method", request))
+
+
+async def remember(db: Database, who: Call, name: str) -> None:
+    async with db.write(who) as tx:
+        await tx.reply(pb.GetContactResponse(contact=pb.Contact(id=name)))
+
+
+async def test_the_same_key_and_request_replay_the_answer(dbs: Databases, account: AccountId) -> None:
+    await remember(dbs.serve, call(account, "k"), "first")
+    with pytest.raises(Replay) as replay:
+        await remember(dbs.serve, call(account, "k"), "second")
+    assert pb.GetContactResponse.FromString(replay.value.response).contact.id == "first"
+
+
+async def test_the_same_key_with_another_request_is_refused(dbs: Databases, account: AccountId) -> None:
+    await remember(dbs.serve, call(account, "k"), "first")
+    with pytest.raises(FailedPrecondition, match="idempotency_key_reused"):
+        await remember(dbs.serve, call(account, "k", b"another"), "second")
+
+
+async def test_a_key_belongs_to_its_account(dbs: Databases, account: AccountId, other: AccountId) -> None:
+    await remember(dbs.serve, call(account, "k"), "first")
+    await remember(dbs.serve, call(other, "k"), "second")
+
+
+async def test_a_second_request_while_the_first_runs_is_refused(dbs: Databases, account: AccountId) -> None:
+    async with dbs.serve.write(call(account, "k")) as tx:
+        with pytest.raises(Aborted, match="idempotency_in_progress"):
+            await remember(dbs.serve, call(account, "k"), "second")
+        await tx.reply(pb.GetContactResponse())
+
+
+async def test_a_write_that_fails_leaves_its_key_free(dbs: Databases, account: AccountId) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with dbs.serve.write(call(account, "k")):
+            raise ZeroDivisionError
+    await remember(dbs.serve, call(account, "k"), "again")
+
+
+async def test_a_write_that_forgets_to_reply_does_not_commit(dbs: Databases, account: AccountId) -> None:
+    with pytest.raises(RuntimeError, match="reply"):
+        async with dbs.serve.write(call(account, "k")) as tx:
+            await tx.execute(INSERT, account, 9, "forgotten")
+    async with dbs.serve.read(account) as tx:
+        assert await tx.fetch("SELECT * FROM notes") == []

@@ -1,0 +1,192 @@
+"""Outbox → relay → JetStream → consumer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.events.v1 import events_pb2
+from chassis import consumer as consumers
+from chassis import relay as relays
+from chassis.consumer import Consumer, Invalid, Received
+from chassis.ids import AccountId, encode_account
+from chassis.nats import DEAD, EVENTS, Nats, Poker
+from chassis.relay import Relay
+from tests.service.chassis.conftest import Databases
+from tests.service.stack import eventually
+
+
+@asynccontextmanager
+async def running(*loops) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop()) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+
+class Recorder:
+    """A handler that keeps what it got, and fails as told."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.invalid: set[str] = set()
+        self.failures = 0
+
+    async def __call__(self, account: AccountId, events: Sequence[Received]) -> None:
+        names = [change(event) for event in events]
+        if self.invalid & set(names):
+            raise Invalid("told so")
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("told so")
+        self.ids += names
+
+
+def change(event: Received) -> str:
+    return events_pb2.ContactsChanged.FromString(event.data).changes[0].contact.id
+
+
+def changed(name: str) -> events_pb2.ContactsChanged:
+    return events_pb2.ContactsChanged(changes=[events_pb2.ContactChange(contact=pb.Contact(id=name))])
+
+
+async def tell(dbs: Databases, account: AccountId, *names: str, bulk: bool = False) -> None:
+    async with dbs.serve.write(account) as tx:
+        for name in names:
+            tx.add_event("contact.updated", changed(name), bulk=bulk)
+
+
+@pytest.fixture
+def durable(account: AccountId) -> str:
+    return f"test-{account}"
+
+
+async def test_an_event_reaches_the_consumer_of_its_lane(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    live, bulk = Recorder(), Recorder()
+    relay = Relay(dbs.work, nats, service="contacts")
+    lanes = [
+        Consumer(nats, durable=f"{durable}-live", filters=["events.contact.*.*"], handler=live),
+        Consumer(nats, durable=f"{durable}-bulk", filters=["events.contact.*.*.bulk"], handler=bulk),
+    ]
+    dbs.serve.on_events = Poker(nats, relays.topic("contacts"))
+    async with running(relay.run, *(lane.run for lane in lanes)):
+        await tell(dbs, account, "a", "b")
+        await tell(dbs, account, "c", bulk=True)
+
+        async def arrived() -> bool:
+            return sorted(live.ids) == ["a", "b"] and bulk.ids == ["c"]
+
+        await eventually(arrived)
+
+        async def marked() -> bool:
+            async with dbs.work.across() as tx:
+                query = "SELECT count(*) FROM outbox WHERE account_id = $1 AND published_at IS NULL"
+                return await tx.fetchval(query, account) == 0
+
+        await eventually(marked)
+
+
+async def test_an_event_is_a_cloud_event_under_its_subject(dbs: Databases, nats: Nats, account: AccountId) -> None:
+    async with running(Relay(dbs.work, nats, service="contacts").run):
+        await tell(dbs, account, "a")
+        subject = f"events.contact.updated.{encode_account(account)}"
+
+        async def published() -> bool:
+            info = await nats.jetstream.stream_info(EVENTS, subjects_filter=subject)
+            return bool(info.state.subjects)
+
+        await eventually(published)
+    message = await nats.jetstream.get_last_msg(EVENTS, subject)
+    headers = message.headers or {}
+    assert headers["ce-specversion"] == "1.0"
+    assert headers["ce-type"] == "contact.updated"
+    assert headers["ce-source"] == "carillon/contacts"
+    assert headers["content-type"] == "application/protobuf"
+    assert headers["ce-id"] == headers["Nats-Msg-Id"]
+    assert headers["ce-time"].endswith("Z")
+
+
+async def test_nothing_is_lost_when_jetstream_is_wiped_before_publishing(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    await nats.jetstream.delete_stream(EVENTS)
+    await tell(dbs, account, "a")
+    got = Recorder()
+    consumer = Consumer(nats, durable=durable, filters=["events.contact.*.*"], handler=got)
+    async with running(Relay(dbs.work, nats, service="contacts").run):
+
+        async def redeclared() -> bool:
+            async with dbs.work.across() as tx:
+                query = "SELECT count(*) FROM outbox WHERE account_id = $1 AND published_at IS NULL"
+                return await tx.fetchval(query, account) == 0
+
+        await eventually(redeclared)
+        async with running(consumer.run):
+
+            async def arrived() -> bool:
+                return got.ids == ["a"]
+
+            await eventually(arrived)
+
+
+async def test_a_failing_handler_gets_the_event_again(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    got = Recorder()
+    got.failures = 2
+    consumer = Consumer(nats, durable=durable, filters=["events.contact.*.*"], handler=got)
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+        await tell(dbs, account, "a")
+
+        async def arrived() -> bool:
+            return got.ids == ["a"]
+
+        await eventually(arrived)
+
+
+async def test_an_invalid_event_is_buried_alone_with_its_reason(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    got = Recorder()
+    got.invalid = {"bad"}
+    consumer = Consumer(nats, durable=durable, filters=["events.contact.*.*"], handler=got)
+    await tell(dbs, account, "a", "bad", "b")
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def arrived() -> bool:
+            return sorted(got.ids) == ["a", "b"]
+
+        await eventually(arrived)
+
+        async def buried() -> bool:
+            return (await nats.jetstream.stream_info(DEAD)).state.messages == 1
+
+        await eventually(buried)
+    dead = await nats.jetstream.get_last_msg(DEAD, f"dead.{durable}")
+    assert (dead.headers or {})["carillon-dead-reason"] == "told so"
+    assert events_pb2.ContactsChanged.FromString(dead.data or b"").changes[0].contact.id == "bad"
+
+
+async def test_the_dead_letter_limit_stops_the_consumer(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "DEAD_LIMIT", 3)
+    got = Recorder()
+    got.invalid = {f"bad{number}" for number in range(10)}
+    consumer = Consumer(nats, durable=durable, filters=["events.contact.*.*"], handler=got, batch=1)
+    await tell(dbs, account, *sorted(got.invalid))
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def stopped() -> bool:
+            return consumers.STOPPED.labels(durable)._value.get() == 1
+
+        await eventually(stopped)
+        assert (await nats.jetstream.stream_info(DEAD)).state.messages == 3
