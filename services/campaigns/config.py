@@ -1,0 +1,27 @@
+"""What the campaigns processes need from their environment."""
+
+from pydantic import Field, SecretStr
+
+from chassis.config import Settings
+
+MIB = 1024 * 1024
+
+
+class CampaignsSettings(Settings):
+    secrets_keys: SecretStr = Field(
+        description="Fernet keys, comma separated: the first encrypts, all decrypt. Add one in front to rotate"
+    )
+    public_url: str = Field(description="Where providers post receipts: https://api.example.com")
+    contacts_target: str = Field(description="gRPC target of contacts")
+    segments_target: str = Field(description="gRPC target of segments")
+
+
+class ServeSettings(CampaignsSettings):
+    grpc_bind: str = Field(default="127.0.0.1:0", description="host:port of the gRPC server")
+    upload_limit_bytes: int = Field(default=1024 * MIB, ge=1, description="Largest upload of recipients")
+
+
+class WorkSettings(CampaignsSettings):
+    dispatch_batches: int = Field(default=8, ge=1, le=64, description="Micro-batches under way at once")
+    dispatch_chunks: int = Field(default=64, ge=1, le=1000, description="Chunks of recipients held at once")
+    provider_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="For one call to a provider")

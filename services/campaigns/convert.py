@@ -1,0 +1,118 @@
+"""Between rows and the messages of campaigns.proto. Nothing is decided here."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2 as contacts
+from chassis import ids
+from services.campaigns.domain.stats import NAMES
+
+TEMPLATE = "tmpl"
+SENDER = "sender"
+CAMPAIGN = "cmp"
+RECIPIENT = "rcp"
+SEGMENT = "seg"
+CONTACT = "cnt"
+
+CHANNEL_PREFIX = "CHANNEL_"
+CHANNELS = {
+    name.removeprefix(CHANNEL_PREFIX).lower(): number
+    for name, number in contacts.Channel.items()
+    if number != contacts.CHANNEL_UNSPECIFIED
+}
+CHANNEL_NAMES = {number: name for name, number in CHANNELS.items()}
+CAMPAIGN_STATUSES = {
+    name.removeprefix("CAMPAIGN_STATUS_").lower(): number for name, number in pb.CampaignStatus.items() if number
+}
+CAMPAIGN_STATUS_NAMES = {number: name for name, number in CAMPAIGN_STATUSES.items()}
+RECIPIENT_STATUSES = {
+    name.removeprefix("RECIPIENT_STATUS_").lower(): number for name, number in pb.RecipientStatus.items() if number
+}
+RECIPIENT_STATUS_NAMES = {number: name for name, number in RECIPIENT_STATUSES.items()}
+REFUSALS = {number: name.removeprefix("REFUSAL_").lower() for name, number in contacts.Refusal.items() if number}
+RECEIPT_STATUS_NAMES = {pb.RECEIPT_STATUS_DELIVERED: "delivered", pb.RECEIPT_STATUS_FAILED: "failed"}
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def public(prefix: str, value: UUID | None) -> str:
+    return "" if value is None else ids.encode(prefix, value)
+
+
+def template(row: asyncpg.Record) -> pb.Template:
+    return pb.Template(
+        id=ids.encode(TEMPLATE, row["id"]),
+        name=row["name"],
+        channel=CHANNELS[row["channel"]],
+        body=row["body"],
+        subject=row["subject"],
+        variables=row["variables"],
+        version=row["version"],
+        created_at=timestamp(row["created_at"]),
+        updated_at=timestamp(row["updated_at"]),
+    )
+
+
+def sender(row: asyncpg.Record, *, receipts_path: str) -> pb.Sender:
+    return pb.Sender(
+        id=ids.encode(SENDER, row["id"]),
+        name=row["name"],
+        channel=CHANNELS[row["channel"]],
+        address=row["address"],
+        provider=row["provider"],
+        settings_json=row["settings"],
+        rate_limit_per_second=row["rate_limit_per_second"],
+        is_default=row["is_default"],
+        receipts_path=receipts_path,
+        version=row["version"],
+        created_at=timestamp(row["created_at"]),
+        updated_at=timestamp(row["updated_at"]),
+    )
+
+
+def campaign(row: asyncpg.Record) -> pb.Campaign:
+    """row: of repository.campaigns.get, with its stats."""
+    return pb.Campaign(
+        id=ids.encode(CAMPAIGN, row["id"]),
+        name=row["name"],
+        template_id=ids.encode(TEMPLATE, row["template_id"]),
+        sender_id=ids.encode(SENDER, row["sender_id"]),
+        segment_id=public(SEGMENT, row["segment_id"]),
+        status=CAMPAIGN_STATUSES[row["status"]],
+        status_reason=row["status_reason"],
+        schedule_at=timestamp(row["schedule_at"]),
+        rate_limit_per_second=row["rate_limit_per_second"],
+        variables_json=row["variables"],
+        stats=pb.CampaignStats(**{name: row[name] for name in NAMES}),
+        started_at=timestamp(row["started_at"]),
+        finished_at=timestamp(row["finished_at"]),
+        version=row["version"],
+        created_at=timestamp(row["created_at"]),
+        updated_at=timestamp(row["updated_at"]),
+        freezing=row["freezing"],
+    )
+
+
+def recipient(row: asyncpg.Record) -> pb.Recipient:
+    return pb.Recipient(
+        id=ids.encode(RECIPIENT, row["id"]),
+        contact_id=public(CONTACT, row["contact_id"]),
+        address=row["address"],
+        variables_json=row["variables"],
+        status=RECIPIENT_STATUSES[row["status"]],
+        reason=row["reason"],
+        sent_at=timestamp(row["sent_at"]),
+        delivered_at=timestamp(row["delivered_at"]),
+        provider_message_id=row["provider_message_id"] or "",
+        state_revision=row["state_revision"],
+    )

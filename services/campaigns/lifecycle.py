@@ -1,0 +1,42 @@
+"""The steps of a campaign's life that callers and the engine share, each inside the transaction of whoever takes it."""
+
+from uuid import UUID
+
+import asyncpg
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.events.v1 import events_pb2 as events
+from chassis.db import WriteTx
+from chassis.ids import AccountId
+from chassis.outbox import Event
+from services.campaigns import convert, errors
+from services.campaigns.repository import campaigns as queries
+from services.campaigns.repository import templates as template_queries
+
+
+async def append_event(tx: WriteTx, account: UUID, campaign_id: UUID, event: str) -> pb.Campaign:
+    """Adds the event with the campaign as it stands now; returns that."""
+    row = await queries.get(tx, account, campaign_id)
+    assert row is not None
+    campaign = convert.campaign(row)
+    message = events.CampaignChanged(campaign=campaign)
+    tx.add_events([Event(event, AccountId(account), message.SerializeToString())])
+    return campaign
+
+
+def has_audience(row: asyncpg.Record) -> bool:
+    return row["segment_id"] is not None or row["total"] > 0
+
+
+async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Campaign:
+    """Start a draft that is locked. Its text is what the template says now, whatever becomes of that later.
+
+    Raises FailedPrecondition(AUDIENCE_MISSING).
+    """
+    if not has_audience(row):
+        raise errors.audience_missing()
+    template = await template_queries.get(tx, account, row["template_id"])
+    # A draft keeps its template from being deleted.
+    assert template is not None
+    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"])
+    return await append_event(tx, account, row["id"], "campaign.started")

@@ -1,0 +1,184 @@
+"""Queries on campaigns, their numbers and their runs."""
+
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import ReadTx, WriteTx
+from services.campaigns.domain.stats import NOTHING, Stats
+
+WITH_STATS = """
+SELECT c.*, s.total, s.sent, s.delivered, s.failed, s.pending, s.skipped, s.uncertain, s.opened, s.clicked
+FROM campaigns AS c JOIN campaign_stats AS s ON s.account_id = c.account_id AND s.campaign_id = c.id
+"""
+GET = WITH_STATS + "WHERE c.account_id = $1 AND c.id = $2 AND c.deleted_at IS NULL"
+LOCK = "SELECT status FROM campaigns WHERE account_id = $1 AND id = $2 AND deleted_at IS NULL FOR UPDATE"
+PAGE = (
+    WITH_STATS
+    + """
+WHERE c.account_id = $1 AND c.deleted_at IS NULL AND ($2::text IS NULL OR c.status = $2)
+  AND ($3::uuid IS NULL OR c.id < $3)
+ORDER BY c.id DESC LIMIT $4
+"""
+)
+INSERT = """
+INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, schedule_at,
+  rate_limit_per_second, variables)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+INSERT_STATS = "INSERT INTO campaign_stats (account_id, campaign_id) VALUES ($1, $2)"
+INSERT_RUN = "INSERT INTO runs (account_id, campaign_id) VALUES ($1, $2)"
+UPDATE = """
+UPDATE campaigns SET name = $3, template_id = $4, sender_id = $5, channel = $6, segment_id = $7, schedule_at = $8,
+  rate_limit_per_second = $9, variables = $10, status_reason = $11, version = version + 1, updated_at = now()
+WHERE account_id = $1 AND id = $2
+"""
+SET_STATUS = """
+UPDATE campaigns SET status = $3, status_reason = $4, version = version + 1, updated_at = now(),
+  finished_at = CASE WHEN $3 IN ('completed', 'cancelled') THEN now() END,
+  freezing = freezing AND $3 <> 'cancelled'
+WHERE account_id = $1 AND id = $2
+"""
+START = """
+UPDATE campaigns SET status = 'running', status_reason = '', started_at = now(), started_body = $3,
+  started_subject = $4, freezing = segment_id IS NOT NULL, version = version + 1, updated_at = now()
+WHERE account_id = $1 AND id = $2
+"""
+# A resumed campaign starts with the provider's slate clean.
+RESET_RUN = "UPDATE runs SET failed_rounds = 0, due_at = 'epoch' WHERE account_id = $1 AND campaign_id = $2"
+MARK_DELETED = "UPDATE campaigns SET deleted_at = now() WHERE account_id = $1 AND id = $2"
+USES_TEMPLATE = """
+SELECT EXISTS (SELECT FROM campaigns WHERE account_id = $1 AND template_id = $2 AND deleted_at IS NULL
+  AND status IN ('draft', 'running', 'paused'))
+"""
+USES_SENDER = """
+SELECT EXISTS (SELECT FROM campaigns WHERE account_id = $1 AND sender_id = $2 AND deleted_at IS NULL
+  AND status IN ('draft', 'running', 'paused'))
+"""
+ADD_STATS = """
+UPDATE campaign_stats SET total = total + $3, sent = sent + $4, delivered = delivered + $5, failed = failed + $6,
+  pending = pending + $7, skipped = skipped + $8, uncertain = uncertain + $9, opened = opened + $10,
+  clicked = clicked + $11
+WHERE account_id = $1 AND campaign_id = $2
+"""
+# What the numbers must be; tests and `reconcile` hold them against the stored ones.
+RECOUNT = """
+SELECT count(*) AS total,
+  count(*) FILTER (WHERE status IN ('sent', 'delivered', 'opened', 'clicked', 'failed')) AS sent,
+  count(*) FILTER (WHERE status IN ('delivered', 'opened', 'clicked')) AS delivered,
+  count(*) FILTER (WHERE status = 'failed') AS failed,
+  count(*) FILTER (WHERE status IN ('pending', 'claimed')) AS pending,
+  count(*) FILTER (WHERE status = 'skipped') AS skipped,
+  count(*) FILTER (WHERE status = 'uncertain') AS uncertain,
+  count(*) FILTER (WHERE status IN ('opened', 'clicked')) AS opened,
+  count(*) FILTER (WHERE status = 'clicked') AS clicked
+FROM recipients WHERE account_id = $1 AND campaign_id = $2
+"""
+STATS = "SELECT * FROM campaign_stats WHERE account_id = $1 AND campaign_id = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a draft is made of."""
+
+    name: str
+    template_id: UUID
+    sender_id: UUID
+    channel: str
+    segment_id: UUID | None
+    schedule_at: datetime | None
+    rate_limit_per_second: int
+    variables: str
+
+
+async def insert(tx: WriteTx, campaign_id: UUID, draft: Draft) -> None:
+    await tx.execute(
+        INSERT,
+        tx.account,
+        campaign_id,
+        draft.name,
+        draft.template_id,
+        draft.sender_id,
+        draft.channel,
+        draft.segment_id,
+        draft.schedule_at,
+        draft.rate_limit_per_second,
+        draft.variables,
+    )
+    await tx.execute(INSERT_STATS, tx.account, campaign_id)
+    await tx.execute(INSERT_RUN, tx.account, campaign_id)
+
+
+async def get(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:
+    """The campaign with its stats."""
+    return await tx.fetchrow(GET, account, campaign_id)
+
+
+async def lock(tx: WriteTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:
+    """The campaign with its stats, held against other changes of its state."""
+    if await tx.fetchrow(LOCK, account, campaign_id) is None:
+        return None
+    return await get(tx, account, campaign_id)
+
+
+async def update(tx: WriteTx, campaign_id: UUID, draft: Draft, *, status_reason: str) -> None:
+    await tx.execute(
+        UPDATE,
+        tx.account,
+        campaign_id,
+        draft.name,
+        draft.template_id,
+        draft.sender_id,
+        draft.channel,
+        draft.segment_id,
+        draft.schedule_at,
+        draft.rate_limit_per_second,
+        draft.variables,
+        status_reason,
+    )
+
+
+async def set_status(tx: WriteTx, account: UUID, campaign_id: UUID, *, status: str, reason: str) -> None:
+    await tx.execute(SET_STATUS, account, campaign_id, status, reason)
+
+
+async def start(tx: WriteTx, account: UUID, campaign_id: UUID, *, body: str, subject: str | None) -> None:
+    await tx.execute(START, account, campaign_id, body, subject)
+
+
+async def reset_run(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
+    await tx.execute(RESET_RUN, account, campaign_id)
+
+
+async def mark_deleted(tx: WriteTx, campaign_id: UUID) -> None:
+    await tx.execute(MARK_DELETED, tx.account, campaign_id)
+
+
+async def page(tx: ReadTx, account: UUID, *, status: str | None, below: UUID | None, size: int) -> list[asyncpg.Record]:
+    return await tx.fetch(PAGE, account, status, below, size)
+
+
+async def uses_template(tx: WriteTx, template_id: UUID) -> bool:
+    return bool(await tx.fetchval(USES_TEMPLATE, tx.account, template_id))
+
+
+async def uses_sender(tx: WriteTx, sender_id: UUID) -> bool:
+    return bool(await tx.fetchval(USES_SENDER, tx.account, sender_id))
+
+
+async def add_stats(tx: WriteTx, account: UUID, campaign_id: UUID, *, delta: Stats) -> None:
+    """The last lock that a transaction takes, so that no two wait for one another."""
+    if delta != NOTHING:
+        await tx.execute(ADD_STATS, account, campaign_id, *astuple(delta))
+
+
+async def stats(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:
+    return await tx.fetchrow(STATS, account, campaign_id)
+
+
+async def recount(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record:
+    row = await tx.fetchrow(RECOUNT, account, campaign_id)
+    assert row is not None
+    return row

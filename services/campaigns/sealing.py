@@ -1,0 +1,40 @@
+"""Secrets at rest: encrypted with keys that can be rotated, compared by digest, never read back by a caller."""
+
+import hashlib
+import hmac
+import secrets
+
+from cryptography.fernet import Fernet, MultiFernet
+
+SECRET_BYTES = 24
+
+
+class Sealer:
+    """Encrypts with the first key, decrypts with any of them."""
+
+    def __init__(self, keys: str) -> None:
+        """keys: Fernet keys, comma separated. Raises ValueError."""
+        found = [key.strip() for key in keys.split(",") if key.strip()]
+        if not found:
+            raise ValueError("at least one secrets key is needed")
+        self._fernet = MultiFernet([Fernet(key) for key in found])
+
+    def seal(self, text: str) -> bytes:
+        return self._fernet.encrypt(text.encode())
+
+    def open(self, sealed: bytes) -> str:
+        """Raises cryptography.fernet.InvalidToken where none of the keys made it."""
+        return self._fernet.decrypt(sealed).decode()
+
+
+def new_secret() -> str:
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def digest(secret: str) -> bytes:
+    """For comparing; the secret is long and random, so that a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def matches(secret: str, expected: bytes) -> bool:
+    return hmac.compare_digest(digest(secret), expected)

@@ -1,0 +1,144 @@
+"""Senders: from where and through whom messages go."""
+
+import asyncpg
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from chassis import ids
+from chassis.call import Call
+from chassis.db import Database, WriteTx
+from chassis.paging import decode_cursor, encode_cursor, page_size
+from services.campaigns import checks, convert, errors
+from services.campaigns.domain.audience import Channel
+from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.repository import senders as queries
+from services.campaigns.sealing import Sealer, digest, new_secret
+
+NOUN = "sender"
+PROVIDERS = ("http",)
+
+
+class Senders:
+    def __init__(self, db: Database, sealer: Sealer) -> None:
+        self._db = db
+        self._sealer = sealer
+
+    async def create(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
+        secret = new_secret()
+        channel = checks.channel(request.channel)
+        provider = request.provider or "http"
+        if provider not in PROVIDERS:
+            raise errors.invalid("/provider", f"provider must be one of {', '.join(PROVIDERS)}.")
+        new = queries.NewSender(
+            id=ids.new(),
+            name=checks.name(request.name),
+            channel=channel,
+            address=checks.name(request.address, pointer="/address", longest=checks.MAX_ADDRESS),
+            provider=provider,
+            settings=checks.http_settings(request.settings_json),
+            secrets=self._sealer.seal(checks.secrets(request.secrets_json)),
+            receipts_secret=self._sealer.seal(secret),
+            receipts_digest=digest(secret),
+            rate_limit_per_second=checks.rate(request.rate_limit_per_second),
+        )
+        async with self._db.write(call) as tx:
+            row = await self._insert(tx, new, channel, wants_default=request.is_default)
+            # The path holds a secret, which no stored answer may.
+            stored = pb.CreateSenderResponse(sender=convert.sender(row, receipts_path=""))
+            return await tx.reply(pb.CreateSenderResponse(sender=self._shown(row)), stored=stored)
+
+    async def _insert(
+        self, tx: WriteTx, new: queries.NewSender, channel: Channel, *, wants_default: bool
+    ) -> asyncpg.Record:
+        """The first of its channel is the default in any case, so that there is always exactly one."""
+        await queries.lock_default(tx, channel)
+        first = await queries.default(tx, tx.account, channel) is None
+        if wants_default and not first:
+            await queries.clear_default(tx, channel)
+        return await queries.insert(tx, new, is_default=wants_default or first)
+
+    async def get(self, call: Call, request: pb.GetSenderRequest) -> pb.GetSenderResponse:
+        sender_id = checks.reference(convert.SENDER, NOUN, request.id)
+        async with self._db.read(call.account) as tx:
+            row = await queries.get(tx, call.account, sender_id)
+        if row is None:
+            raise errors.not_found(NOUN, request.id)
+        return pb.GetSenderResponse(sender=self._shown(row))
+
+    async def update(self, call: Call, request: pb.UpdateSenderRequest) -> pb.UpdateSenderResponse:
+        sender_id = checks.reference(convert.SENDER, NOUN, request.id)
+        async with self._db.write(call) as tx:
+            row = await queries.get(tx, call.account, sender_id)
+            if row is None:
+                raise errors.not_found(NOUN, request.id)
+            await queries.lock_default(tx, row["channel"])
+            row = await queries.get_for_update(tx, sender_id)
+            if row is None:
+                raise errors.not_found(NOUN, request.id)
+            if request.HasField("if_version") and request.if_version != row["version"]:
+                raise errors.version_mismatch(row["version"])
+            changed = self._changed(row, request)
+            if changed.is_default and not row["is_default"]:
+                await queries.clear_default(tx, row["channel"])
+            row = await queries.update(tx, sender_id, changed)
+            stored = pb.UpdateSenderResponse(sender=convert.sender(row, receipts_path=""))
+            return await tx.reply(pb.UpdateSenderResponse(sender=self._shown(row)), stored=stored)
+
+    def _changed(self, row: asyncpg.Record, request: pb.UpdateSenderRequest) -> queries.Changed:
+        if request.HasField("is_default") and row["is_default"] and not request.is_default:
+            raise errors.invalid("/is_default", "Make another sender of the channel the default instead.")
+        has = request.HasField
+        return queries.Changed(
+            name=checks.name(request.name) if has("name") else row["name"],
+            address=(
+                checks.name(request.address, pointer="/address", longest=checks.MAX_ADDRESS)
+                if has("address")
+                else row["address"]
+            ),
+            settings=checks.http_settings(request.settings_json) if has("settings_json") else row["settings"],
+            secrets=self._sealer.seal(checks.secrets(request.secrets_json)) if has("secrets_json") else row["secrets"],
+            rate_limit_per_second=(
+                checks.rate(request.rate_limit_per_second)
+                if has("rate_limit_per_second")
+                else row["rate_limit_per_second"]
+            ),
+            is_default=request.is_default if has("is_default") else row["is_default"],
+        )
+
+    async def delete(self, call: Call, request: pb.DeleteSenderRequest) -> pb.DeleteSenderResponse:
+        sender_id = checks.reference(convert.SENDER, NOUN, request.id)
+        async with self._db.write(call) as tx:
+            row = await queries.get(tx, call.account, sender_id)
+            if row is None:
+                raise errors.not_found(NOUN, request.id)
+            await queries.lock_default(tx, row["channel"])
+            row = await queries.get_for_update(tx, sender_id)
+            if row is None:
+                raise errors.not_found(NOUN, request.id)
+            if await campaign_queries.uses_sender(tx, sender_id):
+                raise errors.in_use(NOUN)
+            await queries.delete(tx, sender_id)
+            if row["is_default"]:
+                await queries.promote_oldest(tx, row["channel"])
+            return await tx.reply(pb.DeleteSenderResponse())
+
+    async def page(self, call: Call, request: pb.ListSendersRequest) -> pb.ListSendersResponse:
+        size, scope = page_size(request.page_size), f"{call.account}/senders"
+        below = checks.cursor_id(decode_cursor(request.cursor, scope, parts=1)) if request.cursor else None
+        async with self._db.read(call.account) as tx:
+            rows = await queries.page(tx, call.account, below=below, size=size + 1)
+        more = len(rows) > size
+        rows = rows[:size]
+        return pb.ListSendersResponse(
+            senders=[self._shown(row) for row in rows],
+            next_cursor=encode_cursor(scope, str(rows[-1]["id"])) if more else "",
+        )
+
+    def _shown(self, row: asyncpg.Record) -> pb.Sender:
+        return convert.sender(row, receipts_path=receipts_path(row, self._sealer))
+
+
+def receipts_path(row: asyncpg.Record, sealer: Sealer) -> str:
+    """Names the account, so that the gateway can pass a receipt on without asking whose it is."""
+    account = ids.encode_account(row["account_id"]).removeprefix("acct_")
+    token = f"{account}.{sealer.open(row['receipts_secret'])}"
+    return f"/hooks/{ids.encode(convert.SENDER, row['id'])}/{token}/receipts"

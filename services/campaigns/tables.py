@@ -1,0 +1,298 @@
+"""The campaigns schema. Every table leads with account_id; see docs/architecture.md.
+
+The migration in migrations/versions makes what stands here; a guard test compares the two.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from chassis import outbox
+
+metadata = MetaData()
+outbox.tables(metadata)
+
+
+def required(name: str, kind: Any, *, default: str | None = None) -> Column[Any]:
+    return Column(name, kind, nullable=False, server_default=None if default is None else text(default))
+
+
+def optional(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, nullable=True)
+
+
+def moment(name: str) -> Column[Any]:
+    return required(name, DateTime(timezone=True), default="now()")
+
+
+templates = Table(
+    "templates",
+    metadata,
+    required("account_id", UUID()),
+    required("id", UUID()),
+    required("name", Text),
+    required("channel", Text),
+    required("body", Text),
+    optional("subject", Text),
+    required("variables", ARRAY(Text)),
+    required("version", BigInteger, default="1"),
+    moment("created_at"),
+    moment("updated_at"),
+    PrimaryKeyConstraint("account_id", "id", name="templates_pkey"),
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    required("account_id", UUID()),
+    required("id", UUID()),
+    required("name", Text),
+    required("channel", Text),
+    required("address", Text),
+    required("provider", Text),
+    # JSON object without secrets.
+    required("settings", Text),
+    # Fernet token of a JSON object.
+    required("secrets", LargeBinary),
+    # Fernet token of the secret in the receipts path, and the SHA-256 by which it is checked.
+    required("receipts_secret", LargeBinary),
+    required("receipts_digest", LargeBinary),
+    # 0: unlimited.
+    required("rate_limit_per_second", Integer),
+    required("is_default", Boolean),
+    required("version", BigInteger, default="1"),
+    moment("created_at"),
+    moment("updated_at"),
+    PrimaryKeyConstraint("account_id", "id", name="senders_pkey"),
+    Index("senders_default", "account_id", "channel", unique=True, postgresql_where=text("is_default")),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    required("account_id", UUID()),
+    required("id", UUID()),
+    required("name", Text),
+    required("template_id", UUID()),
+    required("sender_id", UUID()),
+    # The template's and the sender's.
+    required("channel", Text),
+    # Null: recipients are uploaded.
+    optional("segment_id", UUID()),
+    required("status", Text, default="'draft'"),
+    required("status_reason", Text, default="''"),
+    optional("schedule_at", DateTime(timezone=True)),
+    # 0: the sender's.
+    required("rate_limit_per_second", Integer),
+    # JSON object.
+    required("variables", Text),
+    # The template's text as it was at the start; null before.
+    optional("started_body", Text),
+    optional("started_subject", Text),
+    # The audience is still being written to the ledger.
+    required("freezing", Boolean, default="false"),
+    optional("started_at", DateTime(timezone=True)),
+    optional("finished_at", DateTime(timezone=True)),
+    # Deleted for the API; the ledger is being removed.
+    optional("deleted_at", DateTime(timezone=True)),
+    required("version", BigInteger, default="1"),
+    moment("created_at"),
+    moment("updated_at"),
+    PrimaryKeyConstraint("account_id", "id", name="campaigns_pkey"),
+    # The work lists of the scheduler, the freezer, the dispatcher and the remover, over all accounts.
+    Index("campaigns_due", "schedule_at", postgresql_where=text("status = 'draft' AND status_reason = ''")),
+    Index("campaigns_running", "account_id", "id", postgresql_where=text("status = 'running'")),
+    Index("campaigns_deleted", "account_id", "id", postgresql_where=text("deleted_at IS NOT NULL")),
+    Index("campaigns_template", "account_id", "template_id"),
+    Index("campaigns_sender", "account_id", "sender_id"),
+)
+
+# Apart from campaigns, because a running one changes them fifty times a second.
+campaign_stats = Table(
+    "campaign_stats",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("total", BigInteger, default="0"),
+    required("sent", BigInteger, default="0"),
+    required("delivered", BigInteger, default="0"),
+    required("failed", BigInteger, default="0"),
+    required("pending", BigInteger, default="0"),
+    required("skipped", BigInteger, default="0"),
+    required("uncertain", BigInteger, default="0"),
+    required("opened", BigInteger, default="0"),
+    required("clicked", BigInteger, default="0"),
+    PrimaryKeyConstraint("account_id", "campaign_id", name="campaign_stats_pkey"),
+    CheckConstraint(
+        "total = sent + pending + skipped + uncertain AND delivered + failed <= sent "
+        "AND least(total, sent, delivered, failed, pending, skipped, uncertain, opened, clicked) >= 0",
+        name="campaign_stats_add_up",
+    ),
+    postgresql_with={"fillfactor": 50},
+)
+
+# How the engine stands with a campaign: what a caller never sees.
+runs = Table(
+    "runs",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("freeze_lease_until", DateTime(timezone=True), default="'epoch'"),
+    required("freeze_generation", BigInteger, default="0"),
+    # Rounds in which nothing went through since something last did.
+    required("failed_rounds", Integer, default="0"),
+    # Nothing is dispatched before.
+    required("due_at", DateTime(timezone=True), default="'epoch'"),
+    PrimaryKeyConstraint("account_id", "campaign_id", name="runs_pkey"),
+)
+
+# The ledger.
+recipients = Table(
+    "recipients",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("chunk", Integer),
+    required("id", UUID()),
+    # Null where the address was uploaded.
+    optional("contact_id", UUID()),
+    required("address", Text),
+    # JSON object.
+    required("variables", Text),
+    required("status", Text, default="'pending'"),
+    required("reason", Text, default="''"),
+    required("attempts", Integer, default="0"),
+    # The chunk's lease under which it was last attempted: who may write the outcome.
+    required("generation", BigInteger, default="0"),
+    # When the first attempt began that no answer was heard of; null where every attempt was answered.
+    optional("unanswered_since", DateTime(timezone=True)),
+    optional("sent_at", DateTime(timezone=True)),
+    optional("delivered_at", DateTime(timezone=True)),
+    optional("provider_message_id", Text),
+    required("state_revision", BigInteger, default="1"),
+    # In the order in which they were added: (chunk, id).
+    PrimaryKeyConstraint("account_id", "campaign_id", "chunk", "id", name="recipients_pkey"),
+    Index("recipients_id", "account_id", "id", unique=True),
+    Index("recipients_address", "account_id", "campaign_id", "address", unique=True),
+    Index(
+        "recipients_contact",
+        "account_id",
+        "campaign_id",
+        "contact_id",
+        unique=True,
+        postgresql_where=text("contact_id IS NOT NULL"),
+    ),
+    # No index on what changes, and room in the page: every step of a recipient is a heap-only update.
+    postgresql_with={"fillfactor": 60},
+)
+
+# Members of the segment that are not on the ledger, and why: the funnel.
+exclusions = Table(
+    "exclusions",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("contact_id", UUID()),
+    required("reason", Text),
+    PrimaryKeyConstraint("account_id", "campaign_id", "contact_id", name="exclusions_pkey"),
+)
+
+# What a dispatcher leases: a run of recipients.
+chunks = Table(
+    "chunks",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("chunk", Integer),
+    required("size", Integer),
+    # None of its recipients is pending or claimed.
+    required("done", Boolean, default="false"),
+    required("due_at", DateTime(timezone=True), default="'epoch'"),
+    required("lease_until", DateTime(timezone=True), default="'epoch'"),
+    # Fences: who holds an older one may write nothing.
+    required("lease_generation", BigInteger, default="0"),
+    # Passes in a row that settled nobody.
+    required("idle_passes", Integer, default="0"),
+    PrimaryKeyConstraint("account_id", "campaign_id", "chunk", name="chunks_pkey"),
+    Index("chunks_open", "account_id", "campaign_id", "chunk", postgresql_where=text("NOT done")),
+    postgresql_with={"fillfactor": 50},
+)
+
+# The provider's names for messages: how a receipt finds its recipient. A table of its own, so that a recipient's steps
+# touch no index.
+provider_messages = Table(
+    "provider_messages",
+    metadata,
+    required("account_id", UUID()),
+    required("sender_id", UUID()),
+    required("provider_message_id", Text),
+    required("campaign_id", UUID()),
+    required("chunk", Integer),
+    required("recipient_id", UUID()),
+    PrimaryKeyConstraint("account_id", "sender_id", "provider_message_id", name="provider_messages_pkey"),
+)
+
+# Receipts stored and not yet applied.
+receipts = Table(
+    "receipts",
+    metadata,
+    required("account_id", UUID()),
+    required("sender_id", UUID()),
+    required("provider_message_id", Text),
+    required("status", Text),
+    required("reason", Text),
+    required("at", DateTime(timezone=True)),
+    moment("received_at"),
+    # Later than received_at once the message was not found: its send may not have been answered yet.
+    moment("due_at"),
+    PrimaryKeyConstraint("account_id", "sender_id", "provider_message_id", "status", name="receipts_pkey"),
+    Index("receipts_due", "due_at"),
+)
+
+# What is left of a rate, shared by all replicas (GCRA): one row for a sender, one for a campaign with its own limit.
+budgets = Table(
+    "budgets",
+    metadata,
+    required("account_id", UUID()),
+    # A sender's or a campaign's.
+    required("owner_id", UUID()),
+    # The theoretical arrival time: when the permits granted so far will have been used up.
+    required("used_until", DateTime(timezone=True), default="'epoch'"),
+    # A provider's Retry-After.
+    required("blocked_until", DateTime(timezone=True), default="'epoch'"),
+    PrimaryKeyConstraint("account_id", "owner_id", name="budgets_pkey"),
+    postgresql_with={"fillfactor": 50},
+)
+
+# An upload of recipients while it is read; gone when it was taken into the ledger or given up.
+upload_rows = Table(
+    "upload_rows",
+    metadata,
+    required("account_id", UUID()),
+    required("upload_id", UUID()),
+    required("address", Text),
+    required("row_number", BigInteger),
+    required("variables", Text),
+    # Do-not-contact: counted, not taken in.
+    required("suppressed", Boolean),
+    moment("created_at"),
+    PrimaryKeyConstraint("account_id", "upload_id", "address", name="upload_rows_pkey"),
+    Index("upload_rows_created_at", "created_at", postgresql_using="brin"),
+)
+
+TABLES = tuple(table.name for table in metadata.sorted_tables)
