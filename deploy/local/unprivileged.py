@@ -85,14 +85,8 @@ def copy_for(user: User, package: Path, *, trees: list[str]) -> Path:
     `trees` are relative to the folder that holds the package: programs find their libraries beside them.
     """
     site = package.parent
-    stamps = [
-        f"{site / tree} {(site / tree).stat().st_mtime_ns}"
-        for tree in trees
-        if (site / tree).exists()
-    ]
-    target = reachable_twin(
-        site / hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:20]
-    )
+    stamps = [f"{site / tree} {(site / tree).stat().st_mtime_ns}" for tree in trees if (site / tree).exists()]
+    target = reachable_twin(site / hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:20])
     if not target.exists():
         scratch = Path(tempfile.mkdtemp(dir=target.parent))
         for tree in trees:

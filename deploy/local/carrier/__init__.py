@@ -1,0 +1,1 @@
+"""The carrier simulator: a provider that accepts messages, posts receipts back and writes down all it accepted."""

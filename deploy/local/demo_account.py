@@ -1,0 +1,72 @@
+"""The demo account of the first start, with a sender for SMS and one for email wired to the carrier simulator.
+
+Made through the front door: the account by the gateway's own command, the senders by the public API with its key.
+"""
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from typing import Any
+
+from deploy.local import processes
+from deploy.local.home import REPOSITORY, Home
+from deploy.local.readiness import DIRECT
+from deploy.local.state import State
+
+NAME = "demo"
+SENDERS = (
+    {"name": "Demo SMS", "channel": "sms", "address": "CARILLON"},
+    {"name": "Demo email", "channel": "email", "address": "hello@carillon.example"},
+)
+CALL_SECONDS = 30.0
+
+
+class AccountFailed(Exception):
+    """The message carries what the command or the API said."""
+
+
+def make(home: Home, state: State) -> None:
+    """Safe to repeat after a crash at any point: the key is kept as soon as it is known, senders are looked for."""
+    if not state.api_key:
+        state.api_key = create_account(home, state, NAME)
+        state.save(home)
+    existing = {sender["name"] for sender in call(state, "GET", "/v1/senders?limit=100")["data"]}
+    for sender in SENDERS:
+        if sender["name"] not in existing:
+            settings = {"url": f"{processes.carrier_url(state)}/messages"}
+            call(state, "POST", "/v1/senders", sender | {"provider": "http", "settings": settings, "is_default": True})
+    state.demo_ready = True
+    state.save(home)
+
+
+def create_account(home: Home, state: State, name: str) -> str:
+    """The API key of a new account; it is shown this once and stored hashed."""
+    settings = processes.service_settings(state, "gateway", mode="migrate", nats_url="")
+    done = subprocess.run(
+        [*processes.carillon("gateway", "create-account"), name],
+        cwd=REPOSITORY,
+        env=processes.environment(home, os.environ) | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    key = done.stdout.strip().rpartition("\n")[2].strip()
+    if done.returncode != 0 or not key.startswith("ck_"):
+        raise AccountFailed(f"the account {name!r} could not be made:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+    return key
+
+
+def call(state: State, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        processes.gateway_url(state) + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {state.api_key}", "Content-Type": "application/json"},
+    )
+    try:
+        with DIRECT.open(request, timeout=CALL_SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise AccountFailed(f"{method} {path} answered {error.code}: {error.read().decode()[:1000]}") from error
