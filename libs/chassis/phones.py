@@ -1,0 +1,116 @@
+"""Phone numbers as people type them, in E.164, held against the world's numbering plans.
+
+Two ports of libphonenumber are asked: the Rust one, which is some ten times faster, and `phonenumbers`, which is the
+judge. The Rust one's "valid" counts by itself except for the calling codes in DISPUTED; its "invalid" never does.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import phonenumbers
+import rphonenumbers
+
+# Everything of this form is accepted, assigned or not: a plan's verdict only sets the validity.
+E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+
+# Spaces of all kinds, hyphens and dashes, dots, parentheses, slashes: how people group digits.
+GROUPING = re.compile(r"[\s().\-/\u00b7\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff]+")
+# "+44 (0)20 …": the zero is for callers inside the country.
+TRUNK_ZERO = re.compile(r"^((?:\+|00)[\s().\-]*[1-9][0-9]{0,2})[\s.\-]*\(0\)", re.ASCII)
+# What a spreadsheet makes of a number column.
+SPREADSHEET_FRACTION = re.compile(r"^\+?[0-9]{7,}\.0$", re.ASCII)
+DIGITS = re.compile(r"\+?[0-9]{2,24}", re.ASCII)
+MAX_CHARACTERS = 64
+
+# Calling codes whose plans differ between the two releases: Denmark gave up 37…, Saint Helena is missing in one.
+DISPUTED = frozenset({45, 290})
+NON_GEOGRAPHIC = "001"
+REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    e164: str
+    # Whether a numbering plan knows it.
+    valid: bool
+    # ISO 3166-1 alpha-2; None for numbers of no country.
+    region: str | None
+
+
+def normalise(text: str, default_region: str | None = None) -> Phone | None:
+    """The number, or None where the text is no phone number.
+
+    default_region: ISO 3166-1 alpha-2, for numbers without a country code; such numbers are refused without it.
+    """
+    compacted = compact(text)
+    if compacted is None:
+        return None
+    if compacted[0] != "+" and default_region:
+        national = judge(compacted, default_region)
+        if national is not None and national.valid:
+            return national
+        return read_international(compacted) or national
+    return read_international(compacted)
+
+
+def is_e164(text: str) -> bool:
+    return E164.fullmatch(text) is not None
+
+
+def compact(text: str) -> str | None:
+    """The digits of a phone as typed, with a leading `+` if there was one; None where it is no phone number.
+
+    Letters are refused, so that neither an extension nor a vanity number is dialled by mistake.
+    """
+    if is_e164(text):
+        return text
+    if len(text) > MAX_CHARACTERS:
+        return None
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    text = text.strip().removeprefix("'").removeprefix("tel:")
+    if SPREADSHEET_FRACTION.match(text):
+        text = text[:-2]
+    text = GROUPING.sub("", TRUNK_ZERO.sub(r"\1", text))
+    return text if DIGITS.fullmatch(text) else None
+
+
+def international(compacted: str) -> str | None:
+    """The E.164 form of a compacted number that carries its country code (`+…` or `00…`), else None."""
+    if compacted.startswith("00"):
+        compacted = "+" + compacted[2:]
+    return compacted if is_e164(compacted) else None
+
+
+def read_international(compacted: str) -> Phone | None:
+    e164 = international(compacted)
+    if e164 is None:
+        return None
+    judged = judge(e164, None)
+    if judged is not None and judged.valid:
+        return judged
+    return Phone(e164, valid=False, region=judged.region if judged is not None else None)
+
+
+def judge(text: str, region: str | None) -> Phone | None:
+    fast = ask(rphonenumbers, text, region)
+    if fast is not None and fast[1].valid and fast[0] not in DISPUTED:
+        return fast[1]
+    slow = ask(phonenumbers, text, region)
+    return None if slow is None else slow[1]
+
+
+def ask(library: Any, text: str, region: str | None) -> tuple[int, Phone] | None:
+    """Calling code and number; None where the text cannot be a number there."""
+    try:
+        number = library.parse(text, region)
+    except library.NumberParseException:
+        return None
+    e164 = library.format_number(number, library.PhoneNumberFormat.E164)
+    if not is_e164(e164):
+        return None
+    region = library.region_code_for_number(number)
+    phone = Phone(e164, valid=library.is_valid_number(number), region=None if region == NON_GEOGRAPHIC else region)
+    return number.country_code, phone
