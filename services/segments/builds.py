@@ -1,0 +1,134 @@
+"""Builds as work: leased, fenced, done in steps that commit by themselves, so that a killed worker costs one step.
+
+Making a segment's members from its rule, or from another rule after an edit, goes
+
+  building    fill the new build from the projection, chunk by chunk in order of contact id. Live changes keep it in
+              step from its first moment, because evaluators know it as soon as it exists. Nobody sees it.
+  the cut     one short transaction under the account's exclusive lock makes it the segment's served build. So the
+              old membership is served, whole, until the new one is, and a contact that is in both keeps its joined_at.
+  announcing  what differs between the two is told in events, chunk by chunk, and the old members are dropped. All of
+              it bears the revision of the cut, so it is in order with the live steps before and after.
+  serving     done; the old build is swept away.
+
+A first build is the same with nothing before it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import Database, ReadTx, WriteTx
+from chassis.ids import AccountId
+
+# A killed worker's build is taken up by another after so long.
+LEASE = timedelta(seconds=8)
+# Failures in a row after which a build is given up.
+MAX_FAILURES = 10
+
+COLUMNS = "account_id, id, segment_id, conditions, state, cut, replaces, position, lease_generation"
+# Least recently worked on first, so that a small build is not stuck behind a large one. The next build of a segment
+# waits until the one before it was announced.
+CLAIM = f"""
+UPDATE builds SET lease_until = now() + $1, lease_generation = lease_generation + 1
+WHERE (account_id, id) = (
+    SELECT account_id, id FROM builds b
+    WHERE state IN ('building', 'announcing', 'retired') AND (lease_until IS NULL OR lease_until <= now())
+        AND NOT (state = 'building' AND EXISTS (
+            SELECT FROM builds o
+            WHERE o.account_id = b.account_id AND o.segment_id = b.segment_id AND o.state = 'announcing'))
+    ORDER BY lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING {COLUMNS}
+"""
+HELD = f"SELECT {COLUMNS} FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4"
+ADVANCE = """
+UPDATE builds SET position = $4, members = members + $5, failures = 0, lease_until = now() + $6
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3
+"""
+RELEASE = """
+UPDATE builds SET lease_until = now() WHERE account_id = $1 AND id = $2 AND lease_generation = $3
+"""
+FAIL = """
+UPDATE builds SET failures = failures + 1, lease_until = now() + least(failures + 1, 10) * interval '1 second',
+    state = CASE WHEN state = 'building' AND failures + 1 >= $4 THEN 'failed' ELSE state END
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3
+"""
+
+
+class State(StrEnum):
+    """See tables.py."""
+
+    BUILDING = "building"
+    ANNOUNCING = "announcing"
+    SERVING = "serving"
+    REPLACED = "replaced"
+    RETIRED = "retired"
+    FAILED = "failed"
+
+
+class Lost(Exception):
+    """The build was taken over, or its segment was edited or deleted: leave it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build as the worker that holds its lease sees it."""
+
+    account: AccountId
+    id: UUID
+    segment: UUID
+    conditions: str
+    state: State
+    cut: int
+    replaces: UUID | None
+    position: UUID | None
+    lease: int
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        return cls(
+            AccountId(row["account_id"]),
+            row["id"],
+            row["segment_id"],
+            row["conditions"],
+            State(row["state"]),
+            row["cut"],
+            row["replaces"],
+            row["position"],
+            row["lease_generation"],
+        )
+
+
+async def claim(db: Database) -> Build | None:
+    async with db.across() as tx:
+        row = await tx.fetchrow(CLAIM, LEASE)
+    return None if row is None else Build.of(row)
+
+
+async def held(tx: ReadTx, build: Build) -> Build:
+    """The build as it is now. Raises Lost where the lease or the state is no longer the one that was claimed."""
+    row = await tx.fetchrow(HELD, build.account, build.id, build.lease, build.state)
+    if row is None:
+        raise Lost
+    return Build.of(row)
+
+
+async def advance(tx: WriteTx, build: Build, position: UUID, *, members: int) -> None:
+    """Record that everything up to position is done, with so many members more. Raises Lost, which rolls it back."""
+    done = await tx.execute(ADVANCE, build.account, build.id, build.lease, position, members, LEASE)
+    if done == "UPDATE 0":
+        raise Lost
+
+
+async def release(db: Database, build: Build) -> None:
+    async with db.write(build.account) as tx:
+        await tx.execute(RELEASE, build.account, build.id, build.lease)
+
+
+async def fail(db: Database, build: Build) -> None:
+    """Try again after a pause, or give up the filling; announcing and sweeping are never given up."""
+    async with db.write(build.account) as tx:
+        await tx.execute(FAIL, build.account, build.id, build.lease, MAX_FAILURES)

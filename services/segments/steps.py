@@ -1,0 +1,193 @@
+"""The steps of a build: each one transaction, short enough that no live change feels it. See builds.py."""
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from chassis import ids
+from chassis.db import Database, WriteTx
+from services.segments import builds, locks, membership, rulebooks
+from services.segments.builds import Build, State
+from services.segments.domain.rules import Rule, compile_rule
+from services.segments.membership import Step
+from services.segments.predicate import compile_sql
+
+# Contacts looked at in one step of filling. Only those that join are locked.
+FILL_CHUNK = 5_000
+# The most that may join in one step, which bounds how long their rows stay locked.
+FILL_JOINS = 1_000
+ANNOUNCE_CHUNK = 2_000
+SWEEP_CHUNK = 5_000
+NIL = UUID(int=0)
+
+CHUNK_END = """
+SELECT max(contact_id) FROM (
+    SELECT contact_id FROM contacts_projection WHERE account_id = $1 AND contact_id > $2
+    ORDER BY contact_id LIMIT $3) AS chunk
+"""
+CANDIDATES = """
+SELECT p.contact_id FROM contacts_projection p
+WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
+    AND NOT EXISTS (
+        SELECT FROM members m WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id)
+ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
+"""
+# Looks again, because a contact may have changed, and have been evaluated, just before its row was locked.
+JOIN = """
+INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
+SELECT $1, $2, p.contact_id, coalesce(o.joined_at, now()), 0
+FROM contacts_projection p
+LEFT JOIN segments s ON s.account_id = $1 AND s.id = $4
+LEFT JOIN members o ON o.account_id = $1 AND o.build_id = s.served_build AND o.contact_id = p.contact_id
+WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
+ON CONFLICT DO NOTHING
+"""
+SERVED = """
+SELECT b.id, b.revision FROM segments s LEFT JOIN builds b ON b.account_id = s.account_id AND b.id = s.served_build
+WHERE s.account_id = $1 AND s.id = $2 AND s.next_build = $3
+"""
+REPLACE = "UPDATE builds SET state = 'replaced' WHERE account_id = $1 AND id = $2"
+SERVE_BUILD = """
+UPDATE builds SET state = 'announcing', replaces = $3, revision = $4, cut = $4, position = NULL, failures = 0
+WHERE account_id = $1 AND id = $2
+"""
+SERVE_SEGMENT = "UPDATE segments SET served_build = $3, next_build = NULL WHERE account_id = $1 AND id = $2"
+MEMBERS = """
+SELECT contact_id, joined_at, revision FROM members
+WHERE account_id = $1 AND build_id = $2 AND contact_id > $3 ORDER BY contact_id LIMIT $4
+"""
+DROP_MEMBERS = """
+DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id > $3 AND contact_id <= $4
+"""
+FINISH = "UPDATE builds SET state = 'serving', replaces = NULL, position = NULL WHERE account_id = $1 AND id = $2"
+RETIRE = "UPDATE builds SET state = 'retired' WHERE account_id = $1 AND id = $2"
+SWEEP = """
+DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id IN (
+    SELECT contact_id FROM members WHERE account_id = $1 AND build_id = $2 ORDER BY contact_id LIMIT $3)
+"""
+FORGET = "DELETE FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3"
+
+
+async def take(db: Database, build: Build) -> Build | None:
+    """The next step of the build; the build as it is then, or None when it needs no more. Raises builds.Lost."""
+    if build.state is State.BUILDING:
+        return await fill(db, build)
+    if build.state is State.ANNOUNCING:
+        return await announce(db, build)
+    return await sweep(db, build)
+
+
+async def fill(db: Database, build: Build) -> Build:
+    async with db.write(build.account) as tx:
+        await locks.share(tx, build.account)
+        now = await builds.held(tx, build)
+        end = await tx.fetchval(CHUNK_END, now.account, now.position or NIL, FILL_CHUNK)
+        if end is not None:
+            await fill_chunk(tx, now, end)
+            return await builds.held(tx, now)
+    return await cut(db, build)
+
+
+async def fill_chunk(tx: WriteTx, build: Build, end: UUID) -> None:
+    rule = compile_rule(rulebooks.read_conditions(build.conditions))
+    found = await candidates(tx, build, rule=rule, end=end)
+    if len(found) == FILL_JOINS:
+        end = found[-1]
+    joined = await join(tx, build, rule=rule, contacts=found) if found else 0
+    await builds.advance(tx, build, end, members=joined)
+
+
+async def candidates(tx: WriteTx, build: Build, *, rule: Rule, end: UUID) -> list[UUID]:
+    """Lock contacts up to end, in order, that the rule matches and the build lacks: FILL_JOINS of them at most."""
+    predicate = compile_sql(rule, first=6)
+    sql = CANDIDATES.format(predicate=predicate.sql)
+    rows = await tx.fetch(sql, build.account, build.position or NIL, end, build.id, FILL_JOINS, *predicate.args)
+    return [row["contact_id"] for row in rows]
+
+
+async def join(tx: WriteTx, build: Build, *, rule: Rule, contacts: list[UUID]) -> int:
+    """Of the contacts, whose rows are locked, those that match become members. Returns how many."""
+    predicate = compile_sql(rule, first=5)
+    sql = JOIN.format(predicate=predicate.sql)
+    done = await tx.execute(sql, build.account, build.id, contacts, build.segment, *predicate.args)
+    return int(done.removeprefix("INSERT 0 "))
+
+
+async def cut(db: Database, build: Build) -> Build:
+    """Everything is filled: serve it."""
+    async with db.write(build.account) as tx:
+        await locks.exclude(tx, build.account)
+        await builds.held(tx, build)
+        served = await tx.fetchrow(SERVED, build.account, build.segment, build.id)
+        if served is None:
+            raise builds.Lost
+        if served["id"] is not None:
+            await tx.execute(REPLACE, build.account, served["id"])
+        await tx.execute(SERVE_BUILD, build.account, build.id, served["id"], (served["revision"] or 0) + 1)
+        await tx.execute(SERVE_SEGMENT, build.account, build.segment, build.id)
+        await rulebooks.advance(tx)
+        return await builds.held(tx, replace(build, state=State.ANNOUNCING))
+
+
+async def announce(db: Database, build: Build) -> Build | None:
+    async with db.write(build.account) as tx:
+        await locks.share(tx, build.account)
+        now = await builds.held(tx, build)
+        new, old, end = await next_members(tx, now)
+        if end is None:
+            await finish(tx, now)
+            return None
+        told = told_steps(new, old, cut=now.cut, at=await tx.fetchval("SELECT now()"))
+        membership.tell(tx, ids.encode("seg", now.segment), told, revision=now.cut, bulk=True)
+        if now.replaces is not None:
+            await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or NIL, end)
+        await builds.advance(tx, now, end, members=0)
+        return await builds.held(tx, now)
+
+
+async def next_members(tx: WriteTx, build: Build) -> tuple[list[asyncpg.Record], list[asyncpg.Record], UUID | None]:
+    """The next members of the build and of the one it replaces, up to the contact given last; None at the end."""
+    position = build.position or NIL
+    new = await tx.fetch(MEMBERS, build.account, build.id, position, ANNOUNCE_CHUNK)
+    old: list[asyncpg.Record] = []
+    if build.replaces is not None:
+        old = await tx.fetch(MEMBERS, build.account, build.replaces, position, ANNOUNCE_CHUNK)
+    # Where a list was cut short, what lies beyond its last row is not known yet.
+    ends = [rows[-1]["contact_id"] for rows in (new, old) if len(rows) == ANNOUNCE_CHUNK]
+    end = min(ends) if ends else max((rows[-1]["contact_id"] for rows in (new, old) if rows), default=None)
+    if end is None:
+        return [], [], None
+    return [r for r in new if r["contact_id"] <= end], [r for r in old if r["contact_id"] <= end], end
+
+
+def told_steps(new: list[asyncpg.Record], old: list[asyncpg.Record], *, cut: int, at: datetime) -> list[Step]:
+    """What the cut changed. Members that joined after it were told of when they did."""
+    before = {row["contact_id"] for row in old}
+    after = {row["contact_id"] for row in new}
+    told = [
+        Step(ids.encode("cnt", row["contact_id"]), row["joined_at"], joined=True)
+        for row in new
+        if row["contact_id"] not in before and row["revision"] <= cut
+    ]
+    return told + [Step(ids.encode("cnt", gone), at, joined=False) for gone in sorted(before - after)]
+
+
+async def finish(tx: WriteTx, build: Build) -> None:
+    """Everything is told."""
+    await tx.execute(FINISH, build.account, build.id)
+    if build.replaces is not None:
+        await tx.execute(RETIRE, build.account, build.replaces)
+
+
+async def sweep(db: Database, build: Build) -> Build | None:
+    """Drop members of a retired build, and in the end the build."""
+    async with db.write(build.account) as tx:
+        await builds.held(tx, build)
+        swept = await tx.execute(SWEEP, build.account, build.id, SWEEP_CHUNK)
+        if swept == "DELETE 0":
+            await tx.execute(FORGET, build.account, build.id, build.lease)
+            return None
+        await builds.advance(tx, build, NIL, members=0)
+        return await builds.held(tx, build)

@@ -1,0 +1,128 @@
+"""The schema, as migrations build it. Every table leads with the account.
+
+segments              what the API shows; points at the build that is served and, while one is made, at the next
+builds                one rule and the set of contacts that match it; never changes its rule
+members               the contacts of a build
+contacts_projection   the contacts service's contacts as events told of them, folded for the rules; tombstones stay
+rule_sets             counts the changes to an account's rules: an evaluator that compiled another count compiles anew
+
+States of a build:
+  building     being filled, chunk by chunk, and kept in step with live changes; not visible
+  announcing   visible; what differs from the build before is being told, in events
+  serving      visible, told
+  replaced     what an announcing build is compared with; frozen
+  retired      to be swept away
+  failed       gave up filling; the segment keeps serving what it served
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+from chassis import outbox
+
+metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ck": "%(table_name)s_%(constraint_name)s"})
+outbox.tables(metadata)
+
+BYTES = Text(collation="C")
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("id", UUID(), primary_key=True),
+    Column("name", Text, nullable=False),
+    # Counts the edits, from 1.
+    Column("version", BigInteger, nullable=False),
+    # Null until the first build is whole.
+    Column("served_build", UUID()),
+    # The build of the newest rule while it is not served; null otherwise.
+    Column("next_build", UUID()),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("id", UUID(), primary_key=True),
+    Column("segment_id", UUID(), nullable=False),
+    # [{"field", "operator", "values", "is_array"}], as written.
+    Column("conditions", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    # Always the number of its rows in members.
+    Column("members", BigInteger, nullable=False, server_default="0"),
+    # The segment's membership revision; goes on from the build before.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    # The revision at which it became visible: that of all members from the filling (see members.revision).
+    Column("cut", BigInteger, nullable=False, server_default="0"),
+    # The replaced build, while announcing.
+    Column("replaces", UUID()),
+    # The last contact id that filling or announcing is done with.
+    Column("position", UUID()),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("lease_until", DateTime(timezone=True)),
+    # Fences off a worker whose lease another took over.
+    Column("lease_generation", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint(
+        "state IN ('building', 'announcing', 'serving', 'replaced', 'retired', 'failed')", name="state_known"
+    ),
+    Index("builds_segment", "account_id", "segment_id"),
+    Index(
+        "builds_work",
+        "lease_until",
+        postgresql_where=text("state IN ('building', 'announcing', 'retired')"),
+    ),
+    # Counters change with every batch: leave room for updates within the page.
+    postgresql_with={"fillfactor": "50"},
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("build_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    Column("joined_at", DateTime(timezone=True), nullable=False),
+    # The segment's revision when the contact joined; 0 where it was there when the build became visible: the cut.
+    Column("revision", BigInteger, nullable=False),
+    Index("members_contact", "account_id", "contact_id", "build_id"),
+)
+
+contacts_projection = Table(
+    "contacts_projection",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    # A tombstone: keeps an event that comes late from raising the dead. Holds nothing of the contact's.
+    Column("deleted", Boolean, nullable=False),
+    # Folded (domain/text.py); null where the contact has none.
+    Column("name", BYTES),
+    Column("phone", BYTES),
+    Column("email", BYTES),
+    Column("tags", ARRAY(BYTES), nullable=False),
+    # carillon.contacts.v1.Contact, as it came; null in a tombstone.
+    Column("snapshot", LargeBinary),
+)
+
+rule_sets = Table(
+    "rule_sets",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+)
