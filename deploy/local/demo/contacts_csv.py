@@ -40,8 +40,8 @@ class Book:
     duplicates: int
     # 1-based numbers of the rows that fail, the header being row 1.
     failed_rows: frozenset[int]
-    # E.164 phones of the contacts tagged premium that have one: who a campaign on the tag reaches by SMS.
-    premium_phones: frozenset[str]
+    # The contacts tagged premium that have a phone, whom a campaign on the tag reaches by SMS: E.164 → `code` cell.
+    premium_codes: dict[str, str]
     # All contacts tagged premium, those with an email only included: the segment's member count.
     premium_members: int
     countries: dict[str, int]
@@ -56,7 +56,7 @@ class _Draft:
     duplicates: int = 0
     failed_rows: set[int] = field(default_factory=set)
     phones: set[str] = field(default_factory=set)
-    premium_phones: set[str] = field(default_factory=set)
+    premium_codes: dict[str, str] = field(default_factory=dict)
     premium_members: int = 0
     countries: Counter[str] = field(default_factory=Counter)
     # (phone, email) of some contacts made so far: what a duplicate row repeats.
@@ -69,7 +69,7 @@ class _Draft:
             failed=len(self.failed_rows),
             duplicates=self.duplicates,
             failed_rows=frozenset(self.failed_rows),
-            premium_phones=frozenset(self.premium_phones),
+            premium_codes=self.premium_codes,
             premium_members=self.premium_members,
             countries=dict(self.countries),
         )
@@ -117,6 +117,7 @@ def _new_row(draft: _Draft, rng: Random, place: Place) -> list[str]:
     name = _name(rng, place)
     premium = rng.random() < PREMIUM_SHARE
     draft.premium_members += premium
+    code = "".join(rng.choices(_CODE_LETTERS, k=6))
     if rng.random() < EMAIL_ONLY:
         phone, email = "", _email(rng, draft.rows)
     else:
@@ -125,10 +126,11 @@ def _new_row(draft: _Draft, rng: Random, place: Place) -> list[str]:
         email = _email(rng, draft.rows if rng.random() < 0.98 else 1) if rng.random() < 0.66 else ""
         draft.countries[place.region] += 1
         if premium:
-            draft.premium_phones.add(phone)
+            draft.premium_codes[phone] = code
     if rng.random() < 0.05:
         draft.repeatable.append((phone, email))
-    return _cells(rng, place, name=name, phone=_spelling(rng, phone), email=email, premium=premium)
+    cells = _cells(rng, place, name=name, phone=_spelling(rng, phone), email=email, premium=premium)
+    return [*cells[:-1], code]
 
 
 def _duplicate_row(draft: _Draft, rng: Random, place: Place) -> list[str]:
@@ -154,8 +156,16 @@ def _cells(rng: Random, place: Place, *, name: str, phone: str, email: str, prem
     tags = [PREMIUM] if premium else []
     if rng.random() < 0.4:
         tags.append(rng.choice(_OTHER_TAGS))
-    code = "".join(rng.choices(_CODE_LETTERS, k=6))
-    return [phone, name, email, ",".join(tags), place.language, rng.choice(place.cities), rng.choice(_PLANS), code]
+    return [
+        phone,
+        name,
+        email,
+        ",".join(tags),
+        place.language,
+        rng.choice(place.cities),
+        rng.choice(_PLANS),
+        "NOTYOURS",
+    ]
 
 
 def _name(rng: Random, place: Place) -> str:
