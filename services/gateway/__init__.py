@@ -1,0 +1,1 @@
+"""The public face: REST in, gRPC out. Owns accounts and API keys."""

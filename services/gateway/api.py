@@ -1,0 +1,78 @@
+"""The application: every operation under its prefixes, in an order in which none swallows another."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from fastapi import FastAPI
+
+from services.gateway import openapi, refusals
+from services.gateway.auth import Authenticator
+from services.gateway.backends import Backends
+from services.gateway.config import GatewaySettings
+from services.gateway.routers import (
+    campaigns,
+    contacts,
+    imports,
+    public,
+    receipts,
+    recipients,
+    segments,
+    senders,
+    suppressions,
+    templates,
+)
+from services.gateway.routes import Operation, mount
+
+NOUNS = (suppressions, segments, templates, senders, campaigns, recipients)
+
+
+def operations() -> list[Operation]:
+    """Literal paths before those with {id}: /contacts/lookup is no contact."""
+    found = [*contacts.first.operations, *imports.first.operations]
+    found += contacts.routes.operations + segments.of_contact.operations + imports.routes.operations
+    for noun in NOUNS:
+        found += noun.routes.operations
+    return found
+
+
+def nested_segments() -> list[Operation]:
+    """The segment calls below /contacts, for clients that know them there."""
+    return [replace(one, path=f"/contacts{one.path}") for one in segments.routes.operations]
+
+
+def build() -> FastAPI:
+    """The application without its surroundings: enough for the OpenAPI."""
+    app = FastAPI(title="Carillon", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    mount(app, nested_segments(), prefix="/v1", in_schema=False)
+    mount(app, operations(), prefix="/v1", in_schema=True)
+    mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    mount(app, nested_segments(), prefix="/api/v1", in_schema=False)
+    mount(app, operations(), prefix="/api/v1", in_schema=False)
+    app.router.routes.extend(public.ROUTES)
+    refusals.install(app)
+    cached: dict[str, Any] = {}
+
+    def document() -> dict[str, Any]:
+        if not cached:
+            cached.update(openapi.document(app))
+        return cached
+
+    app.openapi = document  # type: ignore[method-assign]
+    return app
+
+
+def connected(
+    settings: GatewaySettings,
+    *,
+    backends: Backends,
+    authenticator: Authenticator,
+    ready: Callable[[], Awaitable[None]],
+) -> FastAPI:
+    """ready: raises a chassis error when the gateway should get no traffic."""
+    app = build()
+    app.state.settings = settings
+    app.state.backends = backends
+    app.state.authenticator = authenticator
+    app.state.ready = ready
+    return app

@@ -1,0 +1,86 @@
+"""Who calls: the API key of a request, looked up by its hash and remembered for a few seconds."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+
+from chassis.ids import AccountId
+from services.gateway.domain import keys
+from services.gateway.errors import scope_lacking, unauthenticated
+
+CACHE_SIZE = 10_000
+HOW_TO = "Send an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The account behind a key, and what the key may do."""
+
+    account: AccountId
+    # Public id of the key, `key_…`: fit for logs.
+    key_id: str
+    scopes: frozenset[str]
+    expires_at: datetime | None = None
+
+    def require(self, scope: str) -> None:
+        """Raises PermissionDenied."""
+        if not keys.allows(self.scopes, scope):
+            raise scope_lacking(scope)
+
+
+# Finds the principal of a key's hash; None where the key is unknown, revoked or expired.
+Lookup = Callable[[bytes], Awaitable[Principal | None]]
+
+
+class Authenticator:
+    """Keeps what it found for `ttl` seconds: so long may a revoked key still be accepted.
+
+    Keys that are not found are not remembered, so that a new one works at once.
+    """
+
+    def __init__(self, lookup: Lookup, *, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lookup = lookup
+        self._ttl = ttl
+        self._clock = clock
+        self._found: dict[bytes, tuple[Principal, float]] = {}
+
+    async def authenticate(self, headers: Headers) -> Principal:
+        """Raises Unauthenticated; Unavailable where the database cannot be asked."""
+        key = credential(headers)
+        if key is None:
+            raise unauthenticated(f"The request carries no API key. {HOW_TO}")
+        if not keys.well_formed(key):
+            raise unauthenticated("The API key is unknown, expired or revoked.")
+        principal = await self._principal(keys.digest(key))
+        if principal is None or expired(principal):
+            raise unauthenticated("The API key is unknown, expired or revoked.")
+        return principal
+
+    async def _principal(self, digest: bytes) -> Principal | None:
+        now = self._clock()
+        known = self._found.get(digest)
+        if known is not None and known[1] > now:
+            return known[0]
+        principal = await self._lookup(digest)
+        if principal is None:
+            self._found.pop(digest, None)
+            return None
+        if len(self._found) >= CACHE_SIZE:
+            self._found.clear()
+        self._found[digest] = (principal, now + self._ttl)
+        return principal
+
+
+def expired(principal: Principal) -> bool:
+    return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)
+
+
+def credential(headers: Headers) -> str | None:
+    """The key of `Authorization: Bearer`, `X-API-Key` or `apiKey`, in that order; None where there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get("x-api-key") or headers.get("apikey") or None

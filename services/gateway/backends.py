@@ -1,0 +1,34 @@
+"""The services behind the gateway."""
+
+from dataclasses import dataclass
+
+from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
+from chassis.grpc_client import Client
+from chassis.tokens import TokenSigner
+from services.gateway.config import GatewaySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    contacts: Client[ContactsServiceStub]
+    segments: Client[SegmentsServiceStub]
+    campaigns: Client[CampaignsServiceStub]
+
+    async def start(self) -> None:
+        """Nothing to do: channels connect with the first call."""
+
+    async def stop(self) -> None:
+        await self.contacts.stop()
+        await self.segments.stop()
+        await self.campaigns.stop()
+
+
+def connect(settings: GatewaySettings) -> Backends:
+    signer = TokenSigner("gateway", settings.token_private_key)
+    return Backends(
+        contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer),
+        segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
+        campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
+    )

@@ -1,0 +1,20 @@
+"""The gateway's settings. See chassis.config for those that every service has."""
+
+from pydantic import Field
+
+from chassis.config import Settings
+
+
+class GatewaySettings(Settings):
+    http_bind: str = Field(default="127.0.0.1:8080", description="host:port of the public REST API")
+    public_url: str = Field(
+        default="http://127.0.0.1:8080", description="Where clients and providers reach us; no slash at the end"
+    )
+    contacts_target: str = Field(description="gRPC target of the contacts service")
+    segments_target: str = Field(description="gRPC target of the segments service")
+    campaigns_target: str = Field(description="gRPC target of the campaigns service")
+    upload_limit_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, all its parts together")
+    upload_timeout_seconds: float = Field(default=3600.0, gt=0, description="Longest time that an upload may take")
+    call_timeout_seconds: float = Field(default=10.0, gt=0, description="Deadline of an ordinary call to a service")
+    import_wait_seconds: float = Field(default=60.0, ge=0, description="How long a one-step import waits for its end")
+    key_cache_seconds: float = Field(default=5.0, ge=0, description="How long a revoked key may still be accepted")

@@ -1,0 +1,159 @@
+"""Templates, senders, campaigns and recipients."""
+
+from typing import Any
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from services.gateway.convert.values import (
+    CHANNELS,
+    Names,
+    json_object,
+    json_text,
+    moment,
+    moment_or_none,
+    timestamp,
+)
+from services.gateway.schemas.campaigns import CampaignCreate, CampaignUpdate
+from services.gateway.schemas.receipts import Receipt
+from services.gateway.schemas.senders import SenderCreate, SenderUpdate
+from services.gateway.schemas.templates import TemplateUpdate
+
+CAMPAIGN_STATUSES = Names(pb.CampaignStatus, "CAMPAIGN_STATUS_", unspecified="draft")
+RECIPIENT_STATUSES = Names(pb.RecipientStatus, "RECIPIENT_STATUS_", unspecified="pending")
+RECEIPT_STATUSES = Names(pb.ReceiptStatus, "RECEIPT_STATUS_", unspecified="")
+STATS = ("total", "sent", "delivered", "failed", "pending", "skipped", "uncertain", "opened", "clicked")
+
+
+def template(source: pb.Template) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "name": source.name,
+        "channel": CHANNELS.text(source.channel),
+        "body": source.body,
+        "subject": source.subject if source.HasField("subject") else None,
+        "variables": list(source.variables),
+        "version": source.version,
+        "created_at": moment(source.created_at),
+        "updated_at": moment(source.updated_at),
+    }
+
+
+def template_update(template_id: str, body: TemplateUpdate, if_version: int | None) -> pb.UpdateTemplateRequest:
+    fields = {name: getattr(body, name) or "" for name in body.model_fields_set}
+    return pb.UpdateTemplateRequest(id=template_id, if_version=if_version, **fields)
+
+
+def sender(source: pb.Sender, public_url: str) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "name": source.name,
+        "channel": CHANNELS.text(source.channel),
+        "address": source.address,
+        "provider": source.provider,
+        "settings": json_object(source.settings_json),
+        "rate_limit_per_second": source.rate_limit_per_second or None,
+        "is_default": source.is_default,
+        "receipts_url": public_url + source.receipts_path,
+        "version": source.version,
+        "created_at": moment(source.created_at),
+        "updated_at": moment(source.updated_at),
+    }
+
+
+def new_sender(body: SenderCreate) -> pb.CreateSenderRequest:
+    return pb.CreateSenderRequest(
+        name=body.name,
+        channel=CHANNELS.value(body.channel),
+        address=body.address,
+        provider=body.provider,
+        settings_json=json_text(body.settings),
+        secrets_json=json_text(body.secrets) if body.secrets else "",
+        rate_limit_per_second=body.rate_limit_per_second or 0,
+        is_default=body.is_default,
+    )
+
+
+def sender_update(sender_id: str, body: SenderUpdate, if_version: int | None) -> pb.UpdateSenderRequest:
+    fields: dict[str, Any] = {}
+    for name in body.model_fields_set:
+        value = getattr(body, name)
+        if name in ("settings", "secrets"):
+            fields[f"{name}_json"] = json_text(value or {})
+        elif name == "rate_limit_per_second":
+            fields[name] = value or 0
+        else:
+            fields[name] = value
+    return pb.UpdateSenderRequest(id=sender_id, if_version=if_version, **fields)
+
+
+def new_campaign(body: CampaignCreate) -> pb.CreateCampaignRequest:
+    return pb.CreateCampaignRequest(
+        name=body.name,
+        template_id=body.template_id,
+        sender_id=body.sender_id or "",
+        segment_id=body.segment_id or "",
+        schedule_at=timestamp(body.schedule_at) if body.schedule_at else None,
+        rate_limit_per_second=body.rate_limit_per_second or 0,
+        variables_json=json_text(body.variables or {}),
+    )
+
+
+def campaign_update(campaign_id: str, body: CampaignUpdate, if_version: int | None) -> pb.UpdateCampaignRequest:
+    fields: dict[str, Any] = {}
+    clear: list[str] = []
+    for name in body.model_fields_set:
+        value = getattr(body, name)
+        if name == "variables":
+            fields["variables_json"] = json_text(value or {})
+        elif name == "rate_limit_per_second":
+            fields[name] = value or 0
+        elif value is None:
+            clear.append(name)
+        else:
+            fields[name] = timestamp(value) if name == "schedule_at" else value
+    return pb.UpdateCampaignRequest(id=campaign_id, if_version=if_version, clear=sorted(clear), **fields)
+
+
+def campaign(source: pb.Campaign) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "name": source.name,
+        "status": CAMPAIGN_STATUSES.text(source.status),
+        "status_reason": source.status_reason or None,
+        "template_id": source.template_id,
+        "sender_id": source.sender_id,
+        "segment_id": source.segment_id or None,
+        "schedule_at": moment_or_none(source, "schedule_at"),
+        "rate_limit_per_second": source.rate_limit_per_second or None,
+        "variables": json_object(source.variables_json),
+        "stats": {name: getattr(source.stats, name) for name in STATS},
+        "freezing": source.freezing,
+        "started_at": moment_or_none(source, "started_at"),
+        "finished_at": moment_or_none(source, "finished_at"),
+        "version": source.version,
+        "created_at": moment(source.created_at),
+        "updated_at": moment(source.updated_at),
+    }
+
+
+def recipient(source: pb.Recipient, channel: int) -> dict[str, Any]:
+    address = "email" if channel == contacts_pb.CHANNEL_EMAIL else "phone"
+    return {
+        address: source.address,
+        "variables": json_object(source.variables_json),
+        "status": RECIPIENT_STATUSES.text(source.status),
+        "sent_at": moment_or_none(source, "sent_at"),
+        "id": source.id,
+        "contact_id": source.contact_id or None,
+        "reason": source.reason or None,
+        "delivered_at": moment_or_none(source, "delivered_at"),
+    }
+
+
+def receipt(body: Receipt) -> pb.Receipt:
+    return pb.Receipt(
+        provider_message_id=body.id,
+        status=RECEIPT_STATUSES.value(body.status),
+        reason=body.reason or "",
+        at=timestamp(body.at) if body.at else None,
+    )

@@ -1,0 +1,1 @@
+"""What the gateway decides by itself: keys and what they may do. Standard library only."""

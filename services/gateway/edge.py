@@ -1,0 +1,142 @@
+"""The outermost layer: request id, trace, access log, metrics, the last catch. Pure ASGI, around every request."""
+
+import re
+import time
+from typing import Any
+
+import structlog
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import ids
+from chassis.errors import Internal, Reason
+from chassis.telemetry import tracer, with_remote_parent
+from services.gateway.problem import render
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("carillon_gateway_requests_total", "REST requests answered", ["method", "route", "status"])
+SECONDS = Histogram(
+    "carillon_gateway_request_seconds",
+    "From the request's head to the answer's end",
+    ["method", "route"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+)
+IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not yet answered")
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+QUIET = frozenset({"/healthz", "/readyz"})
+# On every answer. Nothing here may be kept by a shared cache or taken for anything but what its type says.
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class Edge:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["carillon.request_id"] = given_or_new_id(scope)
+        answer = Answering(scope, send, request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        with (
+            IN_PROGRESS.track_inprogress(),
+            with_remote_parent(trace_headers(scope)),
+            tracer().start_as_current_span(answer.method, kind=SpanKind.SERVER) as span,
+        ):
+            try:
+                await self._app(scope, receive, answer.send)
+            except Exception:
+                log.exception("request.failed", route=route_of(scope))
+                if answer.status == 0:
+                    failed = render(Internal(Reason.INTERNAL, ""), instance=scope["path"], request_id=request_id)
+                    await failed(scope, receive, answer.send)
+            finally:
+                answer.finish(span)
+
+
+class Answering:
+    """Watches one answer go out."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._started = time.perf_counter()
+        # HEAD is GET without the body.
+        self._head_only = scope["method"] == "HEAD"
+        if self._head_only:
+            scope["method"] = "GET"
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [
+                *message.get("headers", ()),
+                *HEADERS,
+                (b"x-request-id", self._request_id.encode()),
+            ]
+        elif self._head_only:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def finish(self, span: Span) -> None:
+        seconds = time.perf_counter() - self._started
+        route = route_of(self._scope)
+        REQUESTS.labels(self.method, route, str(self.status)).inc()
+        SECONDS.labels(self.method, route).observe(seconds)
+        span.update_name(f"{self.method} {route}")
+        if span.is_recording():
+            span.set_attributes(
+                {"http.request.method": self.method, "http.route": route, "http.response.status_code": self.status}
+            )
+            if self.status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
+        if route not in QUIET:
+            log.info(
+                "request",
+                method=self.method,
+                route=route,
+                status=self.status,
+                ms=round(seconds * 1000, 1),
+                key=self._scope.get("carillon.key_id"),
+            )
+
+
+def route_of(scope: Scope) -> str:
+    """The template and never the path itself: paths hold tags, queries hold phones, hooks hold tokens."""
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+def given_or_new_id(scope: Scope) -> str:
+    given = header(scope, b"x-request-id")
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return ids.encode("req", ids.new())
+
+
+def trace_headers(scope: Scope) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in (b"traceparent", b"tracestate"):
+        value = header(scope, name)
+        if value is not None:
+            found[name.decode()] = value.decode("latin-1")
+    return found
+
+
+def header(scope: Scope, name: bytes) -> Any:
+    """The first value; None where there is none. Names are in lower case in ASGI."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return None

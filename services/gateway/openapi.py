@@ -1,0 +1,85 @@
+"""The OpenAPI document: FastAPI's, with what it cannot know."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.gateway.schemas.fields import Problem
+
+DESCRIPTION = """Contacts, segments and campaigns of a messaging business.
+
+Every path under `/v1` also answers under `/api/v1`, and those under `/v1/segments` under `/v1/contacts/segments`.
+
+Authentication: `Authorization: Bearer KEY`, or `X-API-Key: KEY`. Each operation names the scope that it needs.
+
+Bodies are JSON in UTF-8, up to 1 MiB; unknown fields and parameters are refused by name. Times are RFC 3339 in UTC.
+`PUT` and `PATCH` change only the fields sent; `null` clears one.
+
+Errors are `application/problem+json` (RFC 9457): `code` is stable, and `errors` names refused fields by JSON pointer.
+
+Every `POST` takes an `Idempotency-Key`: repeated with the same request it answers as before, with
+`Idempotent-Replayed: true`. `ETag` is a resource's version; `If-Match` refuses a change made on an older one.
+
+`X-Request-Id` is echoed, or made; W3C `traceparent` is carried on."""
+VERSION = "1.0.0"
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `ck_live_…`"},
+    "apiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+# Of our own bookkeeping, or FastAPI's error shape, which is never answered.
+NOT_OURS = ("HTTPValidationError", "ValidationError")
+POST_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Makes a repetition of this request answer as the first one did",
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `ETag` that the change is based on",
+}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(
+        title="Carillon", version=VERSION, openapi_version="3.1.0", description=DESCRIPTION, routes=app.routes
+    )
+    components = found.setdefault("components", {})
+    components["securitySchemes"] = SECURITY
+    schemas = components.setdefault("schemas", {})
+    for name in NOT_OURS:
+        schemas.pop(name, None)
+    add_problem(schemas)
+    for item in found["paths"].values():
+        for method, operation in item.items():
+            finish(method, operation)
+    return found
+
+
+def add_problem(schemas: dict[str, Any]) -> None:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(schema.pop("$defs", {}))
+    schema["required"] = [name for name in schema["required"] if name != "errors"]
+    schemas["Problem"] = schema
+
+
+def finish(method: str, operation: dict[str, Any]) -> None:
+    operation.pop("x-upload", None)
+    validation = operation["responses"].get("422", {}).get("content", {})
+    validation.pop("application/json", None)
+    secured = "security" in operation
+    if method == "post" and secured:
+        operation.setdefault("parameters", []).append(POST_HEADER)
+    if "412" in operation["responses"]:
+        operation.setdefault("parameters", []).append(IF_MATCH)
+
+
+def text(app: FastAPI) -> str:
+    """As committed: sorted, indented, with a newline at the end."""
+    return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

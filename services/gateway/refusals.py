@@ -1,0 +1,130 @@
+"""Everything that can go wrong on the way to an answer, turned into a chassis error and rendered as a problem."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from chassis.errors import CarillonError, Internal, InvalidArgument, NotFound, Reason, Violation
+from services.gateway.errors import malformed
+from services.gateway.problem import FieldCode, render
+
+log = structlog.get_logger()
+
+# Nobody reads this answer; the number is nginx's, for the access log.
+CLIENT_CLOSED_REQUEST = 499
+
+CODES = {
+    "missing": FieldCode.REQUIRED,
+    "extra_forbidden": FieldCode.UNKNOWN_FIELD,
+    "string_too_long": FieldCode.TOO_LONG,
+    "too_long": FieldCode.TOO_LONG,
+    "string_too_short": FieldCode.TOO_SHORT,
+    "too_short": FieldCode.TOO_SHORT,
+    "greater_than": FieldCode.OUT_OF_RANGE,
+    "greater_than_equal": FieldCode.OUT_OF_RANGE,
+    "less_than": FieldCode.OUT_OF_RANGE,
+    "less_than_equal": FieldCode.OUT_OF_RANGE,
+    "literal_error": FieldCode.NOT_ALLOWED,
+    "enum": FieldCode.NOT_ALLOWED,
+    "string_pattern_mismatch": FieldCode.INVALID_FORMAT,
+    "int_parsing": FieldCode.WRONG_TYPE,
+    "model_attributes_type": FieldCode.WRONG_TYPE,
+}
+OURS = frozenset(FieldCode)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(CarillonError, on_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_exception_handler(Exception, on_unknown_error)
+
+
+def problem(request: Request, error: CarillonError) -> Response:
+    return render(error, instance=request.scope["path"], request_id=request.scope.get("carillon.request_id", ""))
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CarillonError)
+    if isinstance(error, Internal):
+        log.error("request.internal", reason=error.reason)
+    return problem(request, error)
+
+
+async def on_disconnect(request: Request, _: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def on_unknown_error(request: Request, error: Exception) -> Response:
+    """The edge logs it; nothing of it is told."""
+    return problem(request, Internal(Reason.INTERNAL, ""))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """What the router itself refuses."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        methods = allowed_methods(request)
+        answer = problem(
+            request, malformed_as(Reason.METHOD_NOT_ALLOWED, f"Only {', '.join(methods)} can be done here.")
+        )
+        answer.headers["Allow"] = ", ".join(methods)
+        return answer
+    if error.status_code == 404:
+        return problem(request, NotFound(Reason.ROUTE_NOT_FOUND, "There is nothing at this path."))
+    return problem(request, malformed("The request could not be read."))
+
+
+def malformed_as(reason: str, detail: str) -> CarillonError:
+    return InvalidArgument(reason, detail)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Of every route with this path; where a literal path matches, only of that."""
+    path = request.scope["path"]
+    matching = [
+        route
+        for route in request.app.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path) is not None
+    ]
+    literal = [route for route in matching if route.path == path]
+    methods = {method for route in literal or matching for method in route.methods or ()}
+    if "GET" in methods:
+        methods.add("HEAD")
+    return sorted(methods)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem(request, refused(error.errors()))
+
+
+def refused(errors: Sequence[Any]) -> CarillonError:
+    """pydantic's list of errors as ours. What was sent is never repeated: it may be personal."""
+    for one in errors:
+        if one["type"] == "json_invalid":
+            return malformed(f"The body is not JSON: {one['ctx']['error']} at character {one['loc'][-1]}.")
+    violations = [Violation(pointer(one["loc"]), code(one["type"]), one["msg"]) for one in errors]
+    named = ", ".join(dict.fromkeys(violation.pointer or "the body" for violation in violations))
+    return InvalidArgument(Reason.VALIDATION_FAILED, f"Refused: {named}.", violations=violations)
+
+
+def code(kind: str) -> str:
+    if kind in OURS:
+        return kind
+    if kind in CODES:
+        return CODES[kind]
+    return FieldCode.WRONG_TYPE if kind.endswith("_type") else FieldCode.INVALID_VALUE
+
+
+def pointer(location: Sequence[str | int]) -> str:
+    """RFC 6901, into the body; for a parameter `/` and its name."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location[1:])

@@ -1,0 +1,250 @@
+"""How an operation is declared, and the one wrapper that every route has.
+
+Declared once, mounted under several prefixes. There is no way to declare a route without saying the scope that it
+needs, or that it is public. Before an endpoint runs, StrictRoute has: checked the key and the scope, refused query
+parameters that the call does not know, and read a JSON body within its limit.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.errors import InvalidArgument, Reason, Violation
+from services.gateway import caller as callers
+from services.gateway import idempotency
+from services.gateway.auth import Authenticator
+from services.gateway.caller import Caller
+from services.gateway.errors import malformed, media_type, too_large
+from services.gateway.problem import MEDIA_TYPE, STATUS, FieldCode
+
+JSON_LIMIT_BYTES = 1 << 20
+PUBLIC = None
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+SCOPE = "x-required-scope"
+UPLOAD = "x-upload"
+
+ANYWHERE = (Reason.INTERNAL, Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
+KEYED = (Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED, Reason.VALIDATION_FAILED)
+BODIED = (Reason.INVALID_REQUEST, Reason.UNSUPPORTED_MEDIA_TYPE, Reason.PAYLOAD_TOO_LARGE)
+POSTED = (Reason.IDEMPOTENCY_KEY_REUSED, Reason.IDEMPOTENCY_IN_PROGRESS)
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Response]])
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    method: str
+    path: str
+    endpoint: Callable[..., Awaitable[Response]]
+    operation_id: str
+    summary: str
+    tag: str
+    scope: str | None
+    status: int
+    answer: Any
+    # Further answers that are no errors: {202: (Import, "Not ended yet")}.
+    others: dict[int, tuple[Any, str]]
+    reasons: tuple[str, ...]
+    # The OpenAPI requestBody of an upload.
+    upload: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Routes:
+    """The operations of one noun."""
+
+    tag: str
+    operations: list[Operation] = field(default_factory=list)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation_id: str,
+        summary: str,
+        scope: str | None,
+        answer: Any = None,
+        status: int = 200,
+        others: dict[int, tuple[Any, str]] | None = None,
+        reasons: Iterable[str] = (),
+        upload: dict[str, Any] | None = None,
+    ) -> Callable[[Endpoint], Endpoint]:
+        """scope: what the key must have, or PUBLIC. answer: the model of the answer's body. reasons: its own errors."""
+
+        def keep(endpoint: Endpoint) -> Endpoint:
+            self.operations.append(
+                Operation(
+                    method=method,
+                    path=path,
+                    endpoint=endpoint,
+                    operation_id=operation_id,
+                    summary=summary,
+                    tag=self.tag,
+                    scope=scope,
+                    status=status,
+                    answer=answer,
+                    others=others or {},
+                    reasons=tuple(reasons),
+                    upload=upload,
+                )
+            )
+            return endpoint
+
+        return keep
+
+
+def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_schema: bool) -> None:
+    """In the given order: the first that matches answers."""
+    for operation in operations:
+        app.router.add_api_route(
+            prefix + operation.path,
+            operation.endpoint,
+            methods=[operation.method],
+            operation_id=operation.operation_id,
+            summary=operation.summary,
+            tags=[operation.tag],
+            status_code=operation.status,
+            response_model=operation.answer,
+            responses=responses(operation),
+            openapi_extra=extra(operation),
+            include_in_schema=in_schema,
+            route_class_override=StrictRoute,
+        )
+
+
+def extra(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {SCOPE: operation.scope or "none", UPLOAD: operation.upload is not None}
+    if operation.scope is not PUBLIC:
+        found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
+    if operation.upload is not None:
+        found["requestBody"] = operation.upload
+    return found
+
+
+def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    """Each error answer with the codes that it may carry."""
+    reasons = [*operation.reasons, *ANYWHERE]
+    if operation.scope is not PUBLIC:
+        reasons += KEYED
+    if operation.method in WITH_BODY:
+        reasons += BODIED
+    if operation.method == "POST" and operation.scope is not PUBLIC:
+        reasons += POSTED
+    codes: dict[int, list[str]] = {}
+    for reason in dict.fromkeys(reasons):
+        codes.setdefault(STATUS[reason], []).append(str(reason))
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": model, "description": description}
+        for status, (model, description) in operation.others.items()
+    }
+    for status in sorted(codes):
+        found[status] = {
+            "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes[status]),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return found
+
+
+class JsonRequest(Request):
+    """Reads JSON with orjson, which also refuses what is no Unicode text."""
+
+    async def json(self) -> Any:
+        return orjson.loads(await self.body())
+
+
+class StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handle = super().get_route_handler()
+        extra = self.openapi_extra or {}
+        scope, upload = extra[SCOPE], extra[UPLOAD]
+        known = frozenset(parameter.alias for parameter in self.dependant.query_params)
+        takes_json = self.body_field is not None
+        prefix = prefix_of(self.path)
+
+        async def strict(received: Request) -> Response:
+            request = JsonRequest(received.scope, received.receive)
+            if scope != "none":
+                await admit(request, scope, prefix)
+            refuse_unknown_parameters(request, known)
+            if request.method in WITH_BODY and not upload:
+                await read_body(request, takes_json=takes_json)
+                identify(request)
+            return await handle(request)
+
+        return strict
+
+
+def prefix_of(path: str) -> str:
+    return "/api/v1" if path.startswith("/api/") else "/v1"
+
+
+async def admit(request: Request, scope: str, prefix: str) -> None:
+    """Raises Unauthenticated or PermissionDenied; leaves a Caller behind."""
+    state = request.app.state
+    authenticator: Authenticator = state.authenticator
+    principal = await authenticator.authenticate(request.headers)
+    request.scope["carillon.key_id"] = principal.key_id
+    principal.require(scope)
+    request.scope[callers.SCOPE_KEY] = Caller(
+        principal=principal,
+        backends=state.backends,
+        settings=state.settings,
+        request_id=request.scope.get("carillon.request_id", ""),
+        prefix=prefix,
+        if_match=request.headers.get("if-match"),
+    )
+
+
+def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
+    """A filter misspelt would otherwise answer with everything."""
+    if not request.scope["query_string"]:
+        return
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        violations = [
+            Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in unknown
+        ]
+        raise InvalidArgument(
+            Reason.VALIDATION_FAILED, "The query has parameters that this call does not know.", violations=violations
+        )
+
+
+async def read_body(request: JsonRequest, *, takes_json: bool) -> None:
+    """Reads the body into the request, at most JSON_LIMIT_BYTES of it, and checks its type."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > JSON_LIMIT_BYTES:
+        raise too_large(JSON_LIMIT_BYTES)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > JSON_LIMIT_BYTES:
+            raise too_large(JSON_LIMIT_BYTES)
+        chunks.append(chunk)
+    # Where Request.body() keeps what it has read.
+    request._body = body = b"".join(chunks)
+    if body:
+        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise media_type("JSON (`Content-Type: application/json`)")
+        if not takes_json and body.strip() not in (b"{}", b"null"):
+            raise malformed("This call takes no body.")
+    elif takes_json:
+        raise malformed("This call needs a JSON body.")
+
+
+def identify(request: JsonRequest) -> None:
+    """The Idempotency-Key of a POST. Raises InvalidArgument for one that is malformed."""
+    key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
+    if key is None or request.method != "POST" or callers.SCOPE_KEY not in request.scope:
+        return
+    scope = request.scope
+    print_ = idempotency.fingerprint(request.method, scope["path"], scope["query_string"], request._body)
+    callers.of(request).idempotency = (key, print_)

@@ -1,0 +1,128 @@
+"""Campaigns and their recipients."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from services.gateway.schemas.fields import (
+    Answer,
+    Body,
+    JsonObject,
+    Moment,
+    Name,
+    RatePerSecond,
+    Reference,
+    RowError,
+    Time,
+)
+
+CampaignStatus = Literal["draft", "running", "paused", "completed", "cancelled"]
+RecipientStatus = Literal[
+    "pending", "claimed", "sent", "delivered", "opened", "clicked", "failed", "skipped", "uncertain"
+]
+
+
+class CampaignCreate(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Premium Offer",
+                    "template_id": "tmpl_01h455vb4pex5vsknk084sn02q",
+                    "segment_id": "seg_01h455vb4pex5vsknk084sn02q",
+                }
+            ]
+        },
+    )
+    name: Name
+    template_id: Reference
+    sender_id: Annotated[Reference | None, Field(description="None: the default sender of the template's channel")] = (
+        None
+    )
+    segment_id: Annotated[Reference | None, Field(description="None: recipients are uploaded")] = None
+    schedule_at: Annotated[Time | None, Field(description="When it starts by itself; a past time is at once")] = None
+    rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: the sender's")] = None
+    variables: Annotated[JsonObject | None, Field(description="For every recipient, below the recipient's own")] = None
+
+
+class CampaignUpdate(Body):
+    # Those without None cannot be cleared; see SegmentUpdate.
+    name: Name = Field(default_factory=str)
+    template_id: Reference = Field(default_factory=str)
+    sender_id: Reference = Field(default_factory=str)
+    segment_id: Reference | None = None
+    schedule_at: Time | None = None
+    rate_limit_per_second: RatePerSecond | None = None
+    variables: JsonObject | None = None
+
+
+class CampaignStats(Answer):
+    """total = sent + pending + skipped + uncertain; delivered + failed <= sent."""
+
+    total: int
+    sent: int
+    delivered: int
+    failed: int
+    pending: int
+    skipped: int
+    uncertain: int
+    opened: int
+    clicked: int
+
+
+class Campaign(Answer):
+    id: str
+    name: str
+    status: CampaignStatus
+    status_reason: str | None
+    template_id: str
+    sender_id: str
+    segment_id: str | None
+    schedule_at: Moment | None
+    rate_limit_per_second: int | None
+    variables: dict[str, Any]
+    stats: CampaignStats
+    freezing: Annotated[bool, Field(description="The audience is still being written; `stats.total` still grows")]
+    started_at: Moment | None
+    finished_at: Moment | None
+    version: int
+    created_at: Moment
+    updated_at: Moment
+
+
+class CampaignPage(Answer):
+    data: list[Campaign]
+    next_cursor: str | None
+    has_more: bool
+
+
+class Recipient(Answer):
+    id: str
+    phone: Annotated[str | None, Field(description="On every channel but email")] = None
+    email: Annotated[str | None, Field(description="On the email channel")] = None
+    variables: dict[str, Any]
+    status: RecipientStatus
+    reason: Annotated[str | None, Field(description="Why it failed, was skipped or is uncertain")]
+    sent_at: Moment | None
+    delivered_at: Moment | None
+    contact_id: str | None
+
+
+class RecipientPage(Answer):
+    """By number (`page`, `per_page`), or by cursor."""
+
+    data: list[Recipient]
+    total: int | None = None
+    page: int | None = None
+    per_page: int | None = None
+    next_cursor: str | None = None
+    has_more: bool | None = None
+
+
+class RecipientsUploaded(Answer):
+    imported: int
+    failed: int
+    duplicates: int
+    suppressed: int
+    errors: list[RowError]

@@ -1,0 +1,78 @@
+"""Senders: from where and through whom messages go."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from services.gateway.schemas.fields import (
+    Answer,
+    Body,
+    Channel,
+    Flag,
+    JsonObject,
+    Moment,
+    Name,
+    NoNul,
+    RatePerSecond,
+    ShortText,
+)
+
+Address = Annotated[str, StringConstraints(min_length=1, max_length=320), NoNul]
+
+
+class SenderCreate(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Main number",
+                    "channel": "sms",
+                    "address": "+15550100",
+                    "provider": "http",
+                    "settings": {"url": "https://provider.example/messages"},
+                    "secrets": {"authorization": "Bearer provider-token"},
+                    "rate_limit_per_second": 50,
+                }
+            ]
+        },
+    )
+    name: Name
+    channel: Channel
+    address: Annotated[Address, Field(description="What the recipient sees: a number, a short code, an email address")]
+    provider: Annotated[ShortText, Field(description="`http`: the generic HTTP provider")] = "http"
+    settings: JsonObject = Field(default_factory=dict)
+    secrets: Annotated[JsonObject | None, Field(description="Written only; never read back")] = None
+    rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: unlimited")] = None
+    is_default: Annotated[Flag, Field(description="Taken for its channel where a campaign names no sender")] = False
+
+
+class SenderUpdate(Body):
+    # Those without None cannot be cleared; see SegmentUpdate.
+    name: Name = Field(default_factory=str)
+    address: Address = Field(default_factory=str)
+    settings: JsonObject = Field(default_factory=dict)
+    secrets: JsonObject | None = None
+    rate_limit_per_second: RatePerSecond | None = None
+    is_default: Flag = Field(default_factory=bool)
+
+
+class Sender(Answer):
+    id: str
+    name: str
+    channel: Channel
+    address: str
+    provider: str
+    settings: dict[str, Any]
+    rate_limit_per_second: int | None
+    is_default: bool
+    receipts_url: Annotated[str, Field(description="Where the provider posts receipts; keep it secret")]
+    version: int
+    created_at: Moment
+    updated_at: Moment
+
+
+class SenderPage(Answer):
+    data: list[Sender]
+    next_cursor: str | None
+    has_more: bool

@@ -1,0 +1,31 @@
+"""The do-not-contact list."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.gateway.schemas.fields import Answer, Body, Channel, Moment, ShortText, Text
+
+
+class SuppressionCreate(Body):
+    """Exactly one of phone and email."""
+
+    phone: Annotated[ShortText | None, Field(examples=["+1234567890"])] = None
+    email: Text | None = None
+    channels: Annotated[list[Channel] | None, Field(max_length=6, description="None: every channel")] = None
+    reason: Annotated[ShortText | None, Field(examples=["asked by phone"])] = None
+
+
+class Suppression(Answer):
+    id: str
+    phone: str | None
+    email: str | None
+    channels: list[Channel]
+    reason: str | None
+    created_at: Moment
+
+
+class SuppressionPage(Answer):
+    data: list[Suppression]
+    next_cursor: str | None
+    has_more: bool

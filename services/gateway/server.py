@@ -1,0 +1,64 @@
+"""The HTTP server: granian inside this process and its event loop; see docs/adr for why.
+
+One worker: more processes are more replicas. Bodies are read from the socket only as the application asks for them,
+which is the back-pressure of uploads.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server as Granian
+from starlette.types import ASGIApp
+
+from chassis.config import host_and_port
+
+log = structlog.get_logger()
+
+BACKLOG = 1024
+# For requests under way when the process is told to stop: less than the 30 s that Kubernetes gives.
+GRACE_SECONDS = 20.0
+HEAD_TIMEOUT_MS = 15_000
+
+
+class HttpServer:
+    """A component of the runner. `serve` is its loop: it ends the process where the server dies."""
+
+    def __init__(self, app: ASGIApp, *, bind: str) -> None:
+        host, port = host_and_port(bind)
+        self._granian = Granian(
+            app,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            log_enabled=False,
+            websockets=False,
+            backlog=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS),
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._serving = asyncio.create_task(self._granian.serve(), name="http")
+
+    async def watch(self) -> None:
+        """Until cancelled. Raises RuntimeError when the server ends by itself, so that the process does too."""
+        assert self._serving is not None
+        await asyncio.shield(self._serving)
+        raise RuntimeError("the HTTP server ended")
+
+    async def stop(self) -> None:
+        """New connections are refused; requests under way are answered, for GRACE_SECONDS."""
+        if self._serving is None:
+            return
+        self._granian.stop()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await asyncio.shield(self._serving)
+        except TimeoutError:
+            log.warning("http.stopped_with_requests_under_way")
+            self._serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._serving
