@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,9 @@ class Outcome:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    figures: dict[str, object]
+    figures: Mapping[str, object]
     # What the run was asked to do: seeds, rounds, sizes.
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     # Limits that were not held, each as a sentence.
     missed: Sequence[str] = ()
 

@@ -1,0 +1,68 @@
+"""A whole stack of its own, beside whatever else runs: for benchmarks and fault runs, which need one that is theirs."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import demo_account, env, ports, processes, stack, state
+from deploy.local.home import REPOSITORY, Home
+from deploy.local.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowawayStack:
+    home: Home
+    known: State
+
+    @property
+    def url(self) -> str:
+        return processes.gateway_url(self.known)
+
+    @property
+    def carrier_url(self) -> str:
+        return processes.carrier_url(self.known)
+
+    def database_url(self, service: str) -> str:
+        """An administrator's, who sees every row."""
+        return env.values(self.home, self.known)[f"CARILLON_{service.upper()}_DATABASE_URL"]
+
+    def pid(self, name: str) -> int:
+        """Of the process that runs under the name now. Raises FileNotFoundError where none does."""
+        return int(self.home.pid(name).read_text())
+
+    def log(self, name: str) -> Path:
+        return self.home.log(name)
+
+    def create_account(self, name: str) -> str:
+        """Its API key. Blocks: the gateway's command is run."""
+        return demo_account.create_account(self.home, self.known, name)
+
+
+@contextmanager
+def started(name: str, *, environ: dict[str, str] | None = None) -> Iterator[ThrowawayStack]:
+    """Up in a folder of its own at free ports, without the demo account; gone with its data afterwards.
+
+    Where the block fails, the logs are kept beside the folder.
+    """
+    home = Home(REPOSITORY / f".carillon-{name}")
+    stack.reset(home)
+    settings = {**processes.environment(home, os.environ), "CARILLON_PORT": str(ports.choose()), **(environ or {})}
+    kept = REPOSITORY / f".carillon-{name}-logs"
+    shutil.rmtree(kept, ignore_errors=True)
+    try:
+        stack.up(home, environ=settings, demo=False)
+        yield ThrowawayStack(home, state.load(home))
+    except BaseException:
+        _keep_logs(home, kept)
+        raise
+    finally:
+        stack.reset(home)
+
+
+def _keep_logs(home: Home, kept: Path) -> None:
+    logs = home.folder / "logs"
+    if logs.exists():
+        shutil.copytree(logs, kept)
