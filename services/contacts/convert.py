@@ -10,20 +10,21 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.messaging import Refusal
+from services.contacts.imports.plan import OnDuplicate
 from services.contacts.imports.record import Import
 from services.contacts.suppressions.record import Suppression
 
-VALIDITIES: dict[str, pb.Validity] = {
+VALIDITIES: dict[str, pb.Validity.ValueType] = {
     "valid": pb.VALIDITY_VALID,
     "invalid": pb.VALIDITY_INVALID,
     "unknown": pb.VALIDITY_UNSPECIFIED,
 }
-PREFERENCES: dict[str, pb.Preference] = {
+PREFERENCES: dict[str, pb.Preference.ValueType] = {
     "opted_in": pb.PREFERENCE_OPTED_IN,
     "opted_out": pb.PREFERENCE_OPTED_OUT,
     "unknown": pb.PREFERENCE_UNSPECIFIED,
 }
-REFUSALS: dict[Refusal | None, pb.Refusal] = {
+REFUSALS: dict[Refusal | None, pb.Refusal.ValueType] = {
     None: pb.REFUSAL_UNSPECIFIED,
     "do_not_disturb": pb.REFUSAL_DO_NOT_DISTURB,
     "opted_out": pb.REFUSAL_OPTED_OUT,
@@ -31,17 +32,17 @@ REFUSALS: dict[Refusal | None, pb.Refusal] = {
     "address_gone": pb.REFUSAL_ADDRESS_GONE,
     "invalid_address": pb.REFUSAL_INVALID_ADDRESS,
 }
-IMPORT_STATUSES: dict[str, pb.ImportStatus] = {
+IMPORT_STATUSES: dict[str, pb.ImportStatus.ValueType] = {
     "queued": pb.IMPORT_STATUS_QUEUED,
     "running": pb.IMPORT_STATUS_RUNNING,
     "completed": pb.IMPORT_STATUS_COMPLETED,
     "failed": pb.IMPORT_STATUS_FAILED,
 }
-CHANNEL_NAMES: dict[int, str] = {
+CHANNEL_NAMES: dict[pb.Channel.ValueType, str] = {
     number: name.removeprefix("CHANNEL_").lower() for name, number in pb.Channel.items() if number
 }
-CHANNELS: dict[str, int] = {name: number for number, name in CHANNEL_NAMES.items()}
-ON_DUPLICATE: dict[int, str] = {
+CHANNELS: dict[str, pb.Channel.ValueType] = {name: number for number, name in CHANNEL_NAMES.items()}
+ON_DUPLICATE: dict[pb.OnDuplicate.ValueType, OnDuplicate] = {
     pb.ON_DUPLICATE_UNSPECIFIED: "skip",
     pb.ON_DUPLICATE_SKIP: "skip",
     pb.ON_DUPLICATE_UPDATE: "update",
@@ -92,7 +93,7 @@ def contact(row: Contact) -> pb.Contact:
     )
 
 
-def preferences(stored: str) -> Mapping[str, pb.Preference]:
+def preferences(stored: str) -> Mapping[str, pb.Preference.ValueType]:
     if stored == "{}":
         return {}
     return {channel: PREFERENCES[said] for channel, said in json.loads(stored).items()}
@@ -112,7 +113,7 @@ def suppression(row: Suppression) -> pb.Suppression:
         id=ids.encode("sup", row.id),
         phone=row.phone,
         email=row.email,
-        channels=[CHANNELS[channel] for channel in row.channels],  # type: ignore[misc]
+        channels=[CHANNELS[channel] for channel in row.channels],
         reason=row.reason,
         created_at=timestamp(row.created_at),
     )

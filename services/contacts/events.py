@@ -11,37 +11,33 @@ from chassis.outbox import MAX_BYTES, MAX_OBJECTS, Event
 from services.contacts import convert
 from services.contacts.domain.contact import Contact
 
-# What an entry costs besides its own bytes: a tag and a length.
-ENTRY_BYTES = 8
+
+def change(contact: Contact, changed: Sequence[str] = ()) -> bytes:
+    """One change, as a serialised ContactsChanged of its own: protobuf joins such messages by joining their bytes.
+
+    changed: as domain.contact.changed_fields says; empty for a created contact.
+    """
+    entry = events.ContactChange(contact=convert.contact(contact), changed_fields=changed)
+    return events.ContactsChanged(changes=[entry]).SerializeToString()
 
 
-def change(contact: Contact, changed: Sequence[str] = ()) -> events.ContactChange:
-    """changed: as domain.contact.changed_fields says; empty for a created contact."""
-    return events.ContactChange(contact=convert.contact(contact), changed_fields=changed)
+def contacts_changed(event_type: str, account: AccountId, changes: Iterable[bytes], *, bulk: bool) -> list[Event]:
+    """changes: of `change`."""
+    return [Event(event_type, account, data, bulk=bulk) for data in batches(changes)]
 
 
-def contacts_changed(
-    event_type: str, account: AccountId, changes: Iterable[events.ContactChange], *, bulk: bool
-) -> list[Event]:
-    return [
-        Event(event_type, account, events.ContactsChanged(changes=batch).SerializeToString(), bulk=bulk)
-        for batch in batches(changes)
-    ]
-
-
-def batches(changes: Iterable[events.ContactChange]) -> Iterator[list[events.ContactChange]]:
+def batches(changes: Iterable[bytes]) -> Iterator[bytes]:
     """As few as the limits of one event allow; a single change is never parted."""
-    batch: list[events.ContactChange] = []
+    batch: list[bytes] = []
     room = MAX_BYTES
     for entry in changes:
-        size = entry.ByteSize() + ENTRY_BYTES
-        if batch and (len(batch) == MAX_OBJECTS or size > room):
-            yield batch
+        if batch and (len(batch) == MAX_OBJECTS or len(entry) > room):
+            yield b"".join(batch)
             batch, room = [], MAX_BYTES
         batch.append(entry)
-        room -= size
+        room -= len(entry)
     if batch:
-        yield batch
+        yield b"".join(batch)
 
 
 def contacts_deleted(account: AccountId, gone: Sequence[tuple[UUID, int]], *, at: datetime, bulk: bool) -> list[Event]:

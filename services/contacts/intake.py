@@ -101,6 +101,12 @@ def json_object(name: str, value: object) -> dict[str, object]:
     return {field: metadata.parse(str(value), field=field)}
 
 
+def metadata_object(name: str, value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    metadata.check(value, field=name)
+    return {name: value}
+
+
 def flag(name: str, value: object) -> dict[str, bool]:
     return {name: bool(value)}
 
@@ -114,6 +120,8 @@ READERS: dict[str, Callable[[str, object], Mapping[str, object]]] = {
     "tags": tag_set,
     "metadata_json": json_object,
     "current_campaign_data_json": json_object,
+    # As a file's columns give it.
+    "metadata": metadata_object,
 }
 
 

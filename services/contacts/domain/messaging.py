@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.contacts.domain import emails, phones
+from chassis import phones
+from services.contacts.domain import emails
 
 Refusal = Literal["do_not_disturb", "opted_out", "suppressed", "address_gone", "invalid_address"]
 

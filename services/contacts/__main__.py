@@ -1,0 +1,35 @@
+"""`carillon contacts serve|work|migrate`."""
+
+import typer
+
+from chassis import migrations, runner
+from chassis.config import MigrateSettings
+from services.contacts import app
+from services.contacts.config import ServeSettings, WorkSettings
+
+cli = typer.Typer(no_args_is_help=True, help="Contacts: the address book, its imports and its do-not-contact list.")
+
+
+@cli.command()
+def serve() -> None:
+    """Answer gRPC."""
+    settings = ServeSettings()  # type: ignore[call-arg]  # read from the environment
+    runner.run("contacts", lambda process: app.serve(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def work() -> None:
+    """Import files, publish this service's events, clean up."""
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+    runner.run("contacts-work", lambda process: app.work(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the schema to this code's version."""
+    settings = MigrateSettings()  # type: ignore[call-arg]  # read from the environment
+    migrations.run(settings.database_url, app.VERSIONS)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,55 @@
+"""The composition roots: what each process of this service is made of."""
+
+import asyncio
+from pathlib import Path
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from chassis import migrations, telemetry
+from chassis.db import Database
+from chassis.grpc_server import Server
+from chassis.nats import Nats, Poker
+from chassis.relay import Relay, topic
+from chassis.runner import Process
+from chassis.tokens import TokenVerifier
+from services.contacts.cleaner import Cleaner
+from services.contacts.config import ServeSettings, WorkSettings
+from services.contacts.imports.job import ImportWorker
+from services.contacts.imports.service import POKE, ImportService
+from services.contacts.service import ContactService
+from services.contacts.servicer import ContactsServicer
+from services.contacts.suppressions.service import SuppressionService
+
+SERVICE = "contacts"
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+
+async def serve(process: Process, settings: ServeSettings) -> None:
+    telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
+    db, nats = await connect(process, settings)
+    imports = ImportService(db, Poker(nats, POKE), limit_bytes=settings.upload_limit_bytes)
+    servicer = ContactsServicer(ContactService(db), imports, suppressions=SuppressionService(db))
+    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
+    server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
+    process.add(server)
+
+
+async def work(process: Process, settings: WorkSettings) -> None:
+    telemetry.setup(SERVICE, "work", log_level=settings.log_level)
+    db, nats = await connect(process, settings)
+    for slot in range(1, settings.import_slots + 1):
+        wake = asyncio.Event()
+        await nats.on_poke(POKE, wake)
+        process.loop(f"imports-{slot}", ImportWorker(db, wake).run)
+    process.loop("cleaner", Cleaner(db).run)
+    process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:
+    db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
+    nats = await Nats.connect(settings.nats_url, SERVICE)
+    db.on_events = Poker(nats, topic(SERVICE))
+    process.add(db)
+    process.add(nats)
+    process.ready_check("schema", lambda: migrations.check_head(db, VERSIONS))
+    process.ready_check("nats", nats.ping)
+    return db, nats

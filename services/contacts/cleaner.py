@@ -1,0 +1,35 @@
+"""Takes away what has had its time: outbox rows (72 h), idempotency keys (24 h), files (72 h; 1 h unfinished)."""
+
+import asyncio
+
+import structlog
+
+from chassis import idempotency, outbox
+from chassis.db import Database
+from chassis.errors import Unavailable
+from services.contacts.imports import files
+
+log = structlog.get_logger()
+
+INTERVAL_SECONDS = 300.0
+
+
+class Cleaner:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.run_once()
+            except Unavailable:
+                log.warning("cleaner.database_unavailable")
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def run_once(self) -> None:
+        async with self._db.across() as tx:
+            await outbox.clean(tx.connection)
+            await idempotency.clean(tx.connection)
+        while dropped := await files.drop_expired(self._db):
+            log.info("cleaner.files_dropped", files=dropped)

@@ -1,0 +1,105 @@
+"""One chunk of an import: everything that some thousand rows do, in one transaction with the progress they make."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from chassis.db import Database, WriteTx
+from services.contacts import events
+from services.contacts import repository as contacts
+from services.contacts.domain import identity
+from services.contacts.domain.contact import Contact, changed_fields
+from services.contacts.imports import repository, staging
+from services.contacts.imports.record import RowError
+from services.contacts.imports.repository import Lease, Progress
+from services.contacts.imports.resolve import Chunk, Outcome, pairs
+from services.contacts.imports.rows import Draft, RowReader, parted
+
+# How many contacts are worked on before other tasks get their turn.
+SLICE = 250
+
+
+class Overtaken(Exception):
+    """Somebody else wrote the same keys meanwhile; look anew."""
+
+
+async def commit(
+    db: Database,
+    lease: Lease,
+    *,
+    reader: RowReader,
+    outcomes: Sequence[Draft | RowError | None],
+    records_done: int,
+    bytes_done: int,
+) -> Outcome:
+    """outcomes: one a record. Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock."""
+    drafts, faults = parted(outcomes)
+    async with db.across() as tx:
+        outcome = await resolve(tx, lease, reader=reader, drafts=drafts)
+        outcome.errors.extend(faults)
+        await write(tx, lease, outcome)
+        progress = Progress(
+            records_done=records_done,
+            bytes_done=bytes_done,
+            rows=len(drafts) + len(faults),
+            imported=outcome.imported_rows,
+            updated=outcome.updated_rows,
+            duplicates=outcome.duplicate_rows,
+            failed=len(outcome.errors),
+        )
+        await repository.add_errors(tx, lease, outcome.errors)
+        await repository.add_progress(tx, lease, progress)
+    return outcome
+
+
+async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Sequence[Draft]) -> Outcome:
+    wanted = [pair for draft in drafts for pair in pairs(identity.keys(draft.contact))]
+    holders = await staging.holders(tx, lease.account, wanted)
+    present: dict[UUID, Contact] = {}
+    if lease.plan.on_duplicate != "skip" and holders:
+        locked = await contacts.lock_many(tx, lease.account, sorted(set(holders.values())))
+        present = {row.id: row for row in locked}
+        if len(present) < len(set(holders.values())):
+            raise Overtaken
+    chunk = Chunk(holders=holders, present=present, on_duplicate=lease.plan.on_duplicate, reader=reader)
+    return chunk.resolve(drafts)
+
+
+async def write(tx: WriteTx, lease: Lease, outcome: Outcome) -> None:
+    if outcome.updated:
+        now = datetime.now(UTC)
+        for before, after in outcome.updated:
+            after.updated_at = max(now, before.updated_at)
+        await staging.update(tx, lease.account, outcome.updated)
+        changes = await told(
+            [(after, [*changed_fields(before, after), "updated_at"]) for before, after in outcome.updated]
+        )
+        tx.add_events(events.contacts_changed("contact.updated", lease.account, changes, bulk=True))
+    if outcome.created:
+        # The server inserts while the events are made here.
+        added, changes = await asyncio.gather(
+            staging.insert(tx, lease.account, outcome.created), told([(row, ()) for row in outcome.created])
+        )
+        if len(added) < len(outcome.created):
+            changes = drop_lost(lease, outcome, added=added, changes=changes)
+        tx.add_events(events.contacts_changed("contact.created", lease.account, changes, bulk=True))
+
+
+def drop_lost(lease: Lease, outcome: Outcome, *, added: set[UUID], changes: list[bytes]) -> list[bytes]:
+    """Rows whose keys were taken while the chunk ran are duplicates; where those change contacts, look anew."""
+    if lease.plan.on_duplicate != "skip":
+        raise Overtaken
+    lost = len(outcome.created) - len(added)
+    outcome.imported_rows -= lost
+    outcome.duplicate_rows += lost
+    return [change for row, change in zip(outcome.created, changes, strict=True) if row.id in added]
+
+
+async def told(changes: Sequence[tuple[Contact, Sequence[str]]]) -> list[bytes]:
+    """The changes as events carry them."""
+    made: list[bytes] = []
+    for start in range(0, len(changes), SLICE):
+        made.extend(events.change(row, changed) for row, changed in changes[start : start + SLICE])
+        await asyncio.sleep(0)
+    return made

@@ -1,0 +1,168 @@
+"""Looks at an upload before it is queued: is it text, in which encoding, with which delimiter and columns?"""
+
+import codecs
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.contacts.imports.columns import MAX_COLUMNS, identifies, known, map_columns
+from services.contacts.imports.plan import Column, Encoding
+from services.contacts.imports.reader import Broken, Records, Unreadable
+
+# What of the file's start is kept while it streams by.
+HEAD_BYTES = 256 * 1024
+SAMPLE_RECORDS = 50
+DELIMITERS = (",", ";", "\t", "|")
+SEPARATOR_LINE = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
+
+KINDS = (
+    (b"PK\x03\x04", "XLSX and other zipped files are not read yet; save the sheet as CSV."),
+    (b"\xd0\xcf\x11\xe0", "XLS files are not read; save the sheet as CSV."),
+    (b"%PDF", "PDF files are not read; send CSV."),
+    (b"\x1f\x8b", "Compressed files are not read; send the CSV itself."),
+    (codecs.BOM_UTF32_LE, "UTF-32 is not read; send UTF-8."),
+)
+VCARD = re.compile(rb"\s*BEGIN:VCARD", re.IGNORECASE)
+# Bytes that Windows-1252 leaves undefined, and control characters that no text has.
+UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")) + b"\x7f"
+
+
+class Empty(Exception):
+    """The file has no rows."""
+
+
+class UnknownColumns(Exception):
+    """None of the columns says who a row is about."""
+
+    def __init__(self, titles: Sequence[str]) -> None:
+        super().__init__("unknown columns")
+        self.titles = list(titles)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """See plan.Plan."""
+
+    encoding: Encoding
+    delimiter: str
+    preamble: int
+    columns: tuple[Column, ...]
+
+
+class Scan:
+    """What every byte of an upload says of its encoding, kept in constant memory while the upload streams by."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.size = 0
+        self._utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+        self._nul = False
+        self._undefined = False
+        self._controls = False
+
+    def update(self, data: bytes) -> None:
+        self.size += len(data)
+        if len(self.head) < HEAD_BYTES:
+            self.head += data[: HEAD_BYTES - len(self.head)]
+        self._nul = self._nul or b"\0" in data
+        self._undefined = self._undefined or has_any(data, UNDEFINED)
+        self._controls = self._controls or has_any(data, CONTROLS)
+        self._decode(data, final=False)
+
+    def _decode(self, data: bytes, *, final: bool) -> None:
+        if self._utf8 is None:
+            return
+        try:
+            self._utf8.decode(data, final)
+        except UnicodeDecodeError:
+            self._utf8 = None
+
+    def encoding(self) -> Encoding:
+        """To be asked at the end. Raises Empty, Unreadable."""
+        if not self.size:
+            raise Empty
+        for magic, reason in KINDS:
+            if self.head.startswith(magic):
+                raise Unreadable(reason)
+        if VCARD.match(self.head):
+            raise Unreadable("vCard files are not read yet; send CSV.")
+        self._decode(b"", final=True)
+        if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if self._nul:
+            return self._unmarked_utf16()
+        if self._controls:
+            raise Unreadable("The file is not text.")
+        if self._utf8 is not None:
+            return "utf-8-sig" if self.head.startswith(codecs.BOM_UTF8) else "utf-8"
+        if self._undefined:
+            raise Unreadable("The file is neither UTF-8 nor UTF-16 nor Windows-1252 text.")
+        return "cp1252"
+
+    def _unmarked_utf16(self) -> Encoding:
+        """Latin text in UTF-16 has a NUL in every other byte; anything else with NULs is no text."""
+        sample = self.head[: len(self.head) // 2 * 2]
+        half = len(sample) // 2
+        odd, even = sample[1::2].count(0), sample[::2].count(0)
+        if half and odd > half * 0.7 and even == 0:
+            return "utf-16-le"
+        if half and even > half * 0.7 and odd == 0:
+            return "utf-16-be"
+        raise Unreadable("The file is not text: it has NUL bytes.")
+
+
+def has_any(data: bytes, unwanted: bytes) -> bool:
+    """True where the data has one of the unwanted bytes."""
+    return len(data.translate(None, unwanted)) != len(data)
+
+
+def read_layout(scan: Scan) -> Layout:
+    """Raises Empty, Unreadable, UnknownColumns."""
+    encoding = scan.encoding()
+    whole = scan.size <= HEAD_BYTES
+    forced = separator_line(scan.head, encoding)
+    samples = [
+        (delimiter, sample(scan.head, encoding, delimiter=delimiter, whole=whole))
+        for delimiter in (DELIMITERS if forced is None else (forced,))
+    ]
+    skipped = 0 if forced is None else 1
+    delimiter, rows = max(samples, key=lambda candidate: score(candidate[1][skipped:]))
+    preamble = skipped + next((at for at, row in enumerate(rows[skipped:]) if any(row)), len(rows))
+    if preamble >= len(rows) or (whole and not any(any(row) for row in rows[preamble + 1 :])):
+        raise Empty
+    titles = rows[preamble]
+    if len(titles) > MAX_COLUMNS:
+        raise Unreadable(f"The file has more than {MAX_COLUMNS} columns.")
+    columns = map_columns(titles)
+    if not identifies(columns):
+        raise UnknownColumns(titles)
+    return Layout(encoding, delimiter, preamble, columns)
+
+
+def separator_line(head: bytes, encoding: Encoding) -> str | None:
+    """The delimiter that a spreadsheet's `sep=;` in the first line names."""
+    first = head[:64].decode(encoding, errors="ignore").lstrip("\ufeff").splitlines()
+    match = SEPARATOR_LINE.fullmatch(first[0]) if first else None
+    return match[1] if match else None
+
+
+def sample(head: bytes, encoding: Encoding, *, delimiter: str, whole: bool) -> list[list[str]]:
+    """The first records, trimmed cells; a broken one is an empty row."""
+    records = Records(encoding=encoding, delimiter=delimiter)
+    try:
+        records.feed(head, final=whole)
+        taken = records.take(SAMPLE_RECORDS)
+    except Unreadable:
+        return []
+    return [[] if isinstance(cells, Broken) else [cell.strip() for cell in cells] for _, cells in taken]
+
+
+def score(rows: list[list[str]]) -> tuple[int, float, int]:
+    """How much the rows look like a table: titles known, rows as wide as the header, columns."""
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        return 0, 0.0, 0
+    width = len(rows[0])
+    even = sum(len(row) == width for row in rows) / len(rows)
+    return known(rows[0]), even if width > 1 else 0.0, width

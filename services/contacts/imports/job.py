@@ -1,0 +1,230 @@
+"""The import worker: takes a lease, streams the file, commits chunk after chunk, and can be killed at any point.
+
+A lease is held by heartbeat; every commit names its generation, so that a worker which lost the lease commits
+nothing. A killed worker's import is taken up, when the lease ran out, behind its last committed chunk.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from carillon.events.v1 import events_pb2
+from chassis import ids
+from chassis.db import Database
+from chassis.errors import Unavailable
+from chassis.outbox import Event
+from services.contacts import convert, metrics
+from services.contacts.imports import chunk, files, repository
+from services.contacts.imports.reader import Record, Records, Unreadable
+from services.contacts.imports.record import RowError
+from services.contacts.imports.repository import Lease, LeaseLost
+from services.contacts.imports.rows import Draft, RowReader
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 2.0
+RETRY_SECONDS = 2.0
+# A file that fails so often without a step forward fails for good.
+ATTEMPTS = 5
+CHUNK_RECORDS = 5_000
+# Bounds the memory of a chunk whose rows are large.
+CHUNK_BYTES = 4 * 1024 * 1024
+# Rows that are read before other tasks of the process get their turn.
+SLICE = 250
+CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows read, not yet written: one outcome a record."""
+
+    outcomes: list[Draft | RowError | None]
+    # Behind its last record.
+    records_done: int
+    bytes_done: int
+
+
+class ImportWorker:
+    def __init__(self, db: Database, wake: asyncio.Event, *, chunk_records: int = CHUNK_RECORDS) -> None:
+        """wake: set when an import was queued; the poll is the safety net."""
+        self._db = db
+        self._wake = wake
+        self._chunk_records = chunk_records
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                worked = await self.run_once()
+            except Unavailable:
+                log.warning("imports.database_unavailable")
+                worked = False
+            if not worked:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+
+    async def run_once(self) -> bool:
+        """Works on one import until it ends; False where there is none to do."""
+        async with self._db.across() as tx:
+            lease = await repository.claim(tx)
+        if lease is None:
+            return False
+        try:
+            async with self._held(lease):
+                await self._work(lease)
+        except LeaseLost:
+            log.warning("imports.lease_lost", import_id=ids.encode("imp", lease.import_id))
+        except asyncio.CancelledError:
+            await self._release(lease, after_seconds=0)
+            raise
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("imports.failed", import_id=ids.encode("imp", lease.import_id), attempts=lease.attempts)
+            await self._give_back(lease)
+        return True
+
+    async def _work(self, lease: Lease) -> None:
+        started = time.perf_counter()
+        error = ""
+        try:
+            await self._copy(lease)
+        except Unreadable as unreadable:
+            error = str(unreadable)
+        await self._finish(lease, error=error)
+        metrics.IMPORT_SECONDS.observe(time.perf_counter() - started)
+
+    async def _copy(self, lease: Lease) -> None:
+        """Reads one batch ahead while the last one is written. Raises Unreadable, behind what could be read."""
+        reader = RowReader(lease.plan)
+        batches = self._batches(lease, reader)
+        ahead = asyncio.ensure_future(anext(batches, None))
+        try:
+            while (batch := await ahead) is not None:
+                ahead = asyncio.ensure_future(anext(batches, None))
+                await self._commit(lease, reader, batch=batch)
+        finally:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            await batches.aclose()
+
+    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> None:
+        """Where others write the same keys at once the batch is parted, down to single rows that must get by."""
+        waiting = deque([batch])
+        lost = 0
+        while waiting:
+            part = waiting.popleft()
+            try:
+                outcome = await chunk.commit(
+                    self._db,
+                    lease,
+                    reader=reader,
+                    outcomes=part.outcomes,
+                    records_done=part.records_done,
+                    bytes_done=part.bytes_done,
+                )
+            except CONTENDED:
+                lost += 1
+                if lost > ATTEMPTS and len(part.outcomes) <= 1:
+                    raise
+                waiting.extendleft(reversed(halves(part)))
+            else:
+                metrics.count(outcome)
+
+    async def _batches(self, lease: Lease, reader: RowReader) -> AsyncGenerator[Batch, None]:
+        batch = Batch([], max(lease.records_done, lease.plan.preamble + 1), 0)
+        size = 0
+        async for records, fed in self._records(lease):
+            fresh = [record for record in records if record[0] > batch.records_done]
+            batch.outcomes.extend(map(reader.read, fresh))
+            batch.records_done += len(fresh)
+            batch.bytes_done = fed
+            size += sum(map(weight, fresh))
+            if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
+                yield batch
+                batch, size = Batch([], batch.records_done, fed), 0
+            await asyncio.sleep(0)
+        if batch.outcomes:
+            yield batch
+
+    async def _records(self, lease: Lease) -> AsyncIterator[tuple[list[Record], int]]:
+        """The file's records, up to SLICE at a time, with the bytes read so far."""
+        records = Records(encoding=lease.plan.encoding, delimiter=lease.plan.delimiter)
+        fed = 0
+        async for data in files.read(self._db, lease.account, lease.file_id):
+            fed += len(data)
+            records.feed(data)
+            while taken := records.take(SLICE):
+                yield taken, fed
+        records.feed(b"", final=True)
+        while taken := records.take(SLICE):
+            yield taken, fed
+
+    async def _finish(self, lease: Lease, *, error: str) -> None:
+        async with self._db.across() as tx:
+            finished = await repository.finish(tx, lease, error=error)
+            told = events_pb2.ImportCompleted(**{"import": convert.import_job(finished)})
+            tx.add_events([Event("import.completed", lease.account, told.SerializeToString())])
+        metrics.IMPORTS.labels(finished.status).inc()
+
+    async def _give_back(self, lease: Lease) -> None:
+        if lease.attempts < ATTEMPTS:
+            await self._release(lease, after_seconds=RETRY_SECONDS)
+            return
+        with suppress(LeaseLost):
+            await self._finish(lease, error="The import failed for a reason of ours; rows counted were imported.")
+
+    async def _release(self, lease: Lease, *, after_seconds: float) -> None:
+        try:
+            async with self._db.across() as tx:
+                await repository.release(tx, lease, after_seconds=after_seconds)
+        except Unavailable:
+            # The lease runs out by itself.
+            pass
+
+    @asynccontextmanager
+    async def _held(self, lease: Lease) -> AsyncIterator[None]:
+        """The lease is renewed for the time of the block. A lost one shows at the next commit."""
+        beat = asyncio.create_task(self._beat(lease))
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await asyncio.wait([beat])
+
+    async def _beat(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                async with self._db.across() as tx:
+                    await repository.heartbeat(tx, lease)
+            except LeaseLost:
+                return
+            except Unavailable:
+                log.warning("imports.heartbeat_failed")
+
+
+def halves(batch: Batch) -> Sequence[Batch]:
+    """The batch in two, so that each can be committed by itself; one record stays as it is."""
+    middle = len(batch.outcomes) // 2
+    if not middle:
+        return [batch]
+    first = Batch(batch.outcomes[:middle], batch.records_done - (len(batch.outcomes) - middle), batch.bytes_done)
+    return [first, Batch(batch.outcomes[middle:], batch.records_done, batch.bytes_done)]
+
+
+def weight(record: Record) -> int:
+    cells = record[1]
+    return sum(map(len, cells)) if isinstance(cells, list) else 0

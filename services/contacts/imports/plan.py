@@ -1,0 +1,36 @@
+"""How a file is read and what is done with its rows; stored with the import as JSON."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+OnDuplicate = Literal["skip", "update", "merge"]
+Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`title`: as in the file. `target`: a field of the contact, `metadata`, or empty where the column is left out."""
+
+    title: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    encoding: Encoding
+    delimiter: str
+    # Lines before the header: a spreadsheet's `sep=;`, blank ones.
+    preamble: int
+    columns: tuple[Column, ...]
+    on_duplicate: OnDuplicate = "skip"
+    default_region: str | None = None
+    # Added to every contact of the file.
+    tags: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Plan":
+        columns = tuple(Column(**column) for column in stored["columns"])
+        return cls(**{**stored, "columns": columns, "tags": tuple(stored["tags"])})

@@ -1,0 +1,130 @@
+"""Reads the records of a delimited text file from pieces of any size, in constant memory.
+
+Bytes go in with `feed`, records come out with `take`. A record number counts every record from 1, blank ones too.
+"""
+
+import codecs
+import csv
+import io
+from collections import deque
+from dataclasses import dataclass
+
+from services.contacts.imports.plan import Encoding
+
+CELL_CHARACTERS = 131_072
+RECORD_CHARACTERS = 1_048_576
+# A file with more is not what it seems to be; each costs a second look at what follows it.
+BROKEN_RECORDS = 100
+
+
+class Unreadable(Exception):
+    """The file cannot be read on; the message is for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that is no record, with the reason; reading goes on at the next line."""
+
+    reason: str
+
+
+Record = tuple[int, list[str] | Broken]
+
+
+class NeedMore(Exception):
+    """The lines at hand end within a record."""
+
+
+class Unclosed(Exception):
+    """A quoted cell never ends."""
+
+
+class Lines:
+    """What csv.reader pulls its lines from. Lines of an unfinished record can be put back."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[str] = deque()
+        self.pulled: list[str] = []
+        self.pulled_characters = 0
+        self.ended = False
+
+    def __iter__(self) -> "Lines":
+        return self
+
+    def __next__(self) -> str:
+        if not self.waiting:
+            if not self.ended:
+                raise NeedMore
+            if self.pulled:
+                raise Unclosed
+            raise StopIteration
+        line = self.waiting.popleft()
+        self.pulled.append(line)
+        self.pulled_characters += len(line)
+        if self.pulled_characters > RECORD_CHARACTERS:
+            raise Unclosed
+        return line
+
+    def record_ended(self) -> None:
+        self.pulled.clear()
+        self.pulled_characters = 0
+
+    def put_back(self, first: int) -> None:
+        """The pulled lines from index `first` on are read again."""
+        self.waiting.extendleft(reversed(self.pulled[first:]))
+        self.record_ended()
+
+
+class Records:
+    def __init__(self, *, encoding: Encoding, delimiter: str) -> None:
+        # The encoding was checked over the whole upload; UTF-16 alone may hold lone surrogates.
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._carry = ""
+        self._lines = Lines()
+        csv.field_size_limit(CELL_CHARACTERS)
+        self._reader = csv.reader(self._lines, delimiter=delimiter)
+        self._number = 0
+        self._broken = 0
+
+    def feed(self, data: bytes, *, final: bool = False) -> None:
+        """Raises Unreadable for a line beyond all measure."""
+        text = self._carry + self._decoder.decode(data, final)
+        # StringIO parts lines at \\n, \\r and \\r\\n only, unlike splitlines, and keeps the ends.
+        lines = list(io.StringIO(text, newline=""))
+        self._carry = ""
+        # A \\r at the end may be half of \\r\\n.
+        if lines and not final and not lines[-1].endswith("\n"):
+            self._carry = lines.pop()
+            if len(self._carry) > RECORD_CHARACTERS:
+                raise Unreadable(f"A line is longer than {RECORD_CHARACTERS} characters.")
+        self._lines.waiting.extend(lines)
+        self._lines.ended = final
+
+    def take(self, limit: int) -> list[Record]:
+        """Up to `limit` whole records; fewer when more must be fed, or at the end."""
+        taken: list[Record] = []
+        while len(taken) < limit:
+            try:
+                cells: list[str] | Broken = next(self._reader)
+            except NeedMore:
+                self._lines.put_back(0)
+                break
+            except StopIteration:
+                break
+            except Unclosed:
+                cells = self._break("A quotation mark is not closed.")
+            except csv.Error as error:
+                cells = self._break(f"The row cannot be read: {error}.")
+            else:
+                self._lines.record_ended()
+            self._number += 1
+            taken.append((self._number, cells))
+        return taken
+
+    def _break(self, reason: str) -> Broken:
+        """Give up the first line alone, so that one stray quotation mark does not swallow the rows after it."""
+        self._lines.put_back(1)
+        self._broken += 1
+        if self._broken > BROKEN_RECORDS:
+            raise Unreadable(f"More than {BROKEN_RECORDS} rows cannot be read as CSV.")
+        return Broken(reason)

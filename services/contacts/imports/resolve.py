@@ -1,0 +1,123 @@
+"""Decides row by row what a chunk of a file does: new contacts, changes to those present, duplicates, conflicts.
+
+The rows of a chunk see one another in file order, as if each had been imported by itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.contacts.domain import identity
+from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, only_missing
+from services.contacts.domain.identity import Key, Keys
+from services.contacts.domain.problems import Refused
+from services.contacts.imports.plan import OnDuplicate
+from services.contacts.imports.record import RowError
+from services.contacts.imports.rows import Draft, RowReader
+
+
+@dataclass(slots=True)
+class Slot:
+    """A contact that the chunk knows of: there before it, or made by one of its rows."""
+
+    id: UUID
+    # None while duplicates are skipped: nothing of the contact but its id is needed then.
+    before: Contact | None
+    # As it will be; None for one that is there and is not read.
+    after: Contact | None
+    made: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a chunk writes, and its counts."""
+
+    created: list[Contact] = field(default_factory=list)
+    # Before and after, of those that differ.
+    updated: list[tuple[Contact, Contact]] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+    imported_rows: int = 0
+    updated_rows: int = 0
+    duplicate_rows: int = 0
+
+
+class Chunk:
+    def __init__(
+        self,
+        *,
+        holders: Mapping[tuple[Key, str], UUID],
+        present: Mapping[UUID, Contact],
+        on_duplicate: OnDuplicate,
+        reader: RowReader,
+    ) -> None:
+        """holders: who has which key now. present: those contacts, locked; empty where duplicates are skipped."""
+        self._slots: dict[UUID, Slot] = {}
+        self._by_key: dict[tuple[Key, str], Slot] = {}
+        self._on_duplicate = on_duplicate
+        self._reader = reader
+        self._outcome = Outcome()
+        for key, contact_id in holders.items():
+            before = present.get(contact_id)
+            slot = self._slots.setdefault(contact_id, Slot(contact_id, before, before, made=False))
+            self._by_key[key] = slot
+
+    def resolve(self, drafts: Iterable[Draft]) -> Outcome:
+        for draft in drafts:
+            self._row(draft)
+        for slot in self._slots.values():
+            self._collect(slot)
+        return self._outcome
+
+    def _row(self, draft: Draft) -> None:
+        wanted = pairs(identity.keys(draft.contact))
+        owners = {slot.id: slot for pair in wanted if (slot := self._by_key.get(pair)) is not None}
+        if not owners:
+            slot = Slot(draft.contact.id, None, draft.contact, made=True)
+            self._slots[slot.id] = slot
+            self._by_key.update(dict.fromkeys(wanted, slot))
+            self._outcome.imported_rows += 1
+        elif len(owners) > 1:
+            reason = "The keys of the row belong to different contacts."
+            self._outcome.errors.append(RowError(draft.row, "identity_conflict", reason))
+        else:
+            self._duplicate(draft, next(iter(owners.values())))
+
+    def _duplicate(self, draft: Draft, slot: Slot) -> None:
+        if self._on_duplicate == "skip" or slot.after is None:
+            self._outcome.duplicate_rows += 1
+            return
+        try:
+            after = apply(slot.after, self._patch(draft, slot.after))
+        except Refused as refused:
+            self._outcome.errors.append(self._reader.error(draft.row, refused))
+            return
+        if after == slot.after:
+            self._outcome.duplicate_rows += 1
+            return
+        self._outcome.updated_rows += 1
+        for pair in pairs(identity.keys(slot.after)):
+            self._by_key.pop(pair, None)
+        self._by_key.update(dict.fromkeys(pairs(identity.keys(after)), slot))
+        slot.after = after
+
+    def _patch(self, draft: Draft, present: Contact) -> Patch:
+        return draft.patch if self._on_duplicate == "update" else only_missing(present, draft.patch)
+
+    def _collect(self, slot: Slot) -> None:
+        if slot.after is None:
+            return
+        if slot.made:
+            self._outcome.created.append(slot.after)
+        elif slot.before is not None and changed_fields(slot.before, slot.after):
+            slot.after.version = slot.before.version + 1
+            self._outcome.updated.append((slot.before, slot.after))
+
+
+def pairs(keys: Keys) -> list[tuple[Key, str]]:
+    """The keys that are there, each with its name."""
+    named: list[tuple[Key, str | None]] = [
+        ("phone", keys.phone),
+        ("external_id", keys.external_id),
+        ("email", keys.email_normal),
+    ]
+    return [(name, value) for name, value in named if value is not None]

@@ -1,0 +1,128 @@
+"""Takes uploads in and tells how their imports stand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from chassis import ids
+from chassis.call import Call
+from chassis.db import Database
+from chassis.errors import Aborted, CarillonError, InvalidArgument, Reason, ResourceExhausted
+from services.contacts import convert, errors, metrics
+from services.contacts.domain import tags
+from services.contacts.imports import head, repository
+from services.contacts.imports.files import Upload
+from services.contacts.imports.plan import Plan
+from services.contacts.imports.reader import Unreadable
+from services.contacts.imports.record import Import
+from services.contacts.intake import read_region
+
+log = structlog.get_logger()
+
+# The poke that wakes the import workers.
+POKE = "contacts.imports"
+
+
+class ImportService:
+    def __init__(self, db: Database, wake_workers: Callable[[], None], *, limit_bytes: int) -> None:
+        """wake_workers: best effort, they poll besides. limit_bytes: of one upload."""
+        self._db = db
+        self._wake_workers = wake_workers
+        self._limit_bytes = limit_bytes
+
+    async def create(self, call: Call, requests: AsyncIterator[pb.CreateImportRequest]) -> pb.CreateImportResponse:
+        """Stores the upload and queues its import; keeps nothing where it refuses or the upload breaks off."""
+        upload = Upload(self._db, call.account)
+        await upload.start()
+        async with kept_only_on_success(upload):
+            options, scan = await self._receive(requests, upload)
+            plan = read_plan(options, scan)
+            async with self._db.write(call) as tx:
+                await upload.complete(tx)
+                queued = await repository.create(tx, ids.new(), file_id=upload.file_id, plan=plan, size=scan.size)
+                response = await tx.reply(pb.CreateImportResponse(**{"import": convert.import_job(queued)}))
+        self._wake_workers()
+        return response
+
+    async def _receive(
+        self, requests: AsyncIterator[pb.CreateImportRequest], upload: Upload
+    ) -> tuple[pb.ImportOptions, head.Scan]:
+        """Raises ResourceExhausted(PAYLOAD_TOO_LARGE), Aborted(UPLOAD_INCOMPLETE)."""
+        options, scan, ended = pb.ImportOptions(), head.Scan(), False
+        async for request in requests:
+            match request.WhichOneof("part"):
+                case "options":
+                    options.MergeFrom(request.options)
+                case "chunk":
+                    scan.update(request.chunk)
+                    if scan.size > self._limit_bytes:
+                        raise too_large(self._limit_bytes)
+                    await upload.append(request.chunk)
+                case "end":
+                    ended = ended or request.end
+        if not ended:
+            raise Aborted(Reason.UPLOAD_INCOMPLETE, "The upload broke off before its end; nothing was kept.")
+        await upload.end()
+        metrics.UPLOAD_BYTES.inc(scan.size)
+        return options, scan
+
+    async def get(self, call: Call, public_id: str) -> Import:
+        """Raises NotFound."""
+        import_id = errors.parse_id("imp", public_id, kind="import")
+        async with self._db.read(call.account) as tx:
+            found = await repository.get(tx, call.account, import_id)
+        if found is None:
+            raise errors.not_found("import", public_id)
+        return found
+
+
+@asynccontextmanager
+async def kept_only_on_success(upload: Upload) -> AsyncIterator[None]:
+    """Drops the file when the block fails or is cancelled; where even that fails, the cleaner does it later."""
+    try:
+        yield
+    except BaseException:
+        try:
+            await asyncio.shield(upload.drop())
+        except CarillonError:
+            log.warning("imports.orphan_left", file_id=str(upload.file_id))
+        raise
+
+
+def read_plan(options: pb.ImportOptions, scan: head.Scan) -> Plan:
+    """Raises InvalidArgument: FILE_EMPTY, FILE_UNREADABLE, UNKNOWN_COLUMNS, VALIDATION_FAILED."""
+    with errors.refusing():
+        region = read_region(options.default_region)
+        added = tags.clean(options.tags)
+    try:
+        layout = head.read_layout(scan)
+    except head.Empty as empty:
+        raise InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.") from empty
+    except Unreadable as unreadable:
+        raise InvalidArgument(Reason.FILE_UNREADABLE, str(unreadable)) from unreadable
+    except head.UnknownColumns as unknown:
+        raise InvalidArgument(
+            Reason.UNKNOWN_COLUMNS,
+            "No column is called phone, email or external_id, or a name known for one of them.",
+            metadata={"columns": ",".join(unknown.titles)[:1000]},
+        ) from unknown
+    return Plan(
+        encoding=layout.encoding,
+        delimiter=layout.delimiter,
+        preamble=layout.preamble,
+        columns=layout.columns,
+        on_duplicate=convert.ON_DUPLICATE.get(options.on_duplicate, "skip"),
+        default_region=region,
+        tags=tuple(added),
+    )
+
+
+def too_large(limit_bytes: int) -> ResourceExhausted:
+    return ResourceExhausted(
+        Reason.PAYLOAD_TOO_LARGE,
+        f"An upload has at most {limit_bytes} bytes.",
+        metadata={"limit_bytes": str(limit_bytes)},
+    )

@@ -1,0 +1,21 @@
+"""The metrics of this service; README.md lists them."""
+
+from prometheus_client import Counter, Histogram
+
+from services.contacts.imports.resolve import Outcome
+
+IMPORTS = Counter("carillon_contacts_imports_total", "Imports that ended", ["status"])
+IMPORT_ROWS = Counter("carillon_contacts_import_rows_total", "Rows of imports dealt with", ["outcome"])
+IMPORT_SECONDS = Histogram(
+    "carillon_contacts_import_seconds",
+    "Time a worker spent on an import, from lease to end",
+    buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+)
+UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
+
+
+def count(outcome: Outcome) -> None:
+    IMPORT_ROWS.labels("imported").inc(outcome.imported_rows)
+    IMPORT_ROWS.labels("updated").inc(outcome.updated_rows)
+    IMPORT_ROWS.labels("duplicate").inc(outcome.duplicate_rows)
+    IMPORT_ROWS.labels("failed").inc(len(outcome.errors))
