@@ -50,19 +50,19 @@ def started(name: str, *, environ: dict[str, str] | None = None) -> Iterator[Thr
     home = Home(REPOSITORY / f".carillon-{name}")
     stack.reset(home)
     settings = {**processes.environment(home, os.environ), "CARILLON_PORT": str(ports.choose()), **(environ or {})}
-    kept = REPOSITORY / f".carillon-{name}-logs"
-    shutil.rmtree(kept, ignore_errors=True)
     try:
         stack.up(home, environ=settings, demo=False)
         yield ThrowawayStack(home, state.load(home))
     except BaseException:
-        _keep_logs(home, kept)
+        keep_logs(home)
         raise
     finally:
         stack.reset(home)
 
 
-def _keep_logs(home: Home, kept: Path) -> None:
-    logs = home.folder / "logs"
-    if logs.exists():
-        shutil.copytree(logs, kept)
+def keep_logs(home: Home) -> None:
+    """Copied beside the folder, instead of those kept before."""
+    kept = home.folder.with_name(f"{home.folder.name}-logs")
+    shutil.rmtree(kept, ignore_errors=True)
+    if (home.folder / "logs").exists():
+        shutil.copytree(home.folder / "logs", kept)

@@ -1,0 +1,1 @@
+"""Fault runs: `python -m tests.chaos`; see README.md."""
