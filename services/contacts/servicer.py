@@ -118,10 +118,13 @@ def patch_of(message: pb.ContactPatch, default_region: str) -> Patch:
 
 
 def filter_of(request: pb.ListContactsRequest) -> Filter:
-    """A filter that cannot match anything stays as it was given, and matches nothing."""
+    """A phone that cannot be one stays as it was given, and matches nothing. Raises InvalidArgument."""
 
     def given(name: str) -> str | None:
-        return getattr(request, name) if request.HasField(name) else None  # type: ignore[arg-type]
+        value: str | None = getattr(request, name) if request.HasField(name) else None  # type: ignore[arg-type]
+        if value is not None and "\0" in value:
+            raise errors.invalid([invalid(name, f"{name} has a NUL character.")])
+        return value
 
     phone, email, country = given("phone"), given("email"), given("country")
     return Filter(

@@ -38,5 +38,7 @@ def refusal(standing: Standing, *, by_email: bool) -> Refusal | None:
 
 
 def fold(address: str, *, by_email: bool) -> str:
-    """The address as it is compared with those on record."""
+    """The address as it is compared with those on record; empty where it can be none."""
+    if "\0" in address:
+        return ""
     return emails.fold(address.strip()) if by_email else address.strip()
