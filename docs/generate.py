@@ -31,7 +31,8 @@ def errors_page() -> str:
     for raw in source[source.index("enum Reason") :].splitlines()[1:]:
         line = raw.strip()
         if line.startswith("// --- "):
-            lines += [f"\n## {line.removeprefix('// --- ').capitalize()}\n", "| code | HTTP | meaning |", "|---|---|---|"]
+            lines.append(f"\n## {line.removeprefix('// --- ').capitalize()}\n")
+            lines += ["| code | HTTP | meaning |", "|---|---|---|"]
         elif line.startswith("//"):
             comment.append(line.removeprefix("//").strip())
         elif match := re.match(r"REASON_(\w+) = \d+;", line):

@@ -1,7 +1,7 @@
 """A durable consumer of events, in batches of one account, with dead letters.
 
-A handler may block as long as its lease (ACK_SECONDS) and must be idempotent: anything may arrive twice, late
-and out of order. What it does with a batch:
+A handler may take its time (what it holds is kept alive) and must be idempotent: anything may arrive twice, late and
+out of order. What a killed process held comes to another one after ACK_SECONDS. What it does with a batch:
   returns              every event of the batch is acknowledged
   raises Invalid       the batch is retried one by one; the event that is still invalid goes to the dead letters
   raises anything else the batch comes again after a pause; after MAX_DELIVERIES it goes to the dead letters
@@ -20,7 +20,6 @@ from datetime import datetime
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
@@ -37,7 +36,8 @@ SECONDS = Histogram("carillon_consumer_batch_seconds", "Time in the handler, per
 LAG = Gauge("carillon_consumer_pending", "Events in the stream that this consumer has not been given", ["durable"])
 STOPPED = Gauge("carillon_consumer_stopped", "1 when the dead-letter limit stopped the consumer", ["durable"])
 
-ACK_SECONDS = 30.0
+ACK_SECONDS = 6.0
+ALIVE_SECONDS = 2.0
 MAX_DELIVERIES = 10
 MAX_ACK_PENDING = 20_000
 PULL_EXPIRES_SECONDS = 30.0
@@ -78,6 +78,10 @@ class Consumer:
         self._handler = handler
         self._batch = batch
         self._dead: deque[float] = deque()
+        self._arrived: deque[Msg] = deque()
+        self._signal = asyncio.Event()
+        # Delivered and not yet acknowledged, by identity: messages have no hash.
+        self._held: dict[int, Msg] = {}
 
     async def run(self) -> None:
         """Until cancelled, through any outage of the broker."""
@@ -111,21 +115,48 @@ class Consumer:
         """
         client = self._nats.client
         inbox = client.new_inbox()
-        subscription = await client.subscribe(inbox, pending_msgs_limit=-1)
+        self._arrived.clear()
+        self._held.clear()
+        subscription = await client.subscribe(inbox, cb=self._arrive, pending_msgs_limit=-1)
+        alive = asyncio.create_task(self._keep_alive())
         try:
             while True:
                 await self._request(inbox)
                 wanted = self._batch
-                deadline = time.monotonic() + PULL_EXPIRES_SECONDS + 2
                 while wanted > 0:
-                    first = await subscription.next_msg(timeout=max(deadline - time.monotonic(), 0.05))
-                    messages, ended = self._sort([first, *waiting(subscription)])
+                    messages, ended = self._sort(await self._take())
                     wanted -= len(messages)
                     await self._handle(messages)
                     if ended:
                         break
         finally:
+            alive.cancel()
             await subscription.unsubscribe()
+
+    async def _arrive(self, message: Msg) -> None:
+        self._arrived.append(message)
+        if "Status" not in (message.headers or {}):
+            self._held[id(message)] = message
+        self._signal.set()
+
+    async def _take(self) -> list[Msg]:
+        """What has arrived, at least one. Raises TimeoutError when not even the end of the request comes."""
+        async with asyncio.timeout(PULL_EXPIRES_SECONDS + 2):
+            await self._signal.wait()
+        self._signal.clear()
+        messages = list(self._arrived)
+        self._arrived.clear()
+        return messages
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(ALIVE_SECONDS)
+            for message in list(self._held.values()):
+                await message.in_progress()
+
+    async def _acknowledge(self, message: Msg) -> None:
+        self._held.pop(id(message), None)
+        await message.ack()
 
     async def _request(self, inbox: str) -> None:
         pull = {"batch": self._batch, "expires": int(PULL_EXPIRES_SECONDS * 1e9)}
@@ -178,7 +209,7 @@ class Consumer:
         finally:
             SECONDS.labels(self._durable).observe(time.perf_counter() - started)
         for event in events:
-            await event.message.ack()
+            await self._acknowledge(event.message)
         HANDLED.labels(self._durable, "done").inc(len(events))
 
     async def _traced(self, account: AccountId, events: Sequence[Received]) -> None:
@@ -194,6 +225,7 @@ class Consumer:
             if deliveries >= MAX_DELIVERIES:
                 await self._bury(event.message, f"{type(error).__name__} after {deliveries} deliveries")
                 continue
+            self._held.pop(id(event.message), None)
             await event.message.nak(delay=BACKOFF_SECONDS[min(deliveries, len(BACKOFF_SECONDS)) - 1])
             HANDLED.labels(self._durable, "retried").inc()
 
@@ -201,7 +233,7 @@ class Consumer:
         headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Msg-Id"}
         headers |= {"carillon-dead-reason": reason, "carillon-dead-subject": message.subject}
         await self._nats.jetstream.publish(f"dead.{self._durable}", message.data, headers=headers, stream=DEAD)
-        await message.ack()
+        await self._acknowledge(message)
         HANDLED.labels(self._durable, "dead").inc()
         log.error("consumer.dead_letter", durable=self._durable, reason=reason, event_id=headers.get("ce-id"))
         await self._stop_when_drowning()
@@ -216,17 +248,6 @@ class Consumer:
             log.critical("consumer.stopped", durable=self._durable, dead_letters=len(self._dead))
             # Until somebody looks and restarts the process; the stream keeps the rest.
             await asyncio.Event().wait()
-
-
-def waiting(subscription: Subscription) -> list[Msg]:
-    """What has arrived already, without waiting for more."""
-    messages = []
-    queue = subscription._pending_queue  # nats-py has no public way to take what is there
-    while not queue.empty():
-        message = queue.get_nowait()
-        subscription._pending_size -= len(message.data)
-        messages.append(message)
-    return messages
 
 
 def parse(message: Msg) -> Received:
