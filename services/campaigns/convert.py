@@ -1,6 +1,8 @@
 """Between rows and the messages of campaigns.proto. Nothing is decided here."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -103,7 +105,7 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
     )
 
 
-def recipient(row: asyncpg.Record) -> pb.Recipient:
+def recipient(row: asyncpg.Record | Mapping[str, Any]) -> pb.Recipient:
     return pb.Recipient(
         id=ids.encode(RECIPIENT, row["id"]),
         contact_id=public(CONTACT, row["contact_id"]),

@@ -108,6 +108,8 @@ campaigns = Table(
     required("freezing", Boolean, default="false"),
     optional("started_at", DateTime(timezone=True)),
     optional("finished_at", DateTime(timezone=True)),
+    # Of a cancelled one: none of its recipients is pending or claimed any more.
+    required("settled", Boolean, default="false"),
     # Deleted for the API; the ledger is being removed.
     optional("deleted_at", DateTime(timezone=True)),
     required("version", BigInteger, default="1"),
@@ -117,6 +119,7 @@ campaigns = Table(
     # The work lists of the scheduler, the freezer, the dispatcher and the remover, over all accounts.
     Index("campaigns_due", "schedule_at", postgresql_where=text("status = 'draft' AND status_reason = ''")),
     Index("campaigns_running", "account_id", "id", postgresql_where=text("status = 'running'")),
+    Index("campaigns_unsettled", "account_id", "id", postgresql_where=text("status = 'cancelled' AND NOT settled")),
     Index("campaigns_deleted", "account_id", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     Index("campaigns_template", "account_id", "template_id"),
     Index("campaigns_sender", "account_id", "sender_id"),
@@ -287,6 +290,8 @@ upload_rows = Table(
     required("upload_id", UUID()),
     required("address", Text),
     required("row_number", BigInteger),
+    # The id that it will have on the ledger.
+    required("recipient_id", UUID()),
     required("variables", Text),
     # Do-not-contact: counted, not taken in.
     required("suppressed", Boolean),

@@ -1,5 +1,8 @@
 """Senders: from where and through whom messages go."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import asyncpg
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
@@ -137,7 +140,7 @@ class Senders:
         return convert.sender(row, receipts_path=receipts_path(row, self._sealer))
 
 
-def receipts_path(row: asyncpg.Record, sealer: Sealer) -> str:
+def receipts_path(row: Mapping[str, Any] | asyncpg.Record, sealer: Sealer) -> str:
     """Names the account, so that the gateway can pass a receipt on without asking whose it is."""
     account = ids.encode_account(row["account_id"]).removeprefix("acct_")
     token = f"{account}.{sealer.open(row['receipts_secret'])}"

@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("freezing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -107,6 +108,13 @@ def upgrade() -> None:
         ["account_id", "id"],
         unique=False,
         postgresql_where=sa.text("status = 'running'"),
+    )
+    op.create_index(
+        "campaigns_unsettled",
+        "campaigns",
+        ["account_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'cancelled' AND NOT settled"),
     )
     op.create_index("campaigns_sender", "campaigns", ["account_id", "sender_id"], unique=False)
     op.create_index("campaigns_template", "campaigns", ["account_id", "template_id"], unique=False)
@@ -277,6 +285,7 @@ def upgrade() -> None:
         sa.Column("upload_id", sa.UUID(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("row_number", sa.BigInteger(), nullable=False),
+        sa.Column("recipient_id", sa.UUID(), nullable=False),
         sa.Column("variables", sa.Text(), nullable=False),
         sa.Column("suppressed", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

@@ -1,0 +1,141 @@
+"""The composition roots: what each process of this service is made of."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
+from chassis import migrations, telemetry
+from chassis.db import Database
+from chassis.grpc_client import Client
+from chassis.grpc_server import Server
+from chassis.nats import Nats, Poker
+from chassis.relay import Relay, topic
+from chassis.runner import Process
+from chassis.tokens import TokenSigner, TokenVerifier
+from services.campaigns import peers
+from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
+from services.campaigns.sealing import Sealer
+from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.receipts import Receipts
+from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.senders import Senders
+from services.campaigns.service.templates import Templates
+from services.campaigns.service.uploads import Uploads
+from services.campaigns.servicer import CampaignsServicer
+from services.campaigns.work.cleaner import clean
+from services.campaigns.work.dispatcher import Dispatcher
+from services.campaigns.work.finishing import Finisher
+from services.campaigns.work.freezer import Freezer
+from services.campaigns.work.polling import poll
+from services.campaigns.work.receipts import ReceiptApplier
+from services.campaigns.work.scheduler import Scheduler
+from services.campaigns.work.sending import Sendings
+
+SERVICE = "campaigns"
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+# Pokes: a campaign has something to do; receipts were stored.
+CAMPAIGNS = "campaigns.work"
+RECEIPTS = "campaigns.receipts"
+CLEAN_SECONDS = 600.0
+
+
+async def serve(process: Process, settings: ServeSettings) -> None:
+    telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
+    db, nats = await connect(process, settings)
+    contacts, segments = ask_peers(process, settings)
+    wake = Poker(nats, CAMPAIGNS)
+    servicer = CampaignsServicer(
+        templates=Templates(db),
+        senders=Senders(db, Sealer(settings.secrets_keys.get_secret_value())),
+        campaigns=Campaigns(db, segments, wake=wake),
+        uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
+        recipients=Recipients(db),
+        receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
+    )
+    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
+    server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
+    process.add(server)
+
+
+async def work(process: Process, settings: WorkSettings) -> None:
+    telemetry.setup(SERVICE, "work", log_level=settings.log_level)
+    db, nats = await connect(process, settings)
+    contacts, segments = ask_peers(process, settings)
+    http = Http()
+    process.add(http)
+    sendings = Sendings(
+        http.session,
+        Sealer(settings.secrets_keys.get_secret_value()),
+        public_url=settings.public_url,
+        timeout=settings.provider_timeout_seconds,
+    )
+    dispatcher = Dispatcher(
+        db,
+        contacts,
+        sendings,
+        batches=settings.dispatch_batches,
+        chunks=settings.dispatch_chunks,
+        woken=await listen(nats, CAMPAIGNS),
+    )
+    process.loop("dispatcher", dispatcher.run)
+    freezer = Freezer(db, contacts, segments, wake=Poker(nats, CAMPAIGNS))
+    process.loop("freezer", polling("freezer", freezer.step, await listen(nats, CAMPAIGNS)))
+    process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
+    process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
+    process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
+    process.loop("cleaner", lambda: poll("cleaner", lambda: clean(db), interval=CLEAN_SECONDS))
+    process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+class Http:
+    """The connections to providers."""
+
+    def __init__(self) -> None:
+        # No limit of its own: a call that queued behind others would begin long after its recipient was checked.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        self.session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def start(self) -> None:
+        """Nothing to do: connections open with the calls."""
+
+    async def stop(self) -> None:
+        await self.session.close()
+
+
+async def connect(process: Process, settings: CampaignsSettings) -> tuple[Database, Nats]:
+    db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
+    nats = await Nats.connect(settings.nats_url, SERVICE)
+    db.on_events = Poker(nats, topic(SERVICE))
+    process.add(db)
+    process.add(nats)
+    process.ready_check("schema", lambda: migrations.check_head(db, VERSIONS))
+    process.ready_check("nats", nats.ping)
+    return db, nats
+
+
+def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Contacts, peers.Segments]:
+    signer = TokenSigner(SERVICE, settings.token_private_key)
+    contacts = Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
+    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer)
+    process.add(contacts)
+    process.add(segments)
+    return peers.Contacts(contacts), peers.Segments(segments)
+
+
+async def listen(nats: Nats, topic_name: str) -> asyncio.Event:
+    event = asyncio.Event()
+    await nats.on_poke(topic_name, event)
+    return event
+
+
+def polling(
+    name: str, step: Callable[[], Awaitable[bool]], woken: asyncio.Event | None
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    return lambda: poll(name, step, woken=woken)

@@ -1,0 +1,238 @@
+"""Queries of the dispatchers: chunks are leased, intents written before calls and outcomes after them.
+
+A lease has a generation. Whoever holds an older one writes nothing: intents are fenced by the chunk's row, outcomes by
+the generation under which the recipient was attempted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import ReadTx, WriteTx
+from services.campaigns.domain.sending import Outcome
+
+READY = """
+SELECT c.account_id, c.id, s.rate_limit_per_second AS sender_rate, c.rate_limit_per_second AS rate
+FROM campaigns AS c
+JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id
+WHERE c.status = 'running' AND NOT c.freezing AND c.deleted_at IS NULL AND r.due_at <= now() AND EXISTS (
+  SELECT FROM chunks AS k WHERE k.account_id = c.account_id AND k.campaign_id = c.id AND NOT k.done
+    AND k.due_at <= now() AND k.lease_until < now())
+ORDER BY c.id LIMIT 1000
+"""
+LEASE = """
+UPDATE chunks SET lease_until = now() + $3 * interval '1 s', lease_generation = lease_generation + 1
+WHERE (account_id, campaign_id, chunk) = (
+  SELECT account_id, campaign_id, chunk FROM chunks
+  WHERE account_id = $1 AND campaign_id = $2 AND NOT done AND due_at <= now() AND lease_until < now()
+  ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING account_id, campaign_id, chunk, lease_generation, idle_passes
+"""
+RENEW = """
+UPDATE chunks AS k SET lease_until = now() + $5 * interval '1 s'
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[]) AS mine (account_id, campaign_id, chunk, generation)
+WHERE k.account_id = mine.account_id AND k.campaign_id = mine.campaign_id AND k.chunk = mine.chunk
+  AND k.lease_generation = mine.generation
+RETURNING k.account_id, k.campaign_id, k.chunk
+"""
+CONTEXT = """
+SELECT c.account_id, c.id, c.channel, c.sender_id, c.variables, c.started_body, c.started_subject, r.failed_rounds,
+  s.version AS sender_version, s.address, s.provider, s.settings, s.secrets, s.receipts_secret
+FROM campaigns AS c
+JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id
+JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+WHERE c.account_id = $1 AND c.id = $2
+"""
+OPEN = """
+SELECT id, contact_id, address, variables, status, attempts, unanswered_since, state_revision FROM recipients
+WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND status IN ('pending', 'claimed') ORDER BY id
+"""
+# One statement: the campaign runs, the lease is ours, it is renewed, and the intent is on record. Whoever takes the
+# chunk over waits for this row, and then sees the intents.
+INTEND = """
+WITH fence AS (
+  UPDATE chunks AS k SET lease_until = now() + $5 * interval '1 s'
+  FROM campaigns AS c
+  WHERE k.account_id = $1 AND k.campaign_id = $2 AND k.chunk = $3 AND k.lease_generation = $4
+    AND c.account_id = $1 AND c.id = $2 AND c.status = 'running' AND c.deleted_at IS NULL
+  RETURNING 1
+)
+UPDATE recipients AS r SET status = 'claimed', attempts = r.attempts + 1, generation = $4,
+  unanswered_since = coalesce(r.unanswered_since, now()), state_revision = r.state_revision + 1
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = ANY ($6::uuid[])
+  AND r.status IN ('pending', 'claimed') AND EXISTS (SELECT FROM fence)
+RETURNING r.id, r.attempts
+"""
+SETTLE = """
+UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision = r.state_revision + 1,
+  provider_message_id = coalesce(nullif(t.message_id, ''), r.provider_message_id),
+  sent_at = CASE WHEN t.status IN ('sent', 'failed') THEN now() ELSE r.sent_at END,
+  unanswered_since = CASE WHEN t.answered THEN NULL ELSE r.unanswered_since END
+FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::boolean[])
+  AS t (id, status, reason, message_id, answered)
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.generation = $4 AND r.id = t.id
+"""
+FROM_CLAIMED = SETTLE + " AND r.status = 'claimed' RETURNING r.id, r.status, r.sent_at, r.state_revision"
+# An answer that came when its recipient had been given up already: a fact, as long as nobody has tried again since.
+FROM_UNCERTAIN = (
+    SETTLE
+    + " AND r.status = 'uncertain' AND t.status IN ('sent', 'failed')"
+    + " RETURNING r.id, r.status, r.sent_at, r.state_revision"
+)
+# Before any call, so under the lease only.
+LEAVE_OUT = """
+WITH fence AS (
+  SELECT FROM chunks WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND lease_generation = $4 FOR SHARE
+)
+UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision = r.state_revision + 1
+FROM unnest($5::uuid[], $6::text[], $7::text[]) AS t (id, status, reason)
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = t.id AND r.status IN ('pending', 'claimed')
+  AND EXISTS (SELECT FROM fence)
+RETURNING r.status
+"""
+NAME_MESSAGES = """
+INSERT INTO provider_messages (account_id, sender_id, provider_message_id, campaign_id, chunk, recipient_id)
+SELECT $1, $2, message_id, $3, $4, id FROM unnest($5::text[], $6::uuid[]) AS t (message_id, id)
+ON CONFLICT DO NOTHING
+"""
+RELEASE = """
+UPDATE chunks SET lease_until = 'epoch', due_at = now() + $5 * interval '1 s', idle_passes = $6,
+  done = NOT EXISTS (SELECT FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3
+    AND status IN ('pending', 'claimed'))
+WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND lease_generation = $4
+RETURNING done
+"""
+LOCK_RUN = """
+SELECT failed_rounds, due_at > now() AS waiting FROM runs WHERE account_id = $1 AND campaign_id = $2 FOR UPDATE
+"""
+FAILED_ROUND = """
+UPDATE runs SET failed_rounds = failed_rounds + 1, due_at = now() + $3 * interval '1 s'
+WHERE account_id = $1 AND campaign_id = $2
+"""
+WENT_THROUGH = """
+UPDATE runs SET failed_rounds = 0 WHERE account_id = $1 AND campaign_id = $2 AND failed_rounds > 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A chunk that is ours until somebody else's generation is on it."""
+
+    account: UUID
+    campaign: UUID
+    chunk: int
+    generation: int
+    # Passes before this one that settled nobody.
+    idle_passes: int
+
+    @property
+    def key(self) -> tuple[UUID, UUID, int, int]:
+        return self.account, self.campaign, self.chunk, self.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of an attempt. answered: whether no attempt is open any more."""
+
+    id: UUID
+    outcome: Outcome
+    answered: bool
+
+
+async def ready(tx: ReadTx) -> list[asyncpg.Record]:
+    """The campaigns, of every account, that have a chunk to be worked on now."""
+    return await tx.fetch(READY)
+
+
+async def lease(tx: WriteTx, account: UUID, campaign_id: UUID, *, seconds: float) -> Lease | None:
+    row = await tx.fetchrow(LEASE, account, campaign_id, seconds)
+    return None if row is None else Lease(*row.values())
+
+
+async def renew(tx: WriteTx, leases: Sequence[Lease], *, seconds: float) -> set[tuple[UUID, UUID, int]]:
+    """The account, campaign and chunk of those that are still ours."""
+    columns = list(zip(*(lease.key for lease in leases), strict=True))
+    rows = await tx.fetch(RENEW, *columns, seconds)
+    return {(row["account_id"], row["campaign_id"], row["chunk"]) for row in rows}
+
+
+async def context(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:
+    """The campaign, its sender and its run."""
+    return await tx.fetchrow(CONTEXT, account, campaign_id)
+
+
+async def open_recipients(tx: ReadTx, lease: Lease) -> list[asyncpg.Record]:
+    return await tx.fetch(OPEN, lease.account, lease.campaign, lease.chunk)
+
+
+async def intend(tx: WriteTx, lease: Lease, ids: Sequence[UUID], *, seconds: float) -> dict[UUID, int]:
+    """The number of attempts by recipient, this one included; empty where the fence let nobody through."""
+    rows = await tx.fetch(INTEND, *lease.key, seconds, ids)
+    return {row["id"]: row["attempts"] for row in rows}
+
+
+async def settle(tx: WriteTx, lease: Lease, settled: Sequence[Settled]) -> list[asyncpg.Record]:
+    """Outcomes of attempts made under this lease, of recipients that are still `claimed`."""
+    return await tx.fetch(FROM_CLAIMED, *lease.key, *columns(settled))
+
+
+async def settle_late(tx: WriteTx, lease: Lease, settled: Sequence[Settled]) -> list[asyncpg.Record]:
+    return await tx.fetch(FROM_UNCERTAIN, *lease.key, *columns(settled))
+
+
+def columns(settled: Sequence[Settled]) -> list[list[object]]:
+    return [
+        [one.id for one in settled],
+        [one.outcome.status.value for one in settled],
+        [str(one.outcome.reason) for one in settled],
+        [one.outcome.provider_message_id for one in settled],
+        [one.answered for one in settled],
+    ]
+
+
+async def leave_out(tx: WriteTx, lease: Lease, outcomes: dict[UUID, Outcome]) -> list[str]:
+    """Recipients that are not called; the states that they are in now."""
+    rows = await tx.fetch(
+        LEAVE_OUT,
+        *lease.key,
+        list(outcomes),
+        [outcome.status.value for outcome in outcomes.values()],
+        [str(outcome.reason) for outcome in outcomes.values()],
+    )
+    return [row["status"] for row in rows]
+
+
+async def name_messages(tx: WriteTx, lease: Lease, sender_id: UUID, names: dict[UUID, str]) -> None:
+    """names: the provider's id by recipient."""
+    if names:
+        await tx.execute(
+            NAME_MESSAGES,
+            lease.account,
+            sender_id,
+            lease.campaign,
+            lease.chunk,
+            list(names.values()),
+            list(names),
+        )
+
+
+async def release(tx: WriteTx, lease: Lease, *, seconds: float, idle_passes: int) -> bool:
+    """Give the chunk back, to be looked at again in so many seconds; whether it is done."""
+    return bool(await tx.fetchval(RELEASE, *lease.key, seconds, idle_passes))
+
+
+async def lock_run(tx: WriteTx, account: UUID, campaign_id: UUID) -> asyncpg.Record:
+    row = await tx.fetchrow(LOCK_RUN, account, campaign_id)
+    assert row is not None
+    return row
+
+
+async def failed_round(tx: WriteTx, account: UUID, campaign_id: UUID, *, seconds: float) -> None:
+    await tx.execute(FAILED_ROUND, account, campaign_id, seconds)
+
+
+async def went_through(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
+    await tx.execute(WENT_THROUGH, account, campaign_id)

@@ -1,0 +1,125 @@
+"""Queries of the job that writes a started campaign's audience to the ledger.
+
+The job is leased with a generation; whoever holds an older one writes nothing. Pages may be written again after a
+crash: the unique keys of the ledger leave out what is there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import WriteTx
+
+CLAIM = """
+UPDATE runs AS r SET freeze_lease_until = now() + $1 * interval '1 s', freeze_generation = freeze_generation + 1
+FROM campaigns AS c
+WHERE c.account_id = r.account_id AND c.id = r.campaign_id AND (r.account_id, r.campaign_id) = (
+  SELECT r.account_id, r.campaign_id FROM campaigns AS c
+  JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+  WHERE c.status = 'running' AND c.freezing AND c.deleted_at IS NULL AND r.freeze_lease_until < now()
+  ORDER BY c.started_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED)
+RETURNING r.account_id, r.campaign_id, r.freeze_generation, c.segment_id, c.channel, c.started_body, c.started_subject
+"""
+# Who pauses or cancels waits for the page that is being written, so that none is written afterwards.
+RUNS = """
+SELECT 1 FROM campaigns WHERE account_id = $1 AND id = $2 AND status = 'running' AND freezing AND deleted_at IS NULL
+FOR SHARE
+"""
+# The fence: no row when the lease is another's by now.
+RENEW = """
+UPDATE runs SET freeze_lease_until = now() + $4 * interval '1 s'
+WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3 RETURNING 1
+"""
+# Let go, to be taken up again after some seconds.
+RELEASE = """
+UPDATE runs SET freeze_lease_until = now() + $4 * interval '1 s'
+WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3
+"""
+NEXT_CHUNK = "SELECT coalesce(max(chunk) + 1, 0) FROM chunks WHERE account_id = $1 AND campaign_id = $2"
+ADD = """
+INSERT INTO recipients (account_id, campaign_id, chunk, id, contact_id, address, variables)
+SELECT $1, $2, $3::integer + (place - 1) / $4, id, contact_id, address, variables
+FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[]) WITH ORDINALITY
+  AS row (id, contact_id, address, variables, place)
+ON CONFLICT DO NOTHING RETURNING chunk, contact_id
+"""
+ADD_CHUNKS = """
+INSERT INTO chunks (account_id, campaign_id, chunk, size) SELECT $1, $2, * FROM unnest($3::integer[], $4::integer[])
+"""
+# Not those that an earlier run of the job wrote to the ledger.
+EXCLUDE = """
+INSERT INTO exclusions (account_id, campaign_id, contact_id, reason)
+SELECT $1, $2, contact_id, reason FROM unnest($3::uuid[], $4::text[]) AS row (contact_id, reason)
+WHERE NOT EXISTS (
+  SELECT FROM recipients AS r WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.contact_id = row.contact_id)
+ON CONFLICT DO NOTHING
+"""
+# Left out by an earlier run of the job, and found fit by this one.
+INCLUDE = "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])"
+FINISH = "UPDATE campaigns SET freezing = false, updated_at = now() WHERE account_id = $1 AND id = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A contact that may be sent to."""
+
+    id: UUID
+    contact_id: UUID
+    address: str
+    variables: str
+
+
+async def claim(tx: WriteTx, *, lease_seconds: float) -> asyncpg.Record | None:
+    return await tx.fetchrow(CLAIM, lease_seconds)
+
+
+async def hold(tx: WriteTx, job: asyncpg.Record, *, lease_seconds: float) -> bool:
+    """Whether the lease is still ours and the campaign runs; both stay so until the commit. Renews the lease."""
+    account, campaign_id, generation = job["account_id"], job["campaign_id"], job["freeze_generation"]
+    if await tx.fetchval(RUNS, account, campaign_id) is None:
+        return False
+    return await tx.fetchval(RENEW, account, campaign_id, generation, lease_seconds) is not None
+
+
+async def release(tx: WriteTx, job: asyncpg.Record, *, seconds: float) -> None:
+    await tx.execute(RELEASE, job["account_id"], job["campaign_id"], job["freeze_generation"], seconds)
+
+
+async def add(
+    tx: WriteTx, account: UUID, campaign_id: UUID, candidates: Sequence[Candidate], *, chunk_size: int
+) -> set[UUID]:
+    """The contacts that are on the ledger now and were not, cut into chunks."""
+    first = await tx.fetchval(NEXT_CHUNK, account, campaign_id)
+    rows = await tx.fetch(
+        ADD,
+        account,
+        campaign_id,
+        first,
+        chunk_size,
+        [candidate.id for candidate in candidates],
+        [candidate.contact_id for candidate in candidates],
+        [candidate.address for candidate in candidates],
+        [candidate.variables for candidate in candidates],
+    )
+    sizes: dict[int, int] = {}
+    for row in rows:
+        sizes[row["chunk"]] = sizes.get(row["chunk"], 0) + 1
+    if sizes:
+        await tx.execute(ADD_CHUNKS, account, campaign_id, list(sizes), list(sizes.values()))
+    return {row["contact_id"] for row in rows}
+
+
+async def exclude(tx: WriteTx, account: UUID, campaign_id: UUID, reasons: dict[UUID, str]) -> None:
+    """reasons: why, by contact."""
+    if reasons:
+        await tx.execute(EXCLUDE, account, campaign_id, list(reasons), list(reasons.values()))
+
+
+async def include(tx: WriteTx, account: UUID, campaign_id: UUID, contact_ids: set[UUID]) -> None:
+    await tx.execute(INCLUDE, account, campaign_id, list(contact_ids))
+
+
+async def finish(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
+    await tx.execute(FINISH, account, campaign_id)

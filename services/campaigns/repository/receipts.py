@@ -1,0 +1,148 @@
+"""Queries on receipts: stored when they come, applied by the workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import WriteTx
+
+STORE = """
+INSERT INTO receipts (account_id, sender_id, provider_message_id, status, reason, at)
+SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[])
+ON CONFLICT DO NOTHING
+"""
+TAKE = """
+SELECT account_id, sender_id, provider_message_id, status, reason, at FROM receipts
+WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+# Locked in one order by all, so that no two transactions wait for one another. A message is also known by its
+# recipient's id, which the provider got as its idempotency key: the way back for a send whose answer was lost.
+FIND = """
+SELECT m.at AS place, r.*, c.channel
+FROM (
+  SELECT k.at, p.account_id, p.campaign_id, p.chunk, p.recipient_id
+  FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::text[]) AS k (at, account_id, sender_id, message_id)
+  JOIN provider_messages AS p ON p.account_id = k.account_id AND p.sender_id = k.sender_id
+    AND p.provider_message_id = k.message_id
+  UNION
+  SELECT k.at, r.account_id, r.campaign_id, r.chunk, r.id
+  FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $5::uuid[]) AS k (at, account_id, sender_id, recipient_id)
+  JOIN recipients AS r ON r.account_id = k.account_id AND r.id = k.recipient_id
+  JOIN campaigns AS c ON c.account_id = r.account_id AND c.id = r.campaign_id AND c.sender_id = k.sender_id
+) AS m
+JOIN recipients AS r ON r.account_id = m.account_id AND r.campaign_id = m.campaign_id AND r.chunk = m.chunk
+  AND r.id = m.recipient_id
+JOIN campaigns AS c ON c.account_id = r.account_id AND c.id = r.campaign_id
+ORDER BY r.account_id, r.campaign_id, r.chunk, r.id
+FOR UPDATE OF r
+"""
+APPLY = """
+UPDATE recipients AS r SET status = k.status, reason = k.reason, state_revision = r.state_revision + 1,
+  sent_at = coalesce(r.sent_at, k.at), unanswered_since = NULL,
+  delivered_at = CASE WHEN k.status = 'delivered' THEN k.at ELSE r.delivered_at END
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[])
+  AS k (account_id, campaign_id, chunk, id, status, reason, at)
+WHERE r.account_id = k.account_id AND r.campaign_id = k.campaign_id AND r.chunk = k.chunk AND r.id = k.id
+"""
+DONE = """
+DELETE FROM receipts AS r USING unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+  AS k (account_id, sender_id, provider_message_id, status)
+WHERE r.account_id = k.account_id AND r.sender_id = k.sender_id AND r.provider_message_id = k.provider_message_id
+  AND r.status = k.status
+"""
+# Looked at again after as long as it has waited already, and given up after three days.
+LATER = """
+UPDATE receipts AS r SET due_at = now() + least(greatest(now() - r.received_at, interval '0.5 s'), interval '1 h')
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (account_id, sender_id, provider_message_id, status)
+WHERE r.account_id = k.account_id AND r.sender_id = k.sender_id AND r.provider_message_id = k.provider_message_id
+  AND r.status = k.status
+"""
+CLEAN = "DELETE FROM receipts WHERE received_at < now() - interval '72 h' AND due_at > now()"
+
+
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    provider_message_id: str
+    status: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A recipient's next state, by a receipt."""
+
+    account: UUID
+    campaign: UUID
+    chunk: int
+    recipient: UUID
+    status: str
+    reason: str
+    at: datetime
+
+
+async def store(tx: WriteTx, sender_id: UUID, receipts: Sequence[NewReceipt]) -> None:
+    """A receipt that waits already is kept once."""
+    await tx.execute(
+        STORE,
+        tx.account,
+        sender_id,
+        [receipt.provider_message_id for receipt in receipts],
+        [receipt.status for receipt in receipts],
+        [receipt.reason for receipt in receipts],
+        [receipt.at for receipt in receipts],
+    )
+
+
+async def take(tx: WriteTx, limit: int) -> list[asyncpg.Record]:
+    """Due receipts of every account, held until the commit."""
+    return await tx.fetch(TAKE, limit)
+
+
+async def find(
+    tx: WriteTx, receipts: Sequence[asyncpg.Record], recipient_ids: Sequence[UUID | None]
+) -> list[asyncpg.Record]:
+    """The recipients that the receipts are of, locked; `place` is the receipt's place in the list."""
+    return await tx.fetch(
+        FIND,
+        list(range(len(receipts))),
+        [receipt["account_id"] for receipt in receipts],
+        [receipt["sender_id"] for receipt in receipts],
+        [receipt["provider_message_id"] for receipt in receipts],
+        recipient_ids,
+    )
+
+
+async def apply(tx: WriteTx, steps: Sequence[Step]) -> None:
+    await tx.execute(
+        APPLY,
+        [step.account for step in steps],
+        [step.campaign for step in steps],
+        [step.chunk for step in steps],
+        [step.recipient for step in steps],
+        [step.status for step in steps],
+        [step.reason for step in steps],
+        [step.at for step in steps],
+    )
+
+
+async def done(tx: WriteTx, receipts: Sequence[asyncpg.Record]) -> None:
+    await tx.execute(DONE, *keys(receipts))
+
+
+async def later(tx: WriteTx, receipts: Sequence[asyncpg.Record]) -> None:
+    await tx.execute(LATER, *keys(receipts))
+
+
+async def clean(tx: WriteTx) -> None:
+    await tx.execute(CLEAN)
+
+
+def keys(receipts: Sequence[asyncpg.Record]) -> list[list[object]]:
+    return [
+        [receipt[column] for receipt in receipts]
+        for column in ("account_id", "sender_id", "provider_message_id", "status")
+    ]

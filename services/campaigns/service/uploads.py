@@ -1,0 +1,211 @@
+"""Recipients from a file: read as it streams in, staged, and taken into the ledger in one transaction at its end."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2 as contacts
+from chassis import ids
+from chassis.call import Call
+from chassis.db import Database
+from chassis.errors import InvalidArgument, Reason, ResourceExhausted
+from chassis.tabular import Row, open_table
+from services.campaigns import addresses, checks, convert, errors
+from services.campaigns.domain.audience import Channel, address_column, variable_name
+from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
+from services.campaigns.domain.recipient import Reason as Left
+from services.campaigns.domain.stats import Stats
+from services.campaigns.peers import MAX_TARGETS, Contacts
+from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.repository import uploads as queries
+
+CHUNK_SIZE = 200
+MAX_ERRORS = 100
+MAX_VARIABLES_BYTES = 16 * 1024
+
+
+class Uploads:
+    def __init__(self, db: Database, contacts: Contacts, *, limit_bytes: int) -> None:
+        self._db = db
+        self._contacts = contacts
+        self._limit = limit_bytes
+
+    async def upload(
+        self, call: Call, requests: AsyncIterator[pb.UploadRecipientsRequest]
+    ) -> pb.UploadRecipientsResponse:
+        first = await anext(aiter(requests), None)
+        if first is None or not first.HasField("options"):
+            raise errors.invalid("/options", "An upload begins with its options.")
+        options = first.options
+        campaign_id = checks.reference(convert.CAMPAIGN, "campaign", options.campaign_id)
+        channel = await self._channel(call, options, campaign_id)
+        reading = Reading(upload_id=ids.new(), channel=channel, region=options.default_region.upper() or None)
+        try:
+            await self._read(call, reading, chunks(requests, self._limit))
+            return await self._take(call, reading, options.campaign_id, campaign_id)
+        finally:
+            async with self._db.write(call.account) as tx:
+                await queries.drop(tx, reading.upload_id)
+
+    async def _channel(self, call: Call, options: pb.UploadRecipientsOptions, campaign_id: UUID) -> Channel:
+        """Refuses before a long file is read what would be refused after it."""
+        async with self._db.read(call.account) as tx:
+            row = await campaign_queries.get(tx, call.account, campaign_id)
+        if row is None:
+            raise errors.not_found("campaign", options.campaign_id)
+        if call.idempotency is None:
+            # A repeated call must get its first answer, also when the campaign has gone on since.
+            check_takes_uploads(row)
+        return Channel(row["channel"])
+
+    async def _read(self, call: Call, reading: "Reading", source: AsyncIterator[bytes]) -> None:
+        table = await open_table(source)
+        reading.choose_columns(table.layout.columns)
+        async for batch in table.batches(MAX_TARGETS):
+            await self._stage(call, reading, batch)
+        if reading.rows == 0:
+            raise InvalidArgument(Reason.FILE_EMPTY, "The file has a header but no rows.")
+
+    async def _stage(self, call: Call, reading: "Reading", batch: list[Row]) -> None:
+        found = reading.understand(batch)
+        async with self._db.write(call.account) as tx:
+            new = await queries.stage(
+                tx,
+                reading.upload_id,
+                addresses=list(found),
+                row_numbers=[row for row, _ in found.values()],
+                recipient_ids=[ids.new() for _ in found],
+                variables=[variables for _, variables in found.values()],
+            )
+        reading.duplicates += len(found) - len(new)
+        asked = [address for address in found if address in new]
+        if not asked:
+            return
+        refusals = await self._contacts.refusals(call.account, reading.channel, [(None, address) for address in asked])
+        refused = {address: why for address, why in zip(asked, refusals, strict=True) if why}
+        if refused:
+            reading.leave_out({found[address][0]: why for address, why in refused.items()})
+            async with self._db.write(call.account) as tx:
+                await queries.suppress(tx, reading.upload_id, list(refused))
+
+    async def _take(
+        self, call: Call, reading: "Reading", public_id: str, campaign_id: UUID
+    ) -> pb.UploadRecipientsResponse:
+        async with self._db.write(call) as tx:
+            row = await campaign_queries.lock(tx, tx.account, campaign_id)
+            if row is None:
+                raise errors.not_found("campaign", public_id)
+            check_takes_uploads(row)
+            if row["channel"] != reading.channel:
+                raise errors.audience_conflict("The campaign's channel was changed during the upload.")
+            staged = await queries.staged(tx, reading.upload_id)
+            imported = await queries.take(tx, reading.upload_id, campaign_id, chunk_size=CHUNK_SIZE)
+            await campaign_queries.add_stats(tx, tx.account, campaign_id, delta=Stats(total=imported, pending=imported))
+            return await tx.reply(
+                pb.UploadRecipientsResponse(
+                    imported=imported,
+                    failed=reading.failed,
+                    duplicates=reading.duplicates + staged - imported,
+                    suppressed=reading.suppressed,
+                    errors=reading.errors,
+                )
+            )
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far an upload has been read."""
+
+    upload_id: UUID
+    channel: Channel
+    region: str | None
+    rows: int = 0
+    failed: int = 0
+    duplicates: int = 0
+    suppressed: int = 0
+    errors: list[contacts.RowError] = field(default_factory=list)
+    column: int = 0
+    column_name: str = ""
+    # By column; empty where a column is no variable.
+    variables: list[str] = field(default_factory=list)
+
+    def choose_columns(self, columns: list[str]) -> None:
+        """Raises InvalidArgument(UNKNOWN_COLUMNS)."""
+        column = address_column(columns, self.channel)
+        if column is None:
+            raise InvalidArgument(
+                Reason.UNKNOWN_COLUMNS,
+                f"The file needs a column {self.channel.address!r}; it has {', '.join(columns)[:500]}.",
+                metadata={"columns": ",".join(columns)[:1000]},
+            )
+        self.column, self.column_name = column, columns[column]
+        self.variables = [""] * len(columns)
+        for at, header in enumerate(columns):
+            name = variable_name(header)
+            if at != column and name not in self.variables:
+                self.variables[at] = name
+
+    def understand(self, batch: list[Row]) -> dict[str, tuple[int, str]]:
+        """Row number and variables by address, of the rows that are whole; counts the others."""
+        found: dict[str, tuple[int, str]] = {}
+        for row, cells in batch:
+            self.rows += 1
+            text = cells[self.column].strip() if self.column < len(cells) else ""
+            address = addresses.normalise(text, self.channel, region=self.region) if text else None
+            if address is None:
+                self._fail(row, f"{'Invalid' if text else 'Missing'} {self.channel.address}" + " format" * bool(text))
+                continue
+            if address in found:
+                self.duplicates += 1
+                continue
+            values = {name: cell for name, cell in zip(self.variables, cells, strict=False) if name}
+            dumped = checks.dumped(values)
+            if len(dumped) > MAX_VARIABLES_BYTES:
+                self._fail(row, f"More than {MAX_VARIABLES_BYTES} bytes of variables", code=Reason.VALIDATION_FAILED)
+                continue
+            found[address] = (row, dumped)
+        return found
+
+    def leave_out(self, refused: dict[int, str]) -> None:
+        """refused: row number to why contacts would not have it messaged."""
+        for row, why in refused.items():
+            if why == Left.INVALID_ADDRESS:
+                self._fail(row, f"Invalid {self.channel.address}")
+            else:
+                self.suppressed += 1
+
+    def _fail(self, row: int, reason: str, *, code: str = "") -> None:
+        self.failed += 1
+        if len(self.errors) < MAX_ERRORS:
+            code = code or f"invalid_{self.channel.address}"
+            self.errors.append(contacts.RowError(row=row, code=code, reason=reason, column=self.column_name))
+
+
+async def chunks(requests: AsyncIterator[pb.UploadRecipientsRequest], limit: int) -> AsyncIterator[bytes]:
+    """The file's bytes. Raises where they end before `end`, and where they are too many."""
+    total = 0
+    async for request in requests:
+        if request.HasField("end"):
+            return
+        total += len(request.chunk)
+        if total > limit:
+            raise ResourceExhausted(
+                Reason.PAYLOAD_TOO_LARGE,
+                f"The file has more than {limit} bytes.",
+                metadata={"limit_bytes": str(limit)},
+            )
+        if request.chunk:
+            yield request.chunk
+    raise InvalidArgument(Reason.UPLOAD_INCOMPLETE, "The upload broke off before its end; nothing was kept.")
+
+
+def check_takes_uploads(row: asyncpg.Record) -> None:
+    try:
+        after(Status(row["status"]), Verb.UPLOAD)
+    except InvalidState as error:
+        raise errors.invalid_state(error) from error
+    if row["segment_id"] is not None:
+        raise errors.audience_conflict("The campaign has a segment; a campaign has one kind of audience.")

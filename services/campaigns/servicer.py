@@ -1,0 +1,122 @@
+"""The gRPC face of campaigns: each method hands over to the service that does it."""
+
+from collections.abc import AsyncIterator
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from chassis.call import Call
+from chassis.grpc_server import rpc
+from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.receipts import Receipts
+from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.senders import Senders
+from services.campaigns.service.templates import Templates
+from services.campaigns.service.uploads import Uploads
+
+
+class CampaignsServicer:
+    def __init__(
+        self,
+        *,
+        templates: Templates,
+        senders: Senders,
+        campaigns: Campaigns,
+        uploads: Uploads,
+        recipients: Recipients,
+        receipts: Receipts,
+    ) -> None:
+        self._templates = templates
+        self._senders = senders
+        self._campaigns = campaigns
+        self._uploads = uploads
+        self._recipients = recipients
+        self._receipts = receipts
+
+    @rpc(admits={"gateway"})
+    async def CreateTemplate(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
+        return await self._templates.create(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetTemplate(self, call: Call, request: pb.GetTemplateRequest) -> pb.GetTemplateResponse:
+        return await self._templates.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def UpdateTemplate(self, call: Call, request: pb.UpdateTemplateRequest) -> pb.UpdateTemplateResponse:
+        return await self._templates.update(call, request)
+
+    @rpc(admits={"gateway"})
+    async def DeleteTemplate(self, call: Call, request: pb.DeleteTemplateRequest) -> pb.DeleteTemplateResponse:
+        return await self._templates.delete(call, request)
+
+    @rpc(admits={"gateway"})
+    async def ListTemplates(self, call: Call, request: pb.ListTemplatesRequest) -> pb.ListTemplatesResponse:
+        return await self._templates.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def CreateSender(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
+        return await self._senders.create(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetSender(self, call: Call, request: pb.GetSenderRequest) -> pb.GetSenderResponse:
+        return await self._senders.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def UpdateSender(self, call: Call, request: pb.UpdateSenderRequest) -> pb.UpdateSenderResponse:
+        return await self._senders.update(call, request)
+
+    @rpc(admits={"gateway"})
+    async def DeleteSender(self, call: Call, request: pb.DeleteSenderRequest) -> pb.DeleteSenderResponse:
+        return await self._senders.delete(call, request)
+
+    @rpc(admits={"gateway"})
+    async def ListSenders(self, call: Call, request: pb.ListSendersRequest) -> pb.ListSendersResponse:
+        return await self._senders.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def CreateCampaign(self, call: Call, request: pb.CreateCampaignRequest) -> pb.CreateCampaignResponse:
+        return await self._campaigns.create(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetCampaign(self, call: Call, request: pb.GetCampaignRequest) -> pb.GetCampaignResponse:
+        return await self._campaigns.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def UpdateCampaign(self, call: Call, request: pb.UpdateCampaignRequest) -> pb.UpdateCampaignResponse:
+        return await self._campaigns.update(call, request)
+
+    @rpc(admits={"gateway"})
+    async def DeleteCampaign(self, call: Call, request: pb.DeleteCampaignRequest) -> pb.DeleteCampaignResponse:
+        return await self._campaigns.delete(call, request)
+
+    @rpc(admits={"gateway"})
+    async def ListCampaigns(self, call: Call, request: pb.ListCampaignsRequest) -> pb.ListCampaignsResponse:
+        return await self._campaigns.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def StartCampaign(self, call: Call, request: pb.StartCampaignRequest) -> pb.StartCampaignResponse:
+        return await self._campaigns.start(call, request)
+
+    @rpc(admits={"gateway"})
+    async def PauseCampaign(self, call: Call, request: pb.PauseCampaignRequest) -> pb.PauseCampaignResponse:
+        return await self._campaigns.pause(call, request)
+
+    @rpc(admits={"gateway"})
+    async def ResumeCampaign(self, call: Call, request: pb.ResumeCampaignRequest) -> pb.ResumeCampaignResponse:
+        return await self._campaigns.resume(call, request)
+
+    @rpc(admits={"gateway"})
+    async def CancelCampaign(self, call: Call, request: pb.CancelCampaignRequest) -> pb.CancelCampaignResponse:
+        return await self._campaigns.cancel(call, request)
+
+    @rpc(admits={"gateway"})
+    async def UploadRecipients(
+        self, call: Call, requests: AsyncIterator[pb.UploadRecipientsRequest]
+    ) -> pb.UploadRecipientsResponse:
+        return await self._uploads.upload(call, requests)
+
+    @rpc(admits={"gateway"})
+    async def ListRecipients(self, call: Call, request: pb.ListRecipientsRequest) -> pb.ListRecipientsResponse:
+        return await self._recipients.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def RecordReceipts(self, call: Call, request: pb.RecordReceiptsRequest) -> pb.RecordReceiptsResponse:
+        return await self._receipts.record(call, request)

@@ -1,0 +1,293 @@
+"""Sends one leased chunk of a campaign, micro-batch by micro-batch.
+
+    permits from the budgets → contacts: who may be messaged? → one statement: the campaign runs, the lease is ours,
+    the intent is written → the calls → one transaction: outcomes, stats, events
+
+Killed at any point: before the intent nothing was sent; after it the recipients are `claimed`, and whoever leases the
+chunk next repeats them with the same key where the provider honours keys, else they become `uncertain`.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import structlog
+from prometheus_client import Counter, Histogram
+
+from chassis.db import Database, WriteTx
+from chassis.errors import CarillonError
+from services.campaigns import lifecycle
+from services.campaigns.domain.campaign import Hold, Status
+from services.campaigns.domain.recipient import Reason
+from services.campaigns.domain.recipient import Status as Recipient
+from services.campaigns.domain.sending import (
+    ROUNDS,
+    Accepted,
+    Answer,
+    Outcome,
+    Refused,
+    Throttled,
+    Unanswered,
+    Unavailable,
+    outcome,
+    round_delay,
+)
+from services.campaigns.domain.stats import NOTHING, step
+from services.campaigns.peers import Contacts
+from services.campaigns.providers.port import Outbound
+from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.repository import dispatch as queries
+from services.campaigns.templating import TemplateError
+from services.campaigns.work import budget, message_events
+from services.campaigns.work.sending import Sending
+
+log = structlog.get_logger()
+
+ATTEMPTS = Counter("carillon_campaigns_attempts_total", "Calls to providers by answer", ["answer"])
+LEFT_OUT = Counter("carillon_campaigns_left_out_total", "Recipients not called, by reason", ["reason"])
+BATCH_SECONDS = Histogram("carillon_campaigns_batch_seconds", "A micro-batch, from the check to the outcomes")
+
+BATCH = 50
+# A check older than this no longer counts: an opt-out may have come since.
+FRESH_SECONDS = 0.75
+LONGEST_NAP = 0.25
+# Until contacts is asked again after it did not answer.
+UNCHECKED_SECONDS = 1.0
+OUTCOME_TRIES = 5
+
+
+class Stop(Exception):
+    """The chunk goes back, to be taken up again after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds} s")
+        self.seconds = seconds
+
+
+@dataclass(slots=True)
+class Held:
+    """A lease, and whether a heartbeat found it to be another's."""
+
+    lease: queries.Lease
+    lost: bool = False
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Chunk:
+    def __init__(
+        self,
+        db: Database,
+        contacts: Contacts,
+        sending: Sending,
+        held: Held,
+        *,
+        slot: AbstractAsyncContextManager[object],
+        lease_seconds: float,
+    ) -> None:
+        """slot: bounds the micro-batches of this process that are under way at once."""
+        self._db = db
+        self._contacts = contacts
+        self._sending = sending
+        self._held = held
+        self._lease = held.lease
+        self._slot = slot
+        self._lease_seconds = lease_seconds
+        self._settled = 0
+
+    async def run(self) -> bool:
+        """One pass over the chunk; whether it is done. Gives the lease back in any case."""
+        wait: float | None = None
+        try:
+            async with self._db.across() as tx:
+                rows = await queries.open_recipients(tx, self._lease)
+            rows = await self._give_up_ambiguous(rows)
+            while rows:
+                count = await self._permits(len(rows))
+                async with self._slot:
+                    await self._batch(rows[:count])
+                rows = rows[count:]
+        except Stop as stop:
+            wait = stop.seconds
+        return await self._release(wait)
+
+    async def _release(self, wait: float | None) -> bool:
+        """wait: seconds; None: by how the pass went."""
+        idle = 0 if self._settled else self._lease.idle_passes + 1
+        if wait is None:
+            wait = ROUNDS[min(idle, len(ROUNDS) - 1)] * random.uniform(0.75, 1.25)
+        async with self._db.across() as tx:
+            return await queries.release(tx, self._lease, seconds=wait, idle_passes=idle)
+
+    async def _give_up_ambiguous(self, rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
+        """Attempts without an answer that may not be repeated become `uncertain`; the rest are returned."""
+        now, keys = datetime.now(UTC), self._sending.provider.keys
+        given_up = {
+            row["id"]: Outcome(Recipient.UNCERTAIN, Reason.NO_ANSWER)
+            for row in rows
+            if not keys.may_repeat(row["unanswered_since"], now)
+        }
+        await self._leave_out(given_up)
+        return [row for row in rows if row["id"] not in given_up]
+
+    async def _permits(self, wanted: int) -> int:
+        owners = [self._sending.sender_id, self._sending.campaign_id]
+        while not self._held.lost:
+            grant = await budget.acquire(self._db, self._lease.account, owners, min(wanted, BATCH))
+            if grant.permits:
+                return grant.permits
+            if grant.wait > self._lease_seconds:
+                raise Stop(grant.wait)
+            await asyncio.sleep(min(grant.wait, LONGEST_NAP))
+        raise Stop(0.0)
+
+    async def _batch(self, rows: Sequence[asyncpg.Record]) -> None:
+        if self._held.lost:
+            raise Stop(0.0)
+        with BATCH_SECONDS.time():
+            checked_at = time.monotonic()
+            messages = await self._fit(rows)
+            if not messages:
+                return
+            async with self._db.across() as tx:
+                attempts = await queries.intend(tx, self._lease, list(messages), seconds=self._lease_seconds)
+            if not attempts:
+                raise Stop(0.0)
+            by_id = {row["id"]: row for row in rows}
+            called = {by_id[one]: messages[one] for one in attempts}
+            if time.monotonic() - checked_at > FRESH_SECONDS:
+                answers: list[Answer | None] = [None] * len(called)
+            else:
+                answers = list(await asyncio.gather(*(self._sending.provider.send(m) for m in called.values())))
+            await self._conclude(list(zip(called, answers, strict=True)), attempts)
+
+    async def _fit(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, Outbound]:
+        """The messages to those that contacts lets be messaged now. Raises Stop where it does not answer."""
+        try:
+            refusals = await self._contacts.refusals(
+                self._sending.account, self._sending.channel, [(row["contact_id"], row["address"]) for row in rows]
+            )
+        except CarillonError as error:
+            log.warning("dispatch.unchecked", reason=error.reason)
+            raise Stop(UNCHECKED_SECONDS) from error
+        messages: dict[UUID, Outbound] = {}
+        left: dict[UUID, Outcome] = {}
+        for row, refusal in zip(rows, refusals, strict=True):
+            if refusal:
+                left[row["id"]] = not_called(row, refusal)
+                continue
+            try:
+                messages[row["id"]] = self._sending.message(row)
+            except TemplateError:
+                left[row["id"]] = not_called(row, Reason.TEMPLATE_ERROR)
+        await self._leave_out(left)
+        return messages
+
+    async def _leave_out(self, outcomes: dict[UUID, Outcome]) -> None:
+        if not outcomes:
+            return
+        async with self._db.across() as tx:
+            statuses = await queries.leave_out(tx, self._lease, outcomes)
+            delta = sum((step(Recipient.PENDING, Recipient(status)) for status in statuses), NOTHING)
+            await campaign_queries.add_stats(tx, self._lease.account, self._lease.campaign, delta=delta)
+        self._settled += len(statuses)
+        for one in outcomes.values():
+            LEFT_OUT.labels(one.reason).inc()
+
+    async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
+        """Write what became of the calls; None was not made after all."""
+        keys = self._sending.provider.keys
+        settled = []
+        for row, answer in called:
+            ATTEMPTS.labels("none" if answer is None else type(answer).__name__.lower()).inc()
+            end = (
+                Outcome(Recipient.PENDING)
+                if answer is None
+                else outcome(answer, attempts=attempts[row["id"]], keys=keys)
+            )
+            # Still `claimed`: on record already, and repeated with the same key in a later pass.
+            if end.status is not Recipient.CLAIMED:
+                settled.append(queries.Settled(row["id"], end, answered=is_answered(row, answer)))
+        await self._write(settled, {row["id"]: row for row, _ in called})
+        await self._learn([answer for _, answer in called if answer is not None])
+
+    async def _write(self, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> None:
+        """Tried again on any failure: what is lost here is asked of the provider once more."""
+        if not settled:
+            return
+        for left in reversed(range(OUTCOME_TRIES)):
+            try:
+                async with self._db.across() as tx:
+                    self._settled += await self._settle(tx, settled, rows)
+                return
+            except (CarillonError, asyncpg.PostgresError) as error:
+                log.warning("dispatch.outcome_not_written", error=type(error).__name__, tries_left=left)
+                if left == 0:
+                    raise
+                await asyncio.sleep(random.uniform(0.05, 0.3))
+
+    async def _settle(self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> int:
+        lease, by_id = self._lease, {one.id: one for one in settled}
+        done = await queries.settle(tx, lease, settled)
+        delta = sum((step(Recipient.CLAIMED, Recipient(row["status"])) for row in done), NOTHING)
+        if len(done) < len(settled):
+            found = {row["id"] for row in done}
+            late = await queries.settle_late(tx, lease, [one for one in settled if one.id not in found])
+            delta += sum((step(Recipient.UNCERTAIN, Recipient(row["status"])) for row in late), NOTHING)
+            done += late
+        names = {row["id"]: by_id[row["id"]].outcome.provider_message_id for row in done}
+        await queries.name_messages(tx, lease, self._sending.sender_id, {k: v for k, v in names.items() if v})
+        tx.add_events(message_events.of_outcomes(self._sending, rows, by_id, done))
+        # The last lock of the transaction, see add_stats.
+        await campaign_queries.add_stats(tx, lease.account, lease.campaign, delta=delta)
+        return sum(1 for row in done if row["status"] != Recipient.PENDING)
+
+    async def _learn(self, answers: Sequence[Answer]) -> None:
+        """What the answers say of the provider. Raises Stop where it is no use to go on now."""
+        account, campaign = self._lease.account, self._lease.campaign
+        throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
+        if throttled is not None:
+            await budget.block(self._db, account, self._sending.sender_id, throttled)
+            return
+        if any(isinstance(answer, Accepted | Refused) for answer in answers):
+            async with self._db.across() as tx:
+                await queries.went_through(tx, account, campaign)
+        elif any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
+            await self._failed_round()
+            raise Stop(0.0)
+
+    async def _failed_round(self) -> None:
+        """Nothing went through: the whole campaign waits, longer each time, and is paused in the end."""
+        account, campaign = self._lease.account, self._lease.campaign
+        async with self._db.across() as tx:
+            row = await campaign_queries.lock(tx, account, campaign)
+            run = await queries.lock_run(tx, account, campaign)
+            # Batches that were under way together are one round.
+            if row is None or row["status"] != Status.RUNNING or run["waiting"]:
+                return
+            delay = round_delay(run["failed_rounds"] + 1, jitter=random.random())
+            if delay is not None:
+                await queries.failed_round(tx, account, campaign, seconds=delay)
+                return
+            await campaign_queries.set_status(
+                tx, account, campaign, status=Status.PAUSED, reason=Hold.PROVIDER_UNAVAILABLE
+            )
+            await lifecycle.append_event(tx, account, campaign, "campaign.paused")
+
+
+def not_called(row: asyncpg.Record, reason: str) -> Outcome:
+    """Somebody who was attempted before, with no answer, may have the message already: not `skipped`."""
+    status = Recipient.SKIPPED if row["unanswered_since"] is None else Recipient.UNCERTAIN
+    return Outcome(status, reason)
+
+
+def is_answered(row: asyncpg.Record, answer: Answer | None) -> bool:
+    """Whether no attempt is open any more. A refusal to take this one says nothing of an earlier one."""
+    if isinstance(answer, Unanswered):
+        return False
+    return isinstance(answer, Accepted | Refused) or row["unanswered_since"] is None

@@ -1,0 +1,160 @@
+"""Hands chunks of running campaigns to as many senders as this process can keep busy, in turn between campaigns."""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from chassis.db import Database
+from chassis.errors import CarillonError
+from services.campaigns.peers import Contacts
+from services.campaigns.repository import dispatch as queries
+from services.campaigns.work.chunk import Chunk, Held
+from services.campaigns.work.finishing import complete
+from services.campaigns.work.polling import wait
+from services.campaigns.work.sending import Sendings
+
+log = structlog.get_logger()
+
+HELD = Gauge("carillon_campaigns_chunks_held", "Chunks of recipients leased by this process")
+
+LEASE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 1.5
+INTERVAL_SECONDS = 1.0
+# To let calls that are under way end, and write down what became of them.
+GRACE_SECONDS = 8.0
+# A limited sender needs few chunks at a time: one for so many messages a second.
+RATE_PER_CHUNK = 100
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        db: Database,
+        contacts: Contacts,
+        sendings: Sendings,
+        *,
+        batches: int,
+        chunks: int,
+        woken: asyncio.Event,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """batches: micro-batches under way at once; chunks: leases held at once."""
+        self._db = db
+        self._contacts = contacts
+        self._sendings = sendings
+        self._slots = asyncio.Semaphore(batches)
+        self._batches = batches
+        self._most = chunks
+        self._woken = woken
+        self._lease_seconds = lease_seconds
+        self._held: dict[tuple[UUID, UUID, int], Held] = {}
+        self._turn = UUID(int=0)
+
+    async def run(self) -> None:
+        heartbeat = asyncio.create_task(self._keep(), name="dispatch-heartbeat")
+        try:
+            while True:
+                self._woken.clear()
+                if not await self._fill():
+                    await wait(self._woken, INTERVAL_SECONDS)
+        finally:
+            await self._finish()
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+
+    async def _finish(self) -> None:
+        """No new batches; those under way may end."""
+        for held in self._held.values():
+            held.lost = True
+        tasks = [held.task for held in self._held.values() if held.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _fill(self) -> bool:
+        """Lease what there is room for; False where nothing was leased."""
+        if len(self._held) >= self._most:
+            return False
+        try:
+            async with self._db.across() as tx:
+                ready = await queries.ready(tx)
+            leased = False
+            for row in self._in_turn(ready):
+                leased = await self._lease(row) or leased
+            return leased
+        except (CarillonError, asyncpg.PostgresError) as error:
+            log.warning("dispatch.interrupted", error=type(error).__name__)
+            return False
+
+    def _in_turn(self, ready: list[asyncpg.Record]) -> list[asyncpg.Record]:
+        """Campaigns that have room for another chunk, beginning behind the one served last."""
+        holding = Counter(campaign for _, campaign, _ in self._held)
+        rows = [row for row in ready if holding[row["id"]] < self._share(row)]
+        later = [row for row in rows if row["id"] > self._turn]
+        return later + [row for row in rows if row["id"] <= self._turn]
+
+    def _share(self, row: asyncpg.Record) -> int:
+        """How many chunks of a campaign are of use at once."""
+        rates = [rate for rate in (row["sender_rate"], row["rate"]) if rate]
+        # Twice the batches, so that one chunk's end does not leave a slot empty.
+        most = self._batches * 2
+        return min(most, 1 + min(rates) // RATE_PER_CHUNK) if rates else most
+
+    async def _lease(self, row: asyncpg.Record) -> bool:
+        if len(self._held) >= self._most:
+            return False
+        account, campaign_id = row["account_id"], row["id"]
+        async with self._db.across() as tx:
+            lease = await queries.lease(tx, account, campaign_id, seconds=self._lease_seconds)
+            context = await queries.context(tx, account, campaign_id) if lease is not None else None
+        if lease is None or context is None:
+            return False
+        self._turn = campaign_id
+        held = Held(lease)
+        key = (lease.account, lease.campaign, lease.chunk)
+        self._held[key] = held
+        held.task = asyncio.create_task(self._work(key, held, context), name="dispatch-chunk")
+        HELD.set(len(self._held))
+        return True
+
+    async def _work(self, key: tuple[UUID, UUID, int], held: Held, context: asyncpg.Record) -> None:
+        try:
+            chunk = Chunk(
+                self._db,
+                self._contacts,
+                self._sendings.of(context),
+                held,
+                slot=self._slots,
+                lease_seconds=self._lease_seconds,
+            )
+            if await chunk.run():
+                await complete(self._db, held.lease.account, held.lease.campaign)
+        except (CarillonError, asyncpg.PostgresError) as error:
+            # The lease runs out, and the chunk is taken up again.
+            log.warning("dispatch.chunk_interrupted", error=type(error).__name__)
+        except Exception:
+            log.exception("dispatch.chunk_failed")
+        finally:
+            del self._held[key]
+            HELD.set(len(self._held))
+            self._woken.set()
+
+    async def _keep(self) -> None:
+        """Renews every lease held; one that was not renewed is another's."""
+        while True:
+            await asyncio.sleep(min(HEARTBEAT_SECONDS, self._lease_seconds / 3))
+            held = dict(self._held)
+            if not held:
+                continue
+            with suppress(CarillonError, asyncpg.PostgresError):
+                async with self._db.across() as tx:
+                    ours = await queries.renew(tx, [one.lease for one in held.values()], seconds=self._lease_seconds)
+                for key, one in held.items():
+                    one.lost = one.lost or key not in ours

@@ -1,0 +1,53 @@
+"""Starts drafts whose time has come, or says on them why not."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from chassis import ids
+from chassis.db import Database
+from services.campaigns import convert, lifecycle
+from services.campaigns.domain.campaign import Status, hold_when_due
+from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.repository import finishing as queries
+
+log = structlog.get_logger()
+
+
+class Scheduler:
+    def __init__(self, db: Database, *, wake: Callable[[], None]) -> None:
+        """wake: tells workers that a campaign was started."""
+        self._db = db
+        self._wake = wake
+
+    async def step(self) -> bool:
+        async with self._db.across() as tx:
+            due = await queries.due(tx)
+        for row in due:
+            await self._start(row["account_id"], row["id"])
+        if due:
+            self._wake()
+        return bool(due)
+
+    async def _start(self, account: UUID, campaign_id: UUID) -> None:
+        now = datetime.now(UTC)
+        async with self._db.across() as tx:
+            row = await campaign_queries.lock(tx, account, campaign_id)
+            # Another replica, or its owner, was faster.
+            if row is None or row["status"] != Status.DRAFT or row["status_reason"] or row["schedule_at"] is None:
+                return
+            if row["schedule_at"] > now:
+                return
+            held = hold_when_due(now, row["schedule_at"], has_audience=lifecycle.has_audience(row))
+            if held is None:
+                await lifecycle.start_draft(tx, account, row)
+            else:
+                await queries.hold(tx, account, campaign_id, reason=held)
+                await lifecycle.append_event(tx, account, campaign_id, "campaign.updated")
+        log.info(
+            "schedule.due",
+            campaign=ids.encode(convert.CAMPAIGN, campaign_id),
+            result="started" if held is None else held.value,
+        )
