@@ -146,7 +146,7 @@ class Endpoint:
         return make(
             behaviour,  # type: ignore[arg-type]
             request_deserializer=self._request_class.FromString,
-            response_serializer=Message.SerializeToString,
+            response_serializer=self._response_class.SerializeToString,
         )
 
     async def _unary(self, request: Message, context: "Context") -> Message:

@@ -69,12 +69,18 @@ def compact(text: str) -> str | None:
     if len(text) > MAX_CHARACTERS:
         return None
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        text = "".join(map(plain, text))
     text = text.strip().removeprefix("'").removeprefix("tel:")
     if SPREADSHEET_FRACTION.match(text):
         text = text[:-2]
     text = GROUPING.sub("", TRUNK_ZERO.sub(r"\1", text))
     return text if DIGITS.fullmatch(text) else None
+
+
+def plain(character: str) -> str:
+    """Digits of every script as ours, wide and superscript forms as their plain ones."""
+    digit = unicodedata.decimal(character, None)
+    return unicodedata.normalize("NFKC", character) if digit is None else str(digit)
 
 
 def international(compacted: str) -> str | None:
