@@ -2,30 +2,30 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 from pathlib import Path
 
 import uvloop
-from aiohttp import web
 
 from deploy.local import ports
 from deploy.local.carrier.app import Carrier
+from deploy.local.carrier.http import Server
 
 
 async def serve(port: int, folder: Path) -> None:
     """Until SIGTERM or SIGINT."""
     carrier = Carrier(folder)
     await carrier.start()
-    runner = web.ServerRunner(web.Server(carrier.handle, access_log=None))
-    await runner.setup()
-    await web.TCPSite(runner, ports.HOST, port, backlog=1024).start()
+    server = Server(carrier.handle)
+    await server.start(ports.HOST, port)
     logging.info("listening on %s:%s", ports.HOST, port)
     stopping = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
     await stopping.wait()
-    await runner.cleanup()
+    await server.stop()
     await carrier.stop()
 
 
@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of accepted.jsonl")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # What it remembers of each message is never garbage, and would be walked again and again in search of some.
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
     uvloop.run(serve(arguments.port, arguments.folder))
 
 

@@ -19,6 +19,8 @@ class Acceptances:
 
     def __init__(self, path: Path) -> None:
         self._ids: dict[str, str] = {}
+        # Ids are unique over restarts by their first half, and within one by the count in the second.
+        self._start, self._made = secrets.token_hex(8), 0
         self.accepted = self.duplicates = 0
         for line in lines.read(path):
             self._ids.setdefault(line["key"] or "", line["id"])
@@ -28,7 +30,7 @@ class Acceptances:
     def accept(self, key: str | None, to: str, *, text: str, id_prefix: str, honour_keys: bool) -> Accepted:
         """Written down when this returns. A known key gets its first id again and is no new message."""
         known = self._ids.get(key) if key and honour_keys else None
-        outcome = Accepted(known or id_prefix + secrets.token_hex(16), duplicate=known is not None)
+        outcome = Accepted(known or self._new_id(id_prefix), duplicate=known is not None)
         self._lines.append(
             {"at": now(), "key": key, "to": to, "text": text, "id": outcome.id, "duplicate": outcome.duplicate}
         )
@@ -36,6 +38,10 @@ class Acceptances:
             self._ids.setdefault(key, outcome.id)
         self.count(duplicate=outcome.duplicate)
         return outcome
+
+    def _new_id(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}{self._start}{self._made:016x}"
 
     def count(self, *, duplicate: bool) -> None:
         if duplicate:
@@ -49,4 +55,4 @@ class Acceptances:
 
 def now() -> str:
     """RFC 3339, UTC, microseconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,22 +1,25 @@
 """The simulator's HTTP face: the generic provider's protocol, a part of Twilio's, and the control."""
 
 import asyncio
+import base64
+import binascii
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
-from aiohttp import BasicAuth, web
 
 from deploy.local.carrier import control, twilio
 from deploy.local.carrier.acceptances import Acceptances, Accepted
-from deploy.local.carrier.control import Control, InvalidControl
+from deploy.local.carrier.control import InvalidControl
+from deploy.local.carrier.http import Request, Response
 from deploy.local.carrier.receipts import Generic, Receipt, Receipts
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 TWILIO_PREFIX = f"/{twilio.API_VERSION}/Accounts/"
 TWILIO_SUFFIX = "/Messages.json"
+TOLD_TO_FAIL = "the simulator was told to fail"
 
 
 class Carrier:
@@ -28,8 +31,7 @@ class Carrier:
         self.control = control.load(self._control_file)
         self.acceptances = Acceptances(folder / "accepted.jsonl")
         self.receipts = Receipts(folder, {"generic": Generic(), "twilio": twilio.StatusCallback()})
-        self._routes: dict[tuple[str, str], Handler] = {
-            ("POST", "/messages"): self.post_message,
+        self._routes: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("GET", "/control"): self.get_control,
             ("PUT", "/control"): self.put_control,
             ("POST", "/control/release"): self.release,
@@ -44,82 +46,91 @@ class Carrier:
         self.acceptances.close()
         self._control_file.unlink(missing_ok=True)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Routed by hand: aiohttp's router costs a third of what a message may."""
-        path = request.rel_url.raw_path
-        handler = self._routes.get((request.method, path))
-        if handler is None and request.method == "POST" and path.startswith(TWILIO_PREFIX):
-            handler = self.post_twilio_message if path.endswith(TWILIO_SUFFIX) else None
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        message = self.message_handler(request)
+        if message is not None:
+            return self.later(message, request) if self.control.delay_ms else message(request)
+        handler = self._routes.get((request.method, request.path))
         if handler is None:
-            return answer(404, {"error": f"there is no {request.method} {path}"})
-        return await handler(request)
+            return answer(404, {"error": f"there is no {request.method} {request.path}"})
+        return handler(request)
 
-    async def post_message(self, request: web.BaseRequest) -> web.StreamResponse:
+    def message_handler(self, request: Request) -> Callable[[Request], Response] | None:
+        if request.method != "POST":
+            return None
+        if request.path == "/messages":
+            return self.post_message
+        is_twilio = request.path.startswith(TWILIO_PREFIX) and request.path.endswith(TWILIO_SUFFIX)
+        return self.post_twilio_message if is_twilio else None
+
+    async def later(self, handler: Callable[[Request], Response], request: Request) -> Response:
+        await asyncio.sleep(self.control.delay_ms / 1000)
+        return handler(request)
+
+    def post_message(self, request: Request) -> Response:
         try:
-            message = orjson.loads(await request.read())
+            message = orjson.loads(request.body)
             to, text, callback = message["to"], message["text"], message.get("callback_url")
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             return answer(400, {"error": "a JSON object with to and text is needed"})
         if not (isinstance(to, str) and to and isinstance(text, str) and isinstance(callback, str | None)):
             return answer(400, {"error": "to must be a string that is not empty, text and callback_url strings"})
-        if failure := await self.misbehave():
-            return failure_answer(failure, {"error": "the simulator was told to fail"}, self.control)
-        accepted = self.accept(request.headers.get("Idempotency-Key"), to, text=text, id_prefix="car_")
+        if self.happens(self.control.error_rate):
+            return self.failure({"error": TOLD_TO_FAIL})
+        accepted = self.accept(request.headers.get("idempotency-key"), to, text=text, id_prefix="car_")
         if callback and not accepted.duplicate:
-            self.owe(Receipt(accepted.id, callback, self.fails()))
-        return self.answer_or_reset(request, answer(200 if accepted.duplicate else 202, {"id": accepted.id}))
+            self.owe(Receipt(accepted.id, callback, self.happens(self.control.receipt_failed_rate)))
+        return self.answer_or_drop(200 if accepted.duplicate else 202, {"id": accepted.id})
 
-    async def post_twilio_message(self, request: web.BaseRequest) -> web.StreamResponse:
-        account = request.rel_url.raw_path[len(TWILIO_PREFIX) : -len(TWILIO_SUFFIX)]
-        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-        try:
-            token = BasicAuth.decode(request.headers.get("Authorization", "")).password
-        except ValueError:
+    def post_twilio_message(self, request: Request) -> Response:
+        account = request.path[len(TWILIO_PREFIX) : -len(TWILIO_SUFFIX)]
+        token = password(request.headers.get("authorization", ""))
+        if token is None:
             return answer(401, twilio.error(401, code=20003, message="Authenticate"))
+        form = dict(parse_qsl(request.body.decode(errors="replace")))
         to, text, sender = form.get("To", ""), form.get("Body", ""), form.get("From", "")
         if not to or not text:
             return answer(400, twilio.error(400, code=21604, message="To and Body are required"))
-        if failure := await self.misbehave():
-            body = twilio.error(
-                failure, code=20429 if failure == 429 else 20500, message="the simulator was told to fail"
-            )
-            return failure_answer(failure, body, self.control)
-        key = request.headers.get("I-Twilio-Idempotency-Token") or request.headers.get("Idempotency-Key")
+        if self.happens(self.control.error_rate):
+            status = self.control.error_status
+            return self.failure(twilio.error(status, code=20429 if status == 429 else 20500, message=TOLD_TO_FAIL))
+        key = request.headers.get("i-twilio-idempotency-token") or request.headers.get("idempotency-key")
         accepted = self.accept(key, to, text=text, id_prefix="SM")
         callback = form.get("StatusCallback")
         if callback and not accepted.duplicate:
             extra = {"account": account, "to": to, "from": sender, "token": token}
-            self.owe(Receipt(accepted.id, callback, self.fails(), "twilio", extra))
-        created = twilio.created(account, accepted.id, to=to, sender=sender, text=text)
-        return self.answer_or_reset(request, answer(201, created))
-
-    async def misbehave(self) -> int | None:
-        """The delay, and the status of the error to answer with if there is to be one."""
-        if self.control.delay_ms:
-            await asyncio.sleep(self.control.delay_ms / 1000)
-        return self.control.error_status if random.random() < self.control.error_rate else None
+            failed = self.happens(self.control.receipt_failed_rate)
+            self.owe(Receipt(accepted.id, callback, failed, "twilio", extra))
+        return self.answer_or_drop(201, twilio.created(account, accepted.id, to=to, sender=sender, text=text))
 
     def accept(self, key: str | None, to: str, *, text: str, id_prefix: str) -> Accepted:
-        return self.acceptances.accept(key, to, text=text, id_prefix=id_prefix, honour_keys=self.control.honour_keys)
+        honour_keys = self.control.honour_keys
+        return self.acceptances.accept(key, to, text=text, id_prefix=id_prefix, honour_keys=honour_keys)
 
     def owe(self, receipt: Receipt) -> None:
         self.receipts.owe(receipt, self.control)
 
-    def fails(self) -> bool:
-        return random.random() < self.control.receipt_failed_rate
+    def happens(self, rate: float) -> bool:
+        return rate > 0 and random.random() < rate
 
-    def answer_or_reset(self, request: web.BaseRequest, response: web.Response) -> web.Response:
-        if random.random() < self.control.reset_after_accept_rate and request.transport is not None:
-            request.transport.abort()
+    def failure(self, body: Mapping[str, Any]) -> Response:
+        response = answer(self.control.error_status, body)
+        if self.control.retry_after is not None:
+            response.headers["Retry-After"] = f"{self.control.retry_after:g}"
         return response
 
-    async def get_control(self, _: web.BaseRequest) -> web.StreamResponse:
+    def answer_or_drop(self, status: int, body: Mapping[str, Any]) -> Response:
+        response = answer(status, body)
+        response.drop = self.happens(self.control.reset_after_accept_rate)
+        return response
+
+    def get_control(self, _: Request) -> Response:
         return answer(200, self.control.as_dict())
 
-    async def put_control(self, request: web.BaseRequest) -> web.StreamResponse:
+    def put_control(self, request: Request) -> Response:
         """Changes the settings that are named, leaves the others."""
         try:
-            changes = orjson.loads(await request.read())
+            changes = orjson.loads(request.body)
             if not isinstance(changes, dict):
                 raise InvalidControl("a JSON object is needed")
             self.control = self.control.changed(changes)
@@ -128,10 +139,10 @@ class Carrier:
         control.save(self._control_file, self.control)
         return answer(200, self.control.as_dict())
 
-    async def release(self, _: web.BaseRequest) -> web.StreamResponse:
+    def release(self, _: Request) -> Response:
         return answer(200, {"released": self.receipts.release()})
 
-    async def get_stats(self, _: web.BaseRequest) -> web.StreamResponse:
+    def get_stats(self, _: Request) -> Response:
         return answer(
             200,
             {
@@ -145,12 +156,15 @@ class Carrier:
         )
 
 
-def answer(status: int, body: dict[str, Any]) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+def answer(status: int, body: Mapping[str, Any]) -> Response:
+    return Response(status, orjson.dumps(body))
 
 
-def failure_answer(status: int, body: dict[str, Any], current: Control) -> web.Response:
-    response = answer(status, body)
-    if current.retry_after is not None:
-        response.headers["Retry-After"] = f"{current.retry_after:g}"
-    return response
+def password(authorization: str) -> str | None:
+    """Of a Basic header; None when it is not one."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return decoded.partition(":")[2] if scheme.lower() == "basic" and ":" in decoded else None

@@ -16,7 +16,7 @@ class Appender:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        self.append_all([line])
+        os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def append_all(self, several: Sequence[Mapping[str, Any]]) -> None:
         """In one write: a reader sees all of them or none."""
