@@ -109,7 +109,7 @@ class Answering:
                 route=route,
                 status=self.status,
                 ms=round(seconds * 1000, 1),
-                key=self._scope.get("carillon.key_id"),
+                key_id=self._scope.get("carillon.key_id"),
             )
 
 
@@ -121,7 +121,7 @@ def route_of(scope: Scope) -> str:
 def given_or_new_id(scope: Scope) -> str:
     given = header(scope, b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
-        return given.decode()
+        return str(given, "ascii")
     return ids.encode("req", ids.new())
 
 

@@ -21,6 +21,7 @@ from services.gateway import caller as callers
 from services.gateway import idempotency
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
+from services.gateway.draining import drain
 from services.gateway.errors import malformed, media_type, too_large
 from services.gateway.problem import MEDIA_TYPE, STATUS, FieldCode
 
@@ -221,11 +222,13 @@ async def read_body(request: JsonRequest, *, takes_json: bool) -> None:
     """Reads the body into the request, at most JSON_LIMIT_BYTES of it, and checks its type."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > JSON_LIMIT_BYTES:
+        await drain(request)
         raise too_large(JSON_LIMIT_BYTES)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > JSON_LIMIT_BYTES:
+            await drain(request, received=size)
             raise too_large(JSON_LIMIT_BYTES)
         chunks.append(chunk)
     # Where Request.body() keeps what it has read.

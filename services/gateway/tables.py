@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     LargeBinary,
     MetaData,
     Table,
@@ -42,9 +43,8 @@ api_keys = Table(
     Column("name", Text, nullable=False),
     # live or test, as its prefix says.
     Column("mode", Text, nullable=False),
-    # SHA-256 of the key; the key itself is nowhere. Unique over all accounts, because a key is looked up before its
-    # account is known: the one index that does not lead with account_id.
-    Column("hash", LargeBinary, nullable=False, unique=True),
+    # SHA-256 of the key; the key itself is nowhere.
+    Column("hash", LargeBinary, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=sql("now()")),
     Column("expires_at", DateTime(timezone=True)),
@@ -54,6 +54,9 @@ api_keys = Table(
     ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="api_keys_account", ondelete="CASCADE"),
     CheckConstraint("mode IN ('live', 'test')", name="mode"),
     CheckConstraint("octet_length(hash) = 32", name="hash_length"),
+    # A key is looked up before its account is known, so this one index does not lead with account_id. It need not be
+    # unique: two keys of 24 random bytes are never the same.
+    Index("api_keys_hash", "hash"),
 )
 
 outbox.tables(metadata)

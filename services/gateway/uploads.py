@@ -16,6 +16,7 @@ from chassis.errors import CarillonError
 from chassis.grpc_client import Client
 from services.gateway import idempotency
 from services.gateway.caller import Caller
+from services.gateway.draining import drain
 from services.gateway.errors import too_large, upload_incomplete
 from services.gateway.multipart import Event, Field, FileBegins, FileBytes, Form, boundary_of
 
@@ -23,9 +24,6 @@ Part = TypeVar("Part", bound=Message)
 Answered = TypeVar("Answered", bound=Message)
 
 CHUNK_BYTES = 512 * 1024
-# A client that is refused early may be too busy sending to read why: so much more is read and thrown away.
-DRAIN_BYTES = 32 << 20
-DRAIN_SECONDS = 5.0
 
 
 class Upload:
@@ -120,15 +118,9 @@ class Upload:
         return guarded()
 
     async def drain(self) -> None:
-        """Throw away what the client still sends, within limits, so that it reads the answer."""
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while not self._done and self._received < min(self._limit, DRAIN_BYTES):
-                    message = await self._request.receive()
-                    self._received += len(message.get("body", b""))
-                    self._done = not message.get("more_body", False)
-        except TimeoutError:
-            return
+        if not self._done:
+            self._done = True
+            await drain(self._request, received=self._received)
 
 
 def pieces(data: bytes) -> list[bytes]:

@@ -1,9 +1,10 @@
 """Accounts, API keys, outbox and idempotency keys.
 
 A key is looked up by its hash before its account is known, when row-level security shows the serving role nothing.
-`find_api_key` is the one gap in that wall, and as narrow as it gets: it runs as the tables' owner, answers for
-one exact hash only, and returns no more than what authentication needs. A policy that let the role read every key would
-let a faulty query list them. It also notes the use of a key, at most once a minute, so that a busy key is not a hot row.
+`find_api_key` is the one gap in that wall, and as narrow as it gets: it runs as the tables' owner, answers for one
+exact hash only, and returns no more than what authentication needs. A policy that let the role read every key would
+let a faulty query list them all. It also notes the use of a key, at most once a minute, so that a busy key is no hot
+row.
 """
 
 import sqlalchemy as sa
@@ -58,8 +59,8 @@ def upgrade() -> None:
         sa.CheckConstraint("octet_length(hash) = 32", name="api_keys_hash_length"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="api_keys_account", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("account_id", "id", name="api_keys_pkey"),
-        sa.UniqueConstraint("hash", name="api_keys_hash_key"),
     )
+    op.create_index("api_keys_hash", "api_keys", ["hash"])
     create_chassis_tables()
     migrations.grant_schema(op, service="gateway")
     migrations.protect(op, "accounts", "api_keys", "outbox", "idempotency_keys", service="gateway")

@@ -1,0 +1,29 @@
+"""Reading what a refused client still sends.
+
+An answer given before the body was read closes the connection under a client that is still writing, and many clients
+then report a broken pipe instead of the answer. So a body of bearable size is read to its end and thrown away first.
+One that is declared larger is refused at once.
+"""
+
+import asyncio
+
+from starlette.requests import Request
+
+DRAIN_BYTES = 32 << 20
+DRAIN_SECONDS = 5.0
+
+
+async def drain(request: Request, *, received: int = 0) -> None:
+    """received: bytes read of the body so far. Gives up after DRAIN_BYTES and DRAIN_SECONDS."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > DRAIN_BYTES:
+        return
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            more = True
+            while more and received < DRAIN_BYTES:
+                message = await request.receive()
+                received += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        return

@@ -1,0 +1,272 @@
+"""Each noun's calls: what is asked of its service, and the shape of what comes back."""
+
+from typing import Any
+
+import pytest
+
+from carillon.campaigns.v1 import campaigns_pb2
+from carillon.contacts.v1 import contacts_pb2
+from carillon.segments.v1 import segments_pb2
+from chassis import ids
+from chassis.errors import FailedPrecondition, Reason
+from tests.service.gateway.conftest import Gateway
+
+CNT, SEG, CMP, TMPL, SENDER, SUP, RCP = (
+    ids.encode(prefix, ids.new()) for prefix in ("cnt", "seg", "cmp", "tmpl", "sender", "sup", "rcp")
+)
+CONDITION = {"field": "tags", "operator": "contains", "value": "premium"}
+
+
+def stamp(message: Any, field: str, text: str) -> None:
+    getattr(message, field).FromJsonString(text)
+
+
+def segment() -> segments_pb2.Segment:
+    found = segments_pb2.Segment(id=SEG, name="Premium", member_count=2, version=1)
+    found.status = segments_pb2.SEGMENT_STATUS_READY
+    found.conditions.add(field="tags", operator="contains", values=["premium"])
+    found.conditions.add(field="name", operator="equals", values=["A"], value_is_array=True)
+    return found
+
+
+def campaign(**fields: Any) -> campaigns_pb2.Campaign:
+    found = campaigns_pb2.Campaign(id=CMP, name="Spring Promotion", template_id=TMPL, sender_id=SENDER, version=4)
+    found.status = campaigns_pb2.CAMPAIGN_STATUS_RUNNING
+    found.stats.MergeFrom(campaigns_pb2.CampaignStats(total=10000, sent=7500, delivered=7200, failed=150, pending=2500))
+    for name, value in fields.items():
+        setattr(found, name, value)
+    return found
+
+
+async def test_contacts_are_listed_in_pages(gateway: Gateway) -> None:
+    contacts = [contacts_pb2.Contact(id=CNT, metadata_json='{"a":1}', version=1, phone="+15550100")]
+    contacts[0].preferences["sms"] = contacts_pb2.PREFERENCE_OPTED_OUT
+    contacts[0].phone_validity = contacts_pb2.VALIDITY_VALID
+    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(contacts=contacts, next_cursor="c2")
+    answer = await gateway.call("GET", "/v1/contacts?limit=1&cursor=c1&tag=a%2Fb&phone=+15550100")
+    assert (answer.body["next_cursor"], answer.body["has_more"]) == ("c2", True)
+    found = answer.body["data"][0]
+    assert found["preferences"] == {
+        "sms": "opted_out", "whatsapp": "unknown", "email": "unknown",
+        "rcs": "unknown", "viber": "unknown", "voice": "unknown",
+    }  # fmt: skip
+    assert found["validity"] == {"phone": "valid", "email": "unknown"}
+    assert (found["metadata"], found["email"], found["created_at"]) == ({"a": 1}, None, "1970-01-01T00:00:00Z")
+    request = gateway.contacts.last("ListContacts").request
+    assert (request.page_size, request.cursor, request.tag, request.phone) == (1, "c1", "a/b", "+15550100")
+    assert not request.HasField("stage")
+
+
+async def test_a_lookup_takes_exactly_one_key(gateway: Gateway) -> None:
+    gateway.contacts.answers["LookupContact"] = contacts_pb2.LookupContactResponse(
+        contact=contacts_pb2.Contact(id=CNT, version=1), matches=2
+    )
+    answer = await gateway.call("GET", "/v1/contacts/lookup?email=a@example.com")
+    assert (answer.body["id"], answer.body["matches"]) == (CNT, 2)
+    for query in ("", "?email=a@example.com&phone=1"):
+        assert (await gateway.call("GET", f"/v1/contacts/lookup{query}")).status == 422
+
+
+async def test_tags_are_added_read_and_removed(gateway: Gateway) -> None:
+    contact = contacts_pb2.Contact(id=CNT, version=2, tags=["a", "b/c"])
+    gateway.contacts.answers["GetContact"] = contacts_pb2.GetContactResponse(contact=contact)
+    gateway.contacts.answers["AddTags"] = contacts_pb2.AddTagsResponse(contact=contact)
+    added = await gateway.call("POST", f"/v1/contacts/{CNT}/tags", json={"tags": ["a", "b/c"]})
+    assert (added.status, added.body["tags"]) == (200, ["a", "b/c"])
+    listed = await gateway.call("GET", f"/v1/contacts/{CNT}/tags")
+    assert listed.body == {"data": ["a", "b/c"], "next_cursor": None, "has_more": False}
+    removed = await gateway.call("DELETE", f"/v1/contacts/{CNT}/tags/b%2Fc")
+    assert (removed.status, removed.body) == (204, b"")
+    assert gateway.contacts.last("RemoveTag").request.tag == "b/c"
+
+
+async def test_bulk_delete_answers_what_was_not_there(gateway: Gateway) -> None:
+    gateway.contacts.answers["BulkDeleteContacts"] = contacts_pb2.BulkDeleteContactsResponse(
+        deleted=1, not_found=["cnt_xyz789"]
+    )
+    answer = await gateway.call("POST", "/v1/contacts/bulk-delete", json={"contact_ids": [CNT, "cnt_xyz789"]})
+    assert answer.body == {"deleted": 1, "not_found": ["cnt_xyz789"]}
+    too_many = {"contact_ids": [CNT] * 1001}
+    assert (await gateway.call("POST", "/v1/contacts/bulk-delete", json=too_many)).status == 422
+
+
+async def test_suppressions(gateway: Gateway) -> None:
+    made = contacts_pb2.Suppression(id=SUP, phone="+15550100", channels=[contacts_pb2.CHANNEL_SMS])
+    gateway.contacts.answers["CreateSuppression"] = contacts_pb2.CreateSuppressionResponse(suppression=made)
+    body = {"phone": "0155 50100", "channels": ["sms"], "reason": "asked"}
+    answer = await gateway.call("POST", "/v1/suppressions?default_region=DE", json=body)
+    assert answer.status == 201
+    assert (answer.body["id"], answer.body["channels"], answer.body["reason"]) == (SUP, ["sms"], None)
+    request = gateway.contacts.last("CreateSuppression").request
+    assert (request.phone, request.default_region, request.HasField("email")) == ("0155 50100", "DE", False)
+    assert (await gateway.call("DELETE", f"/v1/suppressions/{SUP}")).status == 204
+    assert (await gateway.call("GET", "/v1/suppressions")).body["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/segments", "/v1/contacts/segments", "/api/v1/segments"])
+async def test_segments_read_back_as_they_were_written(gateway: Gateway, path: str) -> None:
+    gateway.segments.answers["CreateSegment"] = segments_pb2.CreateSegmentResponse(segment=segment())
+    gateway.segments.answers["GetSegment"] = segments_pb2.GetSegmentResponse(segment=segment())
+    conditions = [CONDITION, {"field": "name", "operator": "equals", "value": ["A"]}]
+    answer = await gateway.call("POST", path, json={"name": "Premium", "conditions": conditions})
+    assert answer.status == 201
+    assert answer.body["conditions"] == conditions
+    assert (answer.body["status"], answer.body["member_count"]) == ("ready", 2)
+    sent = gateway.segments.last("CreateSegment").request.conditions
+    assert [(list(one.values), one.value_is_array) for one in sent] == [(["premium"], False), (["A"], True)]
+    assert (await gateway.call("GET", f"{path}/{SEG}")).body == answer.body
+
+
+@pytest.mark.parametrize(
+    ("condition", "pointer"),
+    [
+        ({**CONDITION, "value": 5}, "/conditions/0/value"),
+        ({**CONDITION, "value": []}, "/conditions/0/value"),
+        ({**CONDITION, "value": ["a", None]}, "/conditions/0/value"),
+        ({"field": "tags", "operator": "contains"}, "/conditions/0/value"),
+        ({**CONDITION, "vlaue": "x"}, "/conditions/0/vlaue"),
+    ],
+)
+async def test_a_bad_condition_is_pointed_at(gateway: Gateway, condition: object, pointer: str) -> None:
+    answer = await gateway.call("POST", "/v1/segments", json={"name": "x", "conditions": [condition]})
+    assert (answer.status, [error["pointer"] for error in answer.body["errors"]]) == (422, [pointer])
+
+
+async def test_members_carry_the_contact_and_the_revision(gateway: Gateway) -> None:
+    response = segments_pb2.ListMembersResponse(revision=9)
+    response.members.add(contact=contacts_pb2.Contact(id=CNT, version=1))
+    stamp(response.members[0], "joined_at", "2026-03-01T09:05:00.25Z")
+    gateway.segments.answers["ListMembers"] = response
+    answer = await gateway.call("GET", f"/v1/segments/{SEG}/members?limit=10")
+    assert (answer.body["revision"], answer.body["has_more"]) == (9, False)
+    member = answer.body["data"][0]
+    assert (member["contact"]["id"], member["joined_at"]) == (CNT, "2026-03-01T09:05:00.250000Z")
+
+
+async def test_the_segments_of_a_contact(gateway: Gateway) -> None:
+    gateway.segments.answers["ListContactSegments"] = segments_pb2.ListContactSegmentsResponse(segments=[segment()])
+    answer = await gateway.call("GET", f"/v1/contacts/{CNT}/segments")
+    assert [one["id"] for one in answer.body["data"]] == [SEG]
+
+
+async def test_an_update_of_a_segment_sends_only_what_was_sent(gateway: Gateway) -> None:
+    await gateway.call("PATCH", f"/v1/segments/{SEG}", json={"name": "New"})
+    request = gateway.segments.last("UpdateSegment").request
+    assert (request.name, request.HasField("conditions")) == ("New", False)
+    bodies: list[dict[str, Any]] = [{"name": None}, {"conditions": []}, {"name": ""}]
+    for body in bodies:
+        assert (await gateway.call("PATCH", f"/v1/segments/{SEG}", json=body)).status == 422
+
+
+async def test_templates(gateway: Gateway) -> None:
+    made = campaigns_pb2.Template(id=TMPL, name="T", channel=contacts_pb2.CHANNEL_SMS, body="Hi {{ name }}")
+    made.variables.append("name")
+    gateway.campaigns.answers["CreateTemplate"] = campaigns_pb2.CreateTemplateResponse(template=made)
+    answer = await gateway.call("POST", "/v1/templates", json={"name": "T", "body": "Hi {{ name }}"})
+    assert (answer.status, answer.body["channel"], answer.body["variables"]) == (201, "sms", ["name"])
+    assert answer.body["subject"] is None
+    await gateway.call("PUT", f"/v1/templates/{TMPL}", json={"subject": None})
+    assert gateway.campaigns.last("UpdateTemplate").request.subject == ""
+
+
+async def test_senders_never_read_their_secrets_back(gateway: Gateway) -> None:
+    made = campaigns_pb2.Sender(id=SENDER, name="S", channel=contacts_pb2.CHANNEL_SMS, address="X", provider="http")
+    made.settings_json = '{"url": "http://p"}'
+    made.receipts_path = f"/hooks/{SENDER}/token/receipts"
+    gateway.campaigns.answers["CreateSender"] = campaigns_pb2.CreateSenderResponse(sender=made)
+    body = {"name": "S", "channel": "sms", "address": "X", "settings": {"url": "http://p"}, "secrets": {"a": "hidden"}}
+    answer = await gateway.call("POST", "/v1/senders", json=body)
+    assert answer.status == 201
+    assert "hidden" not in str(answer.body)
+    assert answer.body["receipts_url"] == f"{gateway.url}/hooks/{SENDER}/token/receipts"
+    assert (answer.body["settings"], answer.body["rate_limit_per_second"]) == ({"url": "http://p"}, None)
+    assert gateway.campaigns.last("CreateSender").request.secrets_json == '{"a":"hidden"}'
+
+
+async def test_a_campaign_has_the_shape_of_the_seed(gateway: Gateway) -> None:
+    gateway.campaigns.answers["CreateCampaign"] = campaigns_pb2.CreateCampaignResponse(campaign=campaign())
+    body = {"name": "Spring", "template_id": TMPL, "sender_id": SENDER, "schedule_at": "2026-03-01T09:00:00+02:00"}
+    answer = await gateway.call("POST", "/v1/campaigns", json=body)
+    assert answer.status == 201
+    assert answer.body["stats"] == {
+        "total": 10000, "sent": 7500, "delivered": 7200, "failed": 150, "pending": 2500,
+        "skipped": 0, "uncertain": 0, "opened": 0, "clicked": 0,
+    }  # fmt: skip
+    assert (answer.body["status"], answer.body["segment_id"], answer.body["schedule_at"]) == ("running", None, None)
+    request = gateway.campaigns.last("CreateCampaign").request
+    assert request.schedule_at.ToJsonString() == "2026-03-01T07:00:00Z"
+
+
+@pytest.mark.parametrize("moment", ["2026-03-01", "2026-03-01T09:00:00", 1772355600, "soon", ""])
+async def test_a_time_needs_its_offset(gateway: Gateway, moment: object) -> None:
+    body = {"name": "x", "template_id": TMPL, "schedule_at": moment}
+    answer = await gateway.call("POST", "/v1/campaigns", json=body)
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/schedule_at")
+
+
+async def test_an_update_of_a_campaign_clears_what_is_null(gateway: Gateway) -> None:
+    await gateway.call("PUT", f"/v1/campaigns/{CMP}", json={"schedule_at": None, "segment_id": None, "variables": None})
+    request = gateway.campaigns.last("UpdateCampaign").request
+    assert list(request.clear) == ["schedule_at", "segment_id"]
+    assert (request.variables_json, request.HasField("name")) == ("{}", False)
+    assert (await gateway.call("PUT", f"/v1/campaigns/{CMP}", json={"sender_id": None})).status == 422
+
+
+@pytest.mark.parametrize("verb", ["start", "pause", "resume", "cancel"])
+async def test_a_verb_answers_the_campaign_or_the_state_that_it_does_not_fit(gateway: Gateway, verb: str) -> None:
+    rpc = f"{verb.capitalize()}Campaign"
+    response = getattr(campaigns_pb2, f"{rpc}Response")
+    gateway.campaigns.answers[rpc] = response(campaign=campaign())
+    answer = await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}")
+    assert (answer.status, answer.body["id"]) == (200, CMP)
+    gateway.campaigns.answers[rpc] = FailedPrecondition(
+        Reason.INVALID_STATE, "It is cancelled.", metadata={"status": "cancelled"}
+    )
+    refused = await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}")
+    assert (refused.status, refused.code, refused.body["current_status"]) == (409, "invalid_state", "cancelled")
+    assert (await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}", json={"force": True})).status == 400
+
+
+async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:
+    response = campaigns_pb2.ListRecipientsResponse(total=10000, next_cursor="next", channel=contacts_pb2.CHANNEL_SMS)
+    one = response.recipients.add(id=RCP, address="+1234567890", variables_json='{"name":"John","code":"SAVE20"}')
+    one.status = campaigns_pb2.RECIPIENT_STATUS_DELIVERED
+    stamp(one, "sent_at", "2026-03-01T09:05:00Z")
+    gateway.campaigns.answers["ListRecipients"] = response
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/recipients?page=1&per_page=20")
+    assert {**answer.body, "data": None} == {"data": None, "total": 10000, "page": 1, "per_page": 20}
+    assert answer.body["data"][0] == {
+        "phone": "+1234567890",
+        "variables": {"name": "John", "code": "SAVE20"},
+        "status": "delivered",
+        "sent_at": "2026-03-01T09:05:00Z",
+        "id": RCP,
+        "contact_id": None,
+        "reason": None,
+        "delivered_at": None,
+    }
+    by_cursor = await gateway.call("GET", f"/v1/campaigns/{CMP}/recipients?limit=7&status=delivered")
+    assert (by_cursor.body["next_cursor"], by_cursor.body["has_more"]) == ("next", True)
+    request = gateway.campaigns.last("ListRecipients").request
+    assert (request.page, request.per_page) == (0, 7)
+    assert request.status == campaigns_pb2.RECIPIENT_STATUS_DELIVERED
+    deep = await gateway.call("GET", f"/v1/campaigns/{CMP}/recipients?page=2000&per_page=100")
+    assert (deep.status, deep.body["errors"][0]["pointer"]) == (422, "/page")
+
+
+async def test_receipts_are_stored_for_the_account_in_the_token(gateway: Gateway) -> None:
+    gateway.campaigns.answers["RecordReceipts"] = campaigns_pb2.RecordReceiptsResponse(stored=2)
+    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/receipts"
+    receipts = [
+        {"id": "m1", "status": "delivered", "at": "2026-03-01T09:05:00Z", "carrier": "unknown to us"},
+        {"id": "m2", "status": "failed", "reason": "blocked"},
+    ]
+    answer = await gateway.call("POST", path, key=None, json={"receipts": receipts})
+    assert (answer.status, answer.body) == (200, {"stored": 2})
+    got = gateway.campaigns.last("RecordReceipts")
+    assert got.call.account == gateway.account_id
+    assert (got.request.sender_id, got.request.token) == (SENDER, "s3cret")
+    assert [one.provider_message_id for one in got.request.receipts] == ["m1", "m2"]
+    assert got.request.receipts[1].status == campaigns_pb2.RECEIPT_STATUS_FAILED
+    for bad in (f"/hooks/{SENDER}/short.s/receipts", f"/hooks/x/{path.split('/')[3]}/receipts"):
+        assert (await gateway.call("POST", bad, key=None, json={"receipts": receipts})).status == 404

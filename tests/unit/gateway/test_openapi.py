@@ -1,0 +1,62 @@
+"""The committed OpenAPI is the code's, and worth generating from."""
+
+from pathlib import Path
+from typing import Any
+
+from services.gateway import api, openapi
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENT: dict[str, Any] = api.build().openapi()
+OPERATIONS = [
+    (path, method, operation) for path, item in DOCUMENT["paths"].items() for method, operation in item.items()
+]
+
+
+def test_the_committed_document_is_the_code_s() -> None:
+    """`make openapi` writes it."""
+    assert (ROOT / "openapi.json").read_text() == openapi.text(api.build())
+
+
+def test_it_is_openapi_3_1_without_fastapi_s_own_error_shape() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert "HTTPValidationError" not in str(DOCUMENT)
+
+
+def test_every_operation_is_named_summarised_tagged_and_lists_its_errors() -> None:
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(names) == len(set(names)) > 40
+    for path, method, operation in OPERATIONS:
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert len(operation["tags"]) == 1, where
+        errors = {status for status in operation["responses"] if status >= "4"}
+        assert "500" in errors, where
+        assert {"401", "403"} <= errors or path.startswith("/hooks/"), where
+        for status in errors:
+            content = operation["responses"][status]["content"]
+            assert list(content) == ["application/problem+json"], f"{where} {status}"
+
+
+def test_every_operation_says_its_scope() -> None:
+    for path, method, operation in OPERATIONS:
+        assert operation["x-required-scope"] != "none" or path.startswith("/hooks/"), f"{method} {path}"
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def references(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [one for value in node.values() for one in references(value)]
+        return [one for value in node for one in references(value)] if isinstance(node, list) else []
+
+    known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    assert set(references(DOCUMENT)) <= known
+
+
+def test_both_prefixes_have_the_same_calls() -> None:
+    routes = {
+        (getattr(route, "path", ""), method) for route in api.build().routes for method in getattr(route, "methods", ())
+    }
+    first = {(path, method) for path, method in routes if path.startswith("/v1/")}
+    second = {(path.removeprefix("/api"), method) for path, method in routes if path.startswith("/api/v1/")}
+    assert first == second
