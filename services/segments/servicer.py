@@ -18,7 +18,8 @@ class SegmentsServicer:
         conditions = convert.conditions(request.conditions)
         return await self._segments.create(call, name=request.name, conditions=conditions)
 
-    @rpc(admits={"gateway"})
+    # Campaigns checks that the segment of a campaign exists.
+    @rpc(admits={"gateway", "campaigns"})
     async def GetSegment(self, call: Call, request: pb.GetSegmentRequest) -> pb.GetSegmentResponse:
         found = await self._segments.get(call.account, request.id)
         return pb.GetSegmentResponse(segment=convert.segment(found))

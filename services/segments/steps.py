@@ -23,9 +23,10 @@ SWEEP_CHUNK = 5_000
 NIL = UUID(int=0)
 
 CHUNK_END = """
-SELECT max(contact_id) FROM (
+SELECT contact_id FROM (
     SELECT contact_id FROM contacts_projection WHERE account_id = $1 AND contact_id > $2
     ORDER BY contact_id LIMIT $3) AS chunk
+ORDER BY contact_id DESC LIMIT 1
 """
 CANDIDATES = """
 SELECT p.contact_id FROM contacts_projection p

@@ -1,0 +1,127 @@
+"""Segments created, edited and deleted at the very moment at which contacts change."""
+
+import asyncio
+import random
+
+from carillon.segments.v1 import segments_pb2 as pb
+from chassis import ids
+from services.segments import locks, repository, rulebooks, steps
+from services.segments.convert import conditions as written
+from services.segments.evaluation import Evaluator
+from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver
+from tests.service.stack import eventually
+from tests.unit.segments import oracle
+
+TAGS = ["red", "green", "blue"]
+CONTACTS = 40
+ROUNDS = 60
+
+
+def rule(*tags):
+    return [pb.Condition(field="tags", operator="contains", values=[tag]) for tag in tags]
+
+
+class Address:
+    """The contacts as they are, and the events that tell of them, out of order and more than once."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.people = [contact(0, tags=[]) for _ in range(CONTACTS)]
+        self.gone = set()
+
+    def change(self, count):
+        events = []
+        for place in self.random.sample(range(CONTACTS), count):
+            if place in self.gone:
+                continue
+            one = self.people[place]
+            if self.random.random() < 0.03:
+                self.gone.add(place)
+                events.append(("contact.deleted", deletions(one)))
+                continue
+            tags = self.random.sample(TAGS, self.random.randint(0, 3))
+            self.people[place] = contact(one.version + 1, id=one.id, tags=tags)
+            events.append(("contact.updated", changes(self.people[place], fields=["tags"])))
+        events += self.random.sample(events, len(events) // 3)
+        self.random.shuffle(events)
+        return events
+
+    def matching(self, conditions):
+        return {
+            one.id
+            for place, one in enumerate(self.people)
+            if place not in self.gone
+            and oracle.holds(written(conditions), {"name": None, "phone": None, "email": None, "tags": list(one.tags)})
+        }
+
+
+async def test_no_update_is_lost_to_a_segment_that_changes(api, builder, work_db, account, monkeypatch):
+    monkeypatch.setattr(steps, "FILL_CHUNK", 7)
+    monkeypatch.setattr(steps, "FILL_JOINS", 3)
+    monkeypatch.setattr(steps, "ANNOUNCE_CHUNK", 5)
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    address = Address(seed)
+    # Two processes' worth: each has compiled rules of its own, which go stale by the other's doing.
+    evaluators = [Evaluator(work_db), Evaluator(work_db)]
+    rules: dict[str, list[pb.Condition]] = {}
+
+    async def evaluate(evaluator, *, bulk):
+        for _ in range(ROUNDS):
+            for event_type, message in address.change(6):
+                await deliver(evaluator, account, event_type, message, bulk=bulk)
+
+    async def edit():
+        choice = random.Random(seed + 1)
+        for _ in range(ROUNDS // 2):
+            verb = choice.choice(["create", "create", "edit", "edit", "delete"])
+            conditions = rule(*choice.sample(TAGS, choice.randint(1, 2)))
+            if verb == "create" or not rules:
+                rules[(await api.create(conditions)).id] = conditions
+            elif verb == "edit":
+                segment = choice.choice(list(rules))
+                await api.update(segment, conditions=conditions)
+                rules[segment] = conditions
+            else:
+                segment = choice.choice(list(rules))
+                await api.delete(segment)
+                del rules[segment]
+
+    await asyncio.gather(evaluate(evaluators[0], bulk=False), evaluate(evaluators[1], bulk=True), edit())
+
+    for segment, conditions in rules.items():
+        await eventually(lambda segment=segment: api.is_ready(segment))
+        assert await api.member_ids(segment) == address.matching(conditions)
+        assert (await api.get(segment)).member_count == len(address.matching(conditions))
+    assert await counts_differ(work_db, account) == []
+
+
+async def test_rules_are_never_evaluated_from_an_older_generation(api, work_db, account):
+    """A change is held back until the segment's creation commits, and then sees it; without any backfill."""
+    evaluator = Evaluator(work_db)
+    ana = contact(tags=["red"])
+    await deliver(evaluator, account, "contact.created", changes(contact()))
+
+    async with work_db.write(account) as tx:
+        await locks.exclude(tx, account)
+        delivering = asyncio.create_task(deliver(evaluator, account, "contact.created", changes(ana)))
+
+        async def waits():
+            return await tx.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND mode = 'ShareLock'"
+            )
+
+        await eventually(waits)
+        assert not delivering.done()
+        await create_by_hand(tx)
+    await delivering
+
+    async with work_db.read(account) as tx:
+        assert await tx.fetchval("SELECT count(*) FROM members WHERE account_id = $1", account) == 1
+
+
+async def create_by_hand(tx):
+    segment, build = ids.new(), ids.new()
+    await repository.insert(tx, segment, name="Red", build=build)
+    await repository.insert_build(tx, build, segment=segment, conditions=written(rule("red")))
+    await rulebooks.advance(tx)

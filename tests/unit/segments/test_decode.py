@@ -1,0 +1,87 @@
+"""What the consumer makes of events, before any database."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from carillon.contacts.v1 import contacts_pb2
+from carillon.events.v1 import events_pb2
+from chassis import ids
+from chassis.consumer import Invalid, Received
+from chassis.ids import AccountId
+from services.segments.consumers import decode
+from services.segments.domain.rules import NOBODY
+from services.segments.evaluation import highest_versions
+from services.segments.projection import array_literal
+
+
+def received(event_type: str, data: bytes) -> Received:
+    return Received("1", event_type, AccountId(ids.new()), datetime.now(UTC), data, False, None)  # type: ignore[arg-type]
+
+
+def changed(event_type="contact.updated", *, version=2, fields=("tags",), **values):
+    contact = contacts_pb2.Contact(id=ids.encode("cnt", ids.new()), version=version, **values)
+    change = events_pb2.ContactChange(contact=contact, changed_fields=fields)
+    return decode(received(event_type, events_pb2.ContactsChanged(changes=[change]).SerializeToString()))
+
+
+def test_text_is_folded_and_absent_fields_are_none():
+    [contact] = changed(name="Ana LÓPEZ", tags=["VIP"])
+
+    assert contact.facts == ("ana lópez", None, None, ("vip",))
+    assert contact.changed == {"tags"}
+
+
+def test_a_created_contact_does_not_say_what_changed():
+    [contact] = changed("contact.created", fields=())
+
+    assert contact.changed is None
+
+
+def test_an_update_that_names_no_field_is_taken_to_change_everything():
+    [contact] = changed(fields=())
+
+    assert contact.changed is None
+
+
+def test_a_deletion_leaves_nothing_of_the_contact():
+    deletion = events_pb2.ContactDeletion(id=ids.encode("cnt", ids.new()), version=3)
+    event = events_pb2.ContactsDeleted(deletions=[deletion])
+
+    [contact] = decode(received("contact.deleted", event.SerializeToString()))
+
+    assert contact.deleted
+    assert (contact.version, contact.facts) == (3, NOBODY)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xff not protobuf",
+        events_pb2.ContactsChanged(
+            changes=[events_pb2.ContactChange(contact=contacts_pb2.Contact(id="cnt_short"))]
+        ).SerializeToString(),
+    ],
+)
+def test_events_that_can_never_be_handled(data):
+    with pytest.raises(Invalid):
+        decode(received("contact.updated", data))
+
+
+def test_of_several_versions_the_highest_counts_and_what_changed_is_unknown():
+    [old] = changed(version=2)
+    newer = type(old)(old.contact_id, old.public_id, 3, old.facts, old.snapshot, frozenset({"stage"}))
+
+    assert highest_versions([newer, old]) == highest_versions([old, newer])
+    [kept] = highest_versions([old, newer])
+    assert (kept.version, kept.changed) == (3, None)
+
+
+def test_the_same_version_twice_is_one():
+    [one] = changed(version=2)
+
+    assert highest_versions([one, one]) == [one]
+
+
+def test_array_literals_quote_what_postgres_reads():
+    assert array_literal(['a"b', "c\\d", "e,{f}", ""]) == '{"a\\"b","c\\\\d","e,{f}",""}'
