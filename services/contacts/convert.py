@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -50,7 +51,9 @@ ON_DUPLICATE: dict[pb.OnDuplicate.ValueType, OnDuplicate] = {
 }
 
 
+@lru_cache(maxsize=256)
 def timestamp(time: datetime) -> Timestamp:
+    """Shared between callers, who put it into messages and do not change it."""
     message = Timestamp()
     message.FromDatetime(time)
     return message

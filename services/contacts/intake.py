@@ -1,6 +1,7 @@
 """What clients and files send, checked and normalised into a Patch; every field at fault is named at once."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from services.contacts.addresses import read_email
 from services.contacts.domain import countries, limits, metadata, names, tags
@@ -41,11 +42,9 @@ def read_patch(raw: Mapping[str, object], *, clear: Iterable[str] = (), region: 
         else:
             problems.append(invalid("clear", f"{name[:64]!r} is not a field that can be cleared."))
     for name, value in raw.items():
+        column, read = READERS[name]
         try:
-            if name == "phone":
-                sets["phone"] = phone(str(value), region)
-            else:
-                sets.update(READERS[name](name, value))
+            sets[column] = read(value) if name != "phone" else phone(value, region)
         except Refused as refused:
             problems.extend(refused.problems)
     if problems:
@@ -55,73 +54,60 @@ def read_patch(raw: Mapping[str, object], *, clear: Iterable[str] = (), region: 
     return Patch(sets)
 
 
-def phone(value: str, region: str | None) -> Phone | None:
-    if not value.strip():
-        return None
+def phone(value: Any, region: str | None) -> Phone | None:
     number = read_phone(value, region)
-    if number is None:
+    if number is None and value.strip():
         raise Refused(Problem("/phone", "invalid_phone", INVALID_PHONE))
     return number
 
 
-def email(name: str, value: object) -> dict[str, Email | None]:
-    text = str(value)
-    address = read_email(text)
-    if address is None and text.strip():
+def email(value: Any) -> Email | None:
+    address = read_email(value)
+    if address is None and value.strip():
         raise Refused(Problem("/email", "invalid_email", INVALID_EMAIL))
-    return {"email": address}
+    return address
 
 
-def text(name: str, value: object) -> dict[str, str | None]:
-    limit = limits.NAME_CHARACTERS if name in ("name", "first_name", "last_name") else limits.TEXT_CHARACTERS
-    cleaned = str(value).strip()
-    if len(cleaned) > limit:
-        raise Refused(invalid(name, f"{name} has at most {limit} characters."))
-    if "\0" in cleaned:
-        raise Refused(invalid(name, f"{name} has a NUL character."))
-    return {name: cleaned or None}
+def text(field: str, *, limit: int = limits.TEXT_CHARACTERS) -> Callable[[Any], str | None]:
+    """Reads a short text: trimmed, None when nothing is left."""
+
+    def read(value: Any) -> str | None:
+        cleaned: str = value.strip()
+        if len(cleaned) > limit:
+            raise Refused(invalid(field, f"{field} has at most {limit} characters."))
+        if "\0" in cleaned:
+            raise Refused(invalid(field, f"{field} has a NUL character."))
+        return cleaned or None
+
+    return read
 
 
-def country(name: str, value: object) -> dict[str, str | None]:
-    if not str(value).strip():
-        return {"given_country": None}
-    code = countries.clean(str(value))
+def country(value: Any) -> str | None:
+    if not value.strip():
+        return None
+    code = countries.clean(value)
     if code is None:
         raise Refused(invalid("country", "country is not an ISO 3166-1 alpha-2 code."))
-    return {"given_country": code}
+    return code
 
 
-def tag_set(name: str, value: object) -> dict[str, list[str]]:
-    assert isinstance(value, list)
-    return {"tags": tags.clean(value)}
+def json_object(field: str) -> Callable[[Any], metadata.Json]:
+    return lambda value: metadata.parse(value, field=field)
 
 
-def json_object(name: str, value: object) -> dict[str, object]:
-    field = name.removesuffix("_json")
-    return {field: metadata.parse(str(value), field=field)}
-
-
-def metadata_object(name: str, value: object) -> dict[str, object]:
-    assert isinstance(value, dict)
-    metadata.check(value, field=name)
-    return {name: value}
-
-
-def flag(name: str, value: object) -> dict[str, bool]:
-    return {name: bool(value)}
-
-
-READERS: dict[str, Callable[[str, object], Mapping[str, object]]] = {
-    **dict.fromkeys(TEXTS, text),
-    **dict.fromkeys(FLAGS, flag),
-    "name": text,
-    "email": email,
-    "country": country,
-    "tags": tag_set,
-    "metadata_json": json_object,
-    "current_campaign_data_json": json_object,
+# Field of the patch → the column it writes and what reads it.
+READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    **{name: (name, text(name)) for name in TEXTS},
+    **{name: (name, text(name, limit=limits.NAME_CHARACTERS)) for name in ("name", "first_name", "last_name")},
+    **{name: (name, bool) for name in FLAGS},
+    "phone": ("phone", read_phone),
+    "email": ("email", email),
+    "country": ("given_country", country),
+    "tags": ("tags", tags.clean),
+    "metadata_json": ("metadata", json_object("metadata")),
+    "current_campaign_data_json": ("current_campaign_data", json_object("current_campaign_data")),
     # As a file's columns give it.
-    "metadata": metadata_object,
+    "metadata": ("metadata", metadata.check_texts),
 }
 
 

@@ -1,8 +1,9 @@
 """The queries on contacts, their tags and tombstones. Each names the account, also where the policy would."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +18,9 @@ COLUMNS = tuple(field.name for field in fields(Contact))
 SELECTED = ", ".join(f"c.{name}" for name in COLUMNS)
 KEPT_ON_UPDATE = ("id", "created_at")
 WRITTEN = tuple(name for name in COLUMNS if name not in KEPT_ON_UPDATE)
+
+inserted_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
+updated_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*WRITTEN)
 
 # One statement: the row, unless a key is taken, and its tags.
 INSERT = f"""
@@ -109,14 +113,14 @@ def contact(row: asyncpg.Record) -> Contact:
 
 async def insert(tx: WriteTx, account: AccountId, new: Contact) -> bool:
     """False where another contact has one of the keys; nothing is written then."""
-    return await tx.fetchval(INSERT, account, *values(new, COLUMNS)) is not None
+    return await tx.fetchval(INSERT, account, *inserted_values(new)) is not None
 
 
 async def update(tx: WriteTx, account: AccountId, *, before: Contact, after: Contact) -> None:
     """Write a locked contact. Raises asyncpg.UniqueViolationError where another has one of the keys."""
     gone = [tag for tag in before.tags if tag not in after.tags]
     came = [tag for tag in after.tags if tag not in before.tags]
-    await tx.execute(UPDATE, account, after.id, gone, came, *values(after, WRITTEN))
+    await tx.execute(UPDATE, account, after.id, gone, came, *updated_values(after))
 
 
 async def get(tx: ReadTx, account: AccountId, contact_id: UUID) -> Contact | None:
@@ -184,7 +188,3 @@ def page_query(account: AccountId, wanted: Filter, *, before: UUID | None, limit
     args.append(limit)
     where = " AND ".join(conditions)
     return f"SELECT {SELECTED} FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT ${len(args)}", args
-
-
-def values(row: Contact, names: Sequence[str]) -> list[object]:
-    return [getattr(row, name) for name in names]

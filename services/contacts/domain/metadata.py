@@ -7,6 +7,7 @@ from services.contacts.domain import limits
 from services.contacts.domain.problems import Problem, Refused, invalid
 
 Json = dict[str, Any]
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 def parse(text: str, *, field: str) -> Json:
@@ -40,10 +41,21 @@ def check(value: Json, *, field: str) -> None:
         raise Refused(invalid(field, f"{field} has a NUL character."))
 
 
+def check_texts(value: dict[str, str]) -> Json:
+    """A flat object of texts, as a row of a file gives it; itself. Raises Refused."""
+    # A character takes at most six bytes (\\u001f), a key and its value six more signs.
+    if 6 * sum(len(key) + len(text) + 6 for key, text in value.items()) > limits.METADATA_BYTES:
+        check(value, field="metadata")
+    if any("\0" in text for text in value.values()):
+        raise Refused(invalid("metadata", "metadata has a NUL character."))
+    return value
+
+
 def merge(present: Json, patch: Json) -> Json:
     """By key: a null drops it, any other value replaces it whole. Raises Refused when it grows too large."""
     merged = {key: value for key, value in (present | patch).items() if patch.get(key, value) is not None}
-    check(merged, field="metadata")
+    if present:
+        check(merged, field="metadata")
     return merged
 
 
@@ -54,7 +66,7 @@ def load(stored: str) -> Json:
 
 
 def dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return ENCODER.encode(value)
 
 
 def too_large(field: str) -> Problem:

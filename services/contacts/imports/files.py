@@ -11,7 +11,9 @@ CHUNK_BYTES = 1024 * 1024
 
 CREATE = "INSERT INTO files (account_id, id, touched_at) VALUES ($1, $2, now())"
 APPEND = """
-WITH touched AS (UPDATE files SET touched_at = now(), bytes = bytes + length($4::bytea) WHERE account_id = $1 AND id = $2)
+WITH touched AS (
+    UPDATE files SET touched_at = now(), bytes = bytes + length($4::bytea) WHERE account_id = $1 AND id = $2
+)
 INSERT INTO file_chunks (account_id, file_id, seq, data) VALUES ($1, $2, $3, $4)
 """
 COMPLETE = "UPDATE files SET complete = true, touched_at = now() WHERE account_id = $1 AND id = $2"

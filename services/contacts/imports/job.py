@@ -148,7 +148,7 @@ class ImportWorker:
         size = 0
         async for records, fed in self._records(lease):
             fresh = [record for record in records if record[0] > batch.records_done]
-            batch.outcomes.extend(map(reader.read, fresh))
+            batch.outcomes.extend(reader.read_all(fresh))
             batch.records_done += len(fresh)
             batch.bytes_done = fed
             size += sum(map(weight, fresh))

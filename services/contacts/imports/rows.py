@@ -37,8 +37,12 @@ class RowReader:
         self._extras = [(at, column.title) for at, column in enumerate(plan.columns) if column.target == "metadata"]
         self._titles = {column.target: column.title for column in plan.columns if column.target != "metadata"}
 
-    def read(self, record: Record) -> Draft | RowError | None:
-        """None for a blank row, which counts for nothing."""
+    def read_all(self, records: Sequence[Record]) -> list[Draft | RowError | None]:
+        """One outcome a record; None for a blank row, which counts for nothing."""
+        now = datetime.now(UTC)
+        return [self._read(record, now) for record in records]
+
+    def _read(self, record: Record, now: datetime) -> Draft | RowError | None:
         row = record[0] - self._plan.preamble
         cells = record[1]
         if isinstance(cells, Broken):
@@ -47,7 +51,6 @@ class RowReader:
             return None
         try:
             patch = read_patch(self._raw(cells), region=self._plan.default_region)
-            now = datetime.now(UTC)
             contact = Contact(id=ids.new(), created_at=now, updated_at=now)
             fill(contact, patch)
         except Refused as refused:

@@ -11,7 +11,7 @@ from chassis.db import WriteTx
 from chassis.ids import AccountId
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Key
-from services.contacts.repository import COLUMNS, WRITTEN, values
+from services.contacts.repository import COLUMNS, WRITTEN, inserted_values
 
 # One a session; its rows go with the transaction.
 CREATE = "CREATE TEMPORARY TABLE IF NOT EXISTS staged (fresh boolean NOT NULL, LIKE contacts) ON COMMIT DELETE ROWS"
@@ -87,6 +87,6 @@ async def update(tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contac
 async def stage(tx: WriteTx, account: AccountId, contacts: Sequence[Contact], *, fresh: bool) -> None:
     await tx.execute(CREATE)
     for start in range(0, len(contacts), COPY_ROWS):
-        records = [(fresh, account, *values(row, COLUMNS)) for row in contacts[start : start + COPY_ROWS]]
+        records = [(fresh, account, *inserted_values(row)) for row in contacts[start : start + COPY_ROWS]]
         await tx.copy("staged", columns=("fresh", "account_id", *COLUMNS), records=records)
         await asyncio.sleep(0)
