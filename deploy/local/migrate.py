@@ -1,7 +1,11 @@
 """Brings every service's schema to its head, as the role that owns it."""
 
+import hashlib
 import os
 import subprocess
+from collections.abc import Iterable
+
+import psycopg
 
 from deploy.local import processes
 from deploy.local.databases import SERVICES
@@ -14,6 +18,31 @@ class MigrationFailed(Exception):
 
 
 def run(home: Home, state: State) -> None:
+    """Where neither the migrations nor the schema's version changed since the last run, nothing is started."""
+    due = [service for service in SERVICES if mark(state, service) != state.migrated.get(service)]
+    start_and_wait(home, state, due)
+    for service in due:
+        state.migrated[service] = mark(state, service)
+    state.save(home)
+
+
+def mark(state: State, service: str) -> str:
+    """Of the migrations' files together with the version at which the database is."""
+    digest = hashlib.sha256(version(processes.database_url(state, service, "owner")).encode())
+    for path in sorted((REPOSITORY / "services" / service / "migrations").rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def version(owner_url: str) -> str:
+    try:
+        with psycopg.connect(owner_url) as connection:
+            return str(connection.execute("SELECT version_num FROM alembic_version").fetchall())
+    except psycopg.errors.UndefinedTable:
+        return ""
+
+
+def start_and_wait(home: Home, state: State, services: Iterable[str]) -> None:
     inherited = processes.environment(home, os.environ)
     started = {
         service: subprocess.Popen(
@@ -25,7 +54,7 @@ def run(home: Home, state: State) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for service in SERVICES
+        for service in services
     }
     for service, process in started.items():
         output, _ = process.communicate()

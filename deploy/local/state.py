@@ -33,6 +33,8 @@ class State:
     public_keys: dict[str, str] = field(default_factory=dict)
     # The Fernet key under which campaigns keeps the senders' secrets.
     secrets_key: str = ""
+    # What was last migrated, by service; see migrate.mark.
+    migrated: dict[str, str] = field(default_factory=dict)
     # Of the demo account; empty until the first start has made it.
     api_key: str = ""
     demo_ready: bool = False
