@@ -28,6 +28,7 @@ SELECT contact_id FROM (
     ORDER BY contact_id LIMIT $3) AS chunk
 ORDER BY contact_id DESC LIMIT 1
 """
+# Waiting for a row, Postgres holds the newer version against the predicate again before it answers with it.
 CANDIDATES = """
 SELECT p.contact_id FROM contacts_projection p
 WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
@@ -35,14 +36,14 @@ WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.d
         SELECT FROM members m WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id)
 ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
 """
-# Looks again, because a contact may have changed, and have been evaluated, just before its row was locked.
+# Of contacts whose rows are locked. A live change may have made one a member just before it was.
 JOIN = """
 INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
 SELECT $1, $2, p.contact_id, coalesce(o.joined_at, now()), 0
 FROM contacts_projection p
 LEFT JOIN segments s ON s.account_id = $1 AND s.id = $4
 LEFT JOIN members o ON o.account_id = $1 AND o.build_id = s.served_build AND o.contact_id = p.contact_id
-WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
+WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[])
 ON CONFLICT DO NOTHING
 """
 SERVED = """
@@ -96,7 +97,7 @@ async def fill_chunk(tx: WriteTx, build: Build, end: UUID) -> None:
     found = await candidates(tx, build, rule=rule, end=end)
     if len(found) == FILL_JOINS:
         end = found[-1]
-    joined = await join(tx, build, rule=rule, contacts=found) if found else 0
+    joined = await join(tx, build, found) if found else 0
     await builds.advance(tx, build, end, members=joined)
 
 
@@ -108,11 +109,9 @@ async def candidates(tx: WriteTx, build: Build, *, rule: Rule, end: UUID) -> lis
     return [row["contact_id"] for row in rows]
 
 
-async def join(tx: WriteTx, build: Build, *, rule: Rule, contacts: list[UUID]) -> int:
-    """Of the contacts, whose rows are locked, those that match become members. Returns how many."""
-    predicate = compile_sql(rule, first=5)
-    sql = JOIN.format(predicate=predicate.sql)
-    done = await tx.execute(sql, build.account, build.id, contacts, build.segment, *predicate.args)
+async def join(tx: WriteTx, build: Build, contacts: list[UUID]) -> int:
+    """The contacts, whose rows are locked, become members. Returns how many were not."""
+    done = await tx.execute(JOIN, build.account, build.id, contacts, build.segment)
     return int(done.removeprefix("INSERT 0 "))
 
 

@@ -41,6 +41,13 @@ async def work_db(urls) -> AsyncIterator[Database]:
 
 
 @pytest_asyncio.fixture
+async def nothing_left_to_build(work_db) -> None:
+    """Builds are claimed across accounts: those of other tests would come first."""
+    async with work_db.across() as tx:
+        await tx.execute("DELETE FROM builds WHERE account_id IS NOT NULL")
+
+
+@pytest_asyncio.fixture
 async def contacts(nats, account) -> Contacts:
     """The contacts service, as far as its events tell of it."""
     return Contacts(nats, account)

@@ -13,6 +13,8 @@ from services.segments.evaluation import Evaluator
 from tests.service.segments.world import changes, contact, counts_differ, deliver, events_of
 from tests.service.stack import eventually
 
+pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
+
 VIP = [pb.Condition(field="tags", operator="contains", values=["vip"])]
 
 
@@ -20,13 +22,6 @@ VIP = [pb.Condition(field="tags", operator="contains", values=["vip"])]
 def evaluator(work_db):
     """Events are delivered by hand and nothing builds by itself, where a test does not ask for `builder`."""
     return Evaluator(work_db)
-
-
-@pytest.fixture(autouse=True)
-async def nothing_left_to_build(work_db):
-    """Builds are claimed across accounts: those of other tests would come first."""
-    async with work_db.across() as tx:
-        await tx.execute("DELETE FROM builds WHERE account_id IS NOT NULL")
 
 
 @pytest.fixture

@@ -3,14 +3,19 @@
 import asyncio
 import random
 
+import pytest
+
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis import ids
-from services.segments import locks, repository, rulebooks, steps
+from services.segments import builder, builds, locks, projection, repository, rulebooks, steps
+from services.segments.consumers import decode
 from services.segments.convert import conditions as written
 from services.segments.evaluation import Evaluator
-from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver
+from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, received
 from tests.service.stack import eventually
 from tests.unit.segments import oracle
+
+pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
 
 TAGS = ["red", "green", "blue"]
 CONTACTS = 40
@@ -125,3 +130,28 @@ async def create_by_hand(tx):
     await repository.insert(tx, segment, name="Red", build=build)
     await repository.insert_build(tx, build, segment=segment, conditions=written(rule("red")))
     await rulebooks.advance(tx)
+
+
+async def test_filling_waits_for_a_change_under_way(api, work_db, account):
+    """What a transaction that is not committed yet makes of a contact counts, not what was there before it."""
+    ana, ben = contact(tags=["red"]), contact(tags=["red"])
+    await deliver(Evaluator(work_db), account, "contact.created", changes(ana, ben))
+    segment = await api.create(rule("red"))
+    build = await builds.claim(work_db)
+    untagged = decode(received("contact.updated", changes(contact(2, id=ana.id), fields=["tags"])))
+
+    async with work_db.write(account) as tx:
+        await locks.share(tx, account)
+        assert len(await projection.upsert(tx, untagged)) == 1
+        filling = asyncio.create_task(steps.take(work_db, build))
+
+        async def waits_or_is_done():
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+            return filling.done() or await tx.fetchval(waiting)
+
+        await eventually(waits_or_is_done)
+    build = await filling
+    await builder.work(work_db, build)
+
+    assert await api.member_ids(segment.id) == {ben.id}
+    assert await counts_differ(work_db, account) == []

@@ -63,16 +63,20 @@ class Contacts:
 
 async def deliver(evaluator: Evaluator, account: AccountId, event_type: str, message, *, bulk=False) -> None:
     """An event straight into the handler, for tests that need to know when it was handled."""
-    event = Received(
+    event = received(event_type, message, account=account, bulk=bulk)
+    await ContactEvents(evaluator).handle(account, [event])
+
+
+def received(event_type: str, message, *, account: AccountId | None = None, bulk=False) -> Received:
+    return Received(
         str(uuid4()),
         event_type,
-        account,
+        account or AccountId(ids.new()),
         datetime.now(UTC),
         message.SerializeToString(),
         bulk,
-        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]  # nothing here acknowledges
     )
-    await ContactEvents(evaluator).handle(account, [event])
 
 
 class Api:
