@@ -206,7 +206,7 @@ async def test_live_steps_while_the_cut_is_being_told(api, evaluator, account, s
 
 async def followed(db, account):
     """The members as a subscriber knows them that keeps the step with the highest revision of each contact."""
-    state = {}
+    state: dict[str, tuple[int, bool]] = {}
     for row in reversed(await events_of(db, account, "segment.members_changed")):
         event = events_pb2.SegmentMembersChanged.FromString(row["data"])
         for inside, told in ((True, event.joined), (False, event.left)):
@@ -308,7 +308,8 @@ async def test_an_audience_is_one_snapshot_in_messages_of_500(api, evaluator, ac
     await finish(work_db)
     expected = await api.member_ids(segment.id)
 
-    seen, sizes = set(), []
+    seen: set[str] = set()
+    sizes: list[int] = []
     async for message in api.audience(segment.id):
         if not sizes:
             newcomer = contact(tags=["premium"])

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
+from google.protobuf.message import Message
 
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis import ids
@@ -35,7 +37,7 @@ class Address:
         self.gone = set()
 
     def change(self, count):
-        events = []
+        events: list[tuple[str, Message]] = []
         for place in self.random.sample(range(CONTACTS), count):
             if place in self.gone:
                 continue
@@ -95,7 +97,7 @@ async def test_no_update_is_lost_to_a_segment_that_changes(api, builder, work_db
     await asyncio.gather(evaluate(evaluators[0], bulk=False), evaluate(evaluators[1], bulk=True), edit())
 
     for segment, conditions in rules.items():
-        await eventually(lambda segment=segment: api.is_ready(segment))
+        await eventually(partial(api.is_ready, segment))
         assert await api.member_ids(segment) == address.matching(conditions)
         assert (await api.get(segment)).member_count == len(address.matching(conditions))
     assert await counts_differ(work_db, account) == []
@@ -138,6 +140,7 @@ async def test_filling_waits_for_a_change_under_way(api, work_db, account):
     await deliver(Evaluator(work_db), account, "contact.created", changes(ana, ben))
     segment = await api.create(rule("red"))
     build = await builds.claim(work_db)
+    assert build is not None
     untagged = decode(received("contact.updated", changes(contact(2, id=ana.id), fields=["tags"])))
 
     async with work_db.write(account) as tx:
@@ -151,6 +154,7 @@ async def test_filling_waits_for_a_change_under_way(api, work_db, account):
 
         await eventually(waits_or_is_done)
     build = await filling
+    assert build is not None
     await builder.work(work_db, build)
 
     assert await api.member_ids(segment.id) == {ben.id}

@@ -1,6 +1,7 @@
 """The naive evaluator: what a rule means, one contact and one condition at a time, in the words of the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from unicodedata import normalize
 
 from services.segments.domain.rules import Condition
@@ -11,12 +12,12 @@ def same_case(text: str) -> str:
     return normalize("NFC", normalize("NFD", text).casefold())
 
 
-def holds(conditions: Sequence[Condition], contact: dict[str, object]) -> bool:
+def holds(conditions: Sequence[Condition], contact: Mapping[str, Any]) -> bool:
     """contact: name, phone, email (text or None) and tags (a list), as a person wrote them."""
     return all(condition_holds(condition, contact[condition.field]) for condition in conditions)
 
 
-def condition_holds(condition: Condition, field: object) -> bool:
+def condition_holds(condition: Condition, field: Any) -> bool:
     values = field if isinstance(field, list) else [] if field is None else [field]
     is_tags = condition.field == "tags"
     return any(

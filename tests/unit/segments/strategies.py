@@ -1,5 +1,8 @@
 """Hypothesis's contacts and rules: few letters, so that they meet, and the characters that break comparisons."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from hypothesis import strategies as st
 
 from services.segments.domain.rules import Condition, Facts
@@ -13,13 +16,13 @@ WORDS = [
     *("%", "_", "\\", "a%", "a_b", "aXb", "a\\b", "{a,b}", '"', "'", "null", "NULL", " ", "a b", "🙂"),
 ]
 word = st.sampled_from(WORDS)
-anything = st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
+anything = st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
 fields = st.sampled_from(["name", "phone", "email", "tags"])
 operators = st.sampled_from(["equals", "contains", "starts_with", "ends_with"])
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[list[Condition]], list[dict[str, object]]]:
+def cases(draw: st.DrawFn) -> tuple[list[list[Condition]], list[Mapping[str, Any]]]:
     """Rules and contacts over a handful of words, so that rules hold about as often as not."""
     pool = draw(st.lists(st.one_of(word, word, anything), min_size=2, max_size=4))
     value = st.one_of(
@@ -32,16 +35,13 @@ def cases(draw: st.DrawFn) -> tuple[list[list[Condition]], list[dict[str, object
     conditions = st.builds(Condition, fields, operators, values, st.just(True))
     text = st.none() | value
     tags = st.lists(value, max_size=4)
-    contact = st.fixed_dictionaries({"name": text, "phone": text, "email": text, "tags": tags})
+    fields_of = {"name": text, "phone": text, "email": text, "tags": tags}
+    contact: st.SearchStrategy[Mapping[str, Any]] = st.fixed_dictionaries(fields_of)
     rules = draw(st.lists(st.lists(conditions, min_size=1, max_size=2), min_size=1, max_size=6))
     return rules, draw(st.lists(contact, min_size=1, max_size=10))
 
 
-def facts(contact: dict[str, object]) -> Facts:
+def facts(contact: Mapping[str, Any]) -> Facts:
     """As the consumer makes them of an event."""
-    name, phone, email, tags = (contact[field] for field in ("name", "phone", "email", "tags"))
-    assert isinstance(tags, list)
-    return Facts(
-        *(None if part is None else fold_or_none(str(part)) for part in (name, phone, email)),
-        tags=tuple(fold(tag) for tag in tags),
-    )
+    name, phone, email = (contact[field] and fold_or_none(contact[field]) for field in ("name", "phone", "email"))
+    return Facts(name, phone, email, tuple(fold(tag) for tag in contact["tags"]))
