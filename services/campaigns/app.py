@@ -83,6 +83,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         batches=settings.dispatch_batches,
         chunks=settings.dispatch_chunks,
         woken=await listen(nats, CAMPAIGNS),
+        lease_seconds=settings.dispatch_lease_seconds,
     )
     process.loop("dispatcher", dispatcher.run)
     freezer = Freezer(db, contacts, segments, wake=Poker(nats, CAMPAIGNS))

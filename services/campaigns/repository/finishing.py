@@ -23,8 +23,8 @@ UPDATE chunks AS k SET done = true, lease_generation = k.lease_generation + 1
 FROM (
   SELECT chunk FROM chunks WHERE account_id = $1 AND campaign_id = $2 AND NOT done AND lease_until < now()
   ORDER BY chunk LIMIT $3 FOR UPDATE SKIP LOCKED
-) AS some
-WHERE k.account_id = $1 AND k.campaign_id = $2 AND k.chunk = some.chunk
+) AS picked
+WHERE k.account_id = $1 AND k.campaign_id = $2 AND k.chunk = picked.chunk
 RETURNING k.chunk
 """
 # Whoever was attempted without an answer may have the message.

@@ -21,12 +21,12 @@ ORDER BY chunk, id OFFSET $4 LIMIT $5
 COUNT = "SELECT count(*) FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND status = $3"
 # Who is not under way; those that are get the outcome that their answer brings.
 CANCEL = """
-WITH some AS (
+WITH picked AS (
   SELECT chunk, id FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND status = 'pending'
   ORDER BY chunk, id LIMIT $3 FOR UPDATE
 ), skipped AS (
   UPDATE recipients AS r SET status = 'skipped', reason = 'cancelled', state_revision = state_revision + 1
-  FROM some WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = some.chunk AND r.id = some.id
+  FROM picked WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = picked.chunk AND r.id = picked.id
     AND r.status = 'pending' AND r.unanswered_since IS NULL
   RETURNING 1
 )

@@ -8,7 +8,7 @@ import asyncpg
 from chassis.db import ReadTx, WriteTx
 
 # Two that both want to be the default follow one another.
-LOCK_DEFAULT = "SELECT pg_advisory_xact_lock(hashtextextended('default sender ' || $1::text || $2, 0))"
+LOCK_DEFAULT = "SELECT pg_advisory_xact_lock(hashtextextended('default sender ' || $1::uuid::text || $2, 0))"
 DEFAULT = "SELECT * FROM senders WHERE account_id = $1 AND channel = $2 AND is_default"
 CLEAR_DEFAULT = """
 UPDATE senders SET is_default = false, version = version + 1, updated_at = now()

@@ -22,7 +22,6 @@ log = structlog.get_logger()
 
 HELD = Gauge("carillon_campaigns_chunks_held", "Chunks of recipients leased by this process")
 
-LEASE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 1.5
 INTERVAL_SECONDS = 1.0
 # To let calls that are under way end, and write down what became of them.
@@ -41,7 +40,7 @@ class Dispatcher:
         batches: int,
         chunks: int,
         woken: asyncio.Event,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float,
     ) -> None:
         """batches: micro-batches under way at once; chunks: leases held at once."""
         self._db = db

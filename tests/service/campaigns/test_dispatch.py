@@ -1,0 +1,319 @@
+"""Sending: every recipient once, whatever happens."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from chassis import ids
+from chassis.ids import AccountId
+from services.campaigns.domain.recipient import Status
+from services.campaigns.domain.sending import Outcome
+from services.campaigns.repository import dispatch as queries
+from tests.service.campaigns.world import World, numbers_csv, phone
+from tests.service.stack import eventually
+
+
+async def test_uploaded_campaign_is_sent_to_everybody_once(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 1000)
+    async with world.working():
+        started = await world.start(account, campaign)
+        assert started.status == pb.CAMPAIGN_STATUS_RUNNING
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.total, stats.sent, stats.pending) == (1000, 1000, 0)
+    assert sorted(world.provider.addresses) == [phone(number) for number in range(1000)]
+    assert not world.provider.repeats
+    message = next(iter(world.provider.accepted.values()))
+    assert message["from"] == "CARILLON"
+    assert message["text"].startswith("Hello N")
+
+
+async def test_variables_come_from_the_file_then_the_campaign(world: World, account: AccountId) -> None:
+    template = await world.template(account, "{{ name }}/{{ shop }}/{{ phone }}/{{ missing | default: '-' }}")
+    campaign = await world.campaign(account, template_id=template.id, variables_json='{"shop": "X", "name": "nobody"}')
+    await world.upload(account, campaign, "phone,name\n+15550000001,Ann\n")
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert [message["text"] for message in world.provider.accepted.values()] == ["Ann/X/+15550000001/-"]
+
+
+async def test_started_campaign_keeps_its_text(world: World, account: AccountId) -> None:
+    template = await world.template(account, "old")
+    campaign = await world.campaign(account, template_id=template.id)
+    await world.upload(account, campaign, numbers_csv(1))
+    await world.start(account, campaign)
+    await world.call(account, "UpdateTemplate", pb.UpdateTemplateRequest(id=template.id, body="new"))
+    async with world.working():
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert [message["text"] for message in world.provider.accepted.values()] == ["old"]
+
+
+async def test_the_provider_gets_the_secret_and_the_callback(world: World, account: AccountId) -> None:
+    sender = await world.sender(account, secrets_json='{"authorization": "Bearer s3cret"}')
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(1))
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    (message,) = world.provider.accepted.values()
+    assert message["authorization"] == "Bearer s3cret"
+    assert message["callback_url"] == "http://carillon.test" + sender.receipts_path
+
+
+async def test_opting_out_after_the_upload_is_heeded(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 10)
+    world.contacts.refused = {
+        phone(3): contacts_pb.REFUSAL_DO_NOT_DISTURB,
+        phone(4): contacts_pb.REFUSAL_OPTED_OUT,
+    }
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.skipped) == (8, 2)
+    reasons = {line.address: line.reason for line in await world.recipients(account, campaign) if line.reason}
+    assert reasons == {phone(3): "do_not_disturb", phone(4): "opted_out"}
+    assert not {phone(3), phone(4)} & set(world.provider.addresses)
+
+
+async def test_nothing_is_sent_while_contacts_does_not_answer(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 5)
+    world.contacts.available = False
+    calls = world.contacts.calls
+    async with world.working():
+        await world.start(account, campaign)
+
+        async def asked() -> bool:
+            return world.contacts.calls > calls + 1
+
+        await eventually(asked)
+        assert not world.provider.requests
+        world.contacts.available = True
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(world.provider.accepted) == 5
+
+
+async def test_pause_stops_the_calls_and_start_resumes_without_repeating(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 600)
+
+    async def slow(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        await asyncio.sleep(0.02)
+        return 200, {}
+
+    world.provider.before = slow
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await world.until(account, campaign, lambda found: found.stats.sent > 0)
+        await world.call(account, "PauseCampaign", pb.PauseCampaignRequest(id=campaign.id))
+        paused = await quiet(world)
+        stats = await world.check_stats(account, campaign)
+        assert 0 < paused < 600
+        assert (stats.sent, stats.pending) == (paused, 600 - paused)
+        resumed = await world.start(account, campaign)
+        assert resumed.status == pb.CAMPAIGN_STATUS_RUNNING
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(world.provider.accepted) == 600
+    assert not world.provider.repeats
+
+
+async def quiet(world: World) -> int:
+    """Waits for the calls under way; then none may begin. How many messages were accepted."""
+
+    async def idle() -> bool:
+        return world.provider.under_way == 0
+
+    await eventually(idle)
+    count = len(world.provider.requests)
+    # A loop's turn and a half: whoever would still send, would now.
+    for _ in range(30):
+        await asyncio.sleep(0.05)
+        assert len(world.provider.requests) == count
+    return count
+
+
+async def test_cancel_skips_whoever_is_pending(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 600)
+
+    async def slow(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        await asyncio.sleep(0.02)
+        return 200, {}
+
+    world.provider.before = slow
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await world.until(account, campaign, lambda found: found.stats.sent > 0)
+        await world.call(account, "CancelCampaign", pb.CancelCampaignRequest(id=campaign.id))
+        cancelled = await world.until(account, campaign, lambda found: found.stats.pending == 0)
+        assert cancelled.status == pb.CAMPAIGN_STATUS_CANCELLED
+    stats = await world.check_stats(account, campaign)
+    assert stats.sent == len(world.provider.accepted) < 600
+    assert stats.skipped == 600 - stats.sent
+    lines = await world.recipients(account, campaign)
+    assert {line.reason for line in lines if line.status == pb.RECIPIENT_STATUS_SKIPPED} == {"cancelled"}
+
+
+async def test_refusals_are_final_and_do_not_stop_the_rest(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 20)
+
+    async def refuse(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        return (400 if message["to"] == phone(7) else 200), {}
+
+    world.provider.before = refuse
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.failed) == (20, 1)
+    failed = [line for line in await world.recipients(account, campaign) if line.status == pb.RECIPIENT_STATUS_FAILED]
+    assert [(line.address, line.reason) for line in failed] == [(phone(7), "provider_refused")]
+    assert len(world.provider.requests) == 20
+
+
+async def test_temporary_errors_are_tried_again_with_the_same_key(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 30)
+    failed_once: set[str] = set()
+
+    async def flaky(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        if message["to"] in (phone(1), phone(2)) and message["key"] not in failed_once:
+            failed_once.add(message["key"])
+            return 503, {}
+        return 200, {}
+
+    world.provider.before = flaky
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 30
+    assert len(world.provider.accepted) == 30
+    assert len(failed_once) == 2
+
+
+async def test_429_obeys_retry_after(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 60)
+    asked: list[float] = []
+
+    async def throttle(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        asked.append(asyncio.get_running_loop().time())
+        return (429, {"Retry-After": "1"}) if len(asked) == 1 else (200, {})
+
+    world.provider.before = throttle
+    # One batch at a time, so that only the first is under way when it is asked to wait.
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(world.provider.accepted) == 60
+    # The first batch of 50 was under way; the second did not begin before the second was over.
+    assert asked[50] - asked[0] >= 0.95
+
+
+async def test_a_provider_that_is_down_pauses_the_campaign(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.domain.sending.ROUNDS", (0.05, 0.05))
+    campaign = await world.ready(account, 30)
+
+    async def down(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        return 503, {}
+
+    world.provider.before = down
+    async with world.working():
+        await world.start(account, campaign)
+        paused = await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_PAUSED)
+        assert paused.status_reason == "provider_unavailable"
+        assert (await world.check_stats(account, campaign)).pending == 30
+        world.provider.before = None
+        resumed = await world.call(account, "ResumeCampaign", pb.ResumeCampaignRequest(id=campaign.id))
+        assert resumed.campaign.status_reason == ""
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(world.provider.accepted) == 30
+
+
+async def test_the_senders_rate_is_kept(world: World, account: AccountId) -> None:
+    sender = await world.sender(account, rate_limit_per_second=40)
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(60))
+    times: list[float] = []
+
+    async def note(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        times.append(asyncio.get_running_loop().time())
+        return 200, {}
+
+    world.provider.before = note
+    # Two dispatchers share the one budget.
+    async with world.working(), world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(times) == 60
+    # 60 at 40 a second, less what two blocks of a tenth may be ahead.
+    assert times[-1] - times[0] >= 60 / 40 - 0.25
+
+
+async def test_events_tell_of_every_message(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 120)
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    rows = await world.admin("SELECT type, bulk FROM outbox WHERE account_id = $1 ORDER BY created_at", account)
+    types = [row["type"] for row in rows]
+    assert types.count("message.sent") == 3
+    assert {row["bulk"] for row in rows if row["type"] == "message.sent"} == {True}
+    assert [one for one in types if one.startswith("campaign.")] == [
+        "campaign.created",
+        "campaign.started",
+        "campaign.completed",
+    ]
+
+
+async def test_two_dispatchers_send_nobody_twice(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 1500)
+    async with world.working(), world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 1500
+    assert len(world.provider.requests) == len(world.provider.accepted) == 1500
+
+
+async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 3)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    async with world.work_db.across() as tx:
+        old = await queries.lease(tx, account, campaign_id, seconds=0)
+        assert old is not None
+    async with world.work_db.across() as tx:
+        new = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert new is not None
+        assert new.generation == old.generation + 1
+        rows = await queries.open_recipients(tx, new)
+    everybody = [row["id"] for row in rows]
+    async with world.work_db.across() as tx:
+        assert await queries.intend(tx, old, everybody, seconds=5) == {}
+        assert len(await queries.intend(tx, new, everybody, seconds=5)) == 3
+    sent = [queries.Settled(one, Outcome(Status.SENT, provider_message_id="x"), answered=True) for one in everybody]
+    skipped = {one: Outcome(Status.SKIPPED, "cancelled") for one in everybody}
+    async with world.work_db.across() as tx:
+        assert await queries.settle(tx, old, sent) == []
+        assert await queries.settle_late(tx, old, sent) == []
+        assert await queries.leave_out(tx, old, skipped) == []
+        assert await queries.release(tx, old, seconds=0, idle_passes=0) is False
+        assert await queries.renew(tx, [old], seconds=5) == set()
+    assert {line.status for line in await world.recipients(account, campaign)} == {pb.RECIPIENT_STATUS_CLAIMED}
+
+
+async def test_an_intent_needs_a_running_campaign(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 3)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert lease is not None
+        rows = await queries.open_recipients(tx, lease)
+    await world.call(account, "PauseCampaign", pb.PauseCampaignRequest(id=campaign.id))
+    async with world.work_db.across() as tx:
+        assert await queries.intend(tx, lease, [row["id"] for row in rows], seconds=5) == {}

@@ -1,0 +1,428 @@
+"""The campaigns service as it runs, between peers of the test's own.
+
+`serve` answers real gRPC; the parts of `work` are started as a test needs them. Contacts and segments are replaced at
+the stub by servicers on a real gRPC server; the provider is a real HTTP server that keeps a log of what it accepted.
+"""
+
+import asyncio
+import csv
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.segments.v1 import segments_pb2 as segments_pb
+from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
+from chassis import ids
+from chassis.call import Call, Outgoing
+from chassis.db import Database
+from chassis.errors import NotFound, Reason, Unavailable
+from chassis.grpc_client import Client
+from chassis.grpc_server import Server, rpc
+from chassis.ids import AccountId
+from services.campaigns import app, peers
+from services.campaigns.domain.stats import NAMES
+from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.sealing import Sealer
+from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.receipts import Receipts
+from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.senders import Senders
+from services.campaigns.service.templates import Templates
+from services.campaigns.service.uploads import Uploads
+from services.campaigns.servicer import CampaignsServicer
+from services.campaigns.work.dispatcher import Dispatcher
+from services.campaigns.work.finishing import Finisher
+from services.campaigns.work.freezer import Freezer
+from services.campaigns.work.polling import poll
+from services.campaigns.work.receipts import ReceiptApplier
+from services.campaigns.work.scheduler import Scheduler
+from services.campaigns.work.sending import Sendings
+from tests.service.stack import Keys, eventually
+
+SECRETS_KEY = "c2l4dGVlbiBieXRlcyEhIXNpeHRlZW4gYnl0ZXMhISE="
+PUBLIC_URL = "http://carillon.test"
+
+
+class FakeContacts:
+    """Says who may be messaged."""
+
+    def __init__(self) -> None:
+        # By address.
+        self.refused: dict[str, int] = {}
+        self.available = True
+        self.calls = 0
+
+    @rpc(admits={"campaigns"})
+    async def CheckMessageable(
+        self, call: Call, request: contacts_pb.CheckMessageableRequest
+    ) -> contacts_pb.CheckMessageableResponse:
+        self.calls += 1
+        if not self.available:
+            raise Unavailable(Reason.UNAVAILABLE, "down")
+        assert 1 <= len(request.targets) <= 500
+        return contacts_pb.CheckMessageableResponse(
+            refusals=[self.refused.get(target.address, 0) for target in request.targets]  # type: ignore[misc]
+        )
+
+
+class FakeSegments:
+    """Streams the members that a test gave it."""
+
+    def __init__(self) -> None:
+        # By account and segment id; pages.
+        self.members: dict[tuple[AccountId, str], list[list[contacts_pb.Contact]]] = {}
+        # Awaited before each page, to stop a stream where a test wants it.
+        self.before_page: Callable[[int], Awaitable[None]] | None = None
+
+    @rpc(admits={"campaigns"})
+    async def GetSegment(self, call: Call, request: segments_pb.GetSegmentRequest) -> segments_pb.GetSegmentResponse:
+        if (call.account, request.id) not in self.members:
+            raise NotFound(Reason.NOT_FOUND, "no such segment")
+        return segments_pb.GetSegmentResponse(segment=segments_pb.Segment(id=request.id))
+
+    @rpc(admits={"campaigns"})
+    async def StreamAudience(
+        self, call: Call, request: segments_pb.StreamAudienceRequest
+    ) -> AsyncIterator[segments_pb.StreamAudienceResponse]:
+        if (call.account, request.segment_id) not in self.members:
+            raise NotFound(Reason.NOT_FOUND, "no such segment")
+        for number, page in enumerate(self.members[call.account, request.segment_id]):
+            if self.before_page is not None:
+                await self.before_page(number)
+            yield segments_pb.StreamAudienceResponse(contacts=page)
+
+    def add(self, account: AccountId, members: Sequence[contacts_pb.Contact], *, page: int = 500) -> str:
+        segment_id = ids.encode("seg", ids.new())
+        self.members[account, segment_id] = [list(members[at : at + page]) for at in range(0, len(members), page)]
+        return segment_id
+
+
+# What a provider does with a request: a status, and headers.
+Behaviour = Callable[[dict[str, Any]], Awaitable[tuple[int, dict[str, str]]]]
+
+
+class Provider:
+    """A carrier that speaks the generic HTTP protocol and honours keys."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[str, dict[str, Any]] = {}
+        self.requests: list[dict[str, Any]] = []
+        self.repeats: Counter[str] = Counter()
+        self.under_way = 0
+        # Before a message is accepted; answers other than 200 refuse it.
+        self.before: Behaviour | None = None
+        # After it is accepted, before the answer.
+        self.after: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_post("/messages", self._message)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/messages"
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _message(self, request: web.Request) -> web.Response:
+        message = await request.json()
+        message["key"] = request.headers["Idempotency-Key"]
+        message["authorization"] = request.headers.get("Authorization")
+        self.requests.append(message)
+        self.under_way += 1
+        try:
+            return await self._answer(message)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, message: dict[str, Any]) -> web.Response:
+        if self.before is not None:
+            status, headers = await self.before(message)
+            if status != 200:
+                return web.json_response({"error": "no"}, status=status, headers=headers)
+        if message["key"] in self.accepted:
+            self.repeats[message["key"]] += 1
+        else:
+            self.accepted[message["key"]] = message | {"id": f"pm-{ids.new().hex}"}
+        if self.after is not None:
+            await self.after(message)
+        return web.json_response({"id": self.accepted[message["key"]]["id"]})
+
+    @property
+    def addresses(self) -> list[str]:
+        return [message["to"] for message in self.accepted.values()]
+
+
+@dataclass
+class World:
+    serve_db: Database
+    work_db: Database
+    admin_url: str
+    work_url: str
+    contacts_target: str
+    segments_target: str
+    contacts: FakeContacts
+    segments: FakeSegments
+    provider: Provider
+    client: Client[CampaignsServiceStub]
+    peers_contacts: peers.Contacts
+    peers_segments: peers.Segments
+    sendings: Sendings
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    # --- calls
+
+    async def call(self, account: AccountId, name: str, request: Any, *, key: str = "") -> Any:
+        method = getattr(self.client.stub, name)
+        call = Outgoing(account, idempotency=(key, b"fingerprint-" + name.encode()) if key else None)
+        return await self.client.unary(method, request, call=call, timeout=10)
+
+    async def template(self, account: AccountId, body: str = "Hello {{ name }}", **fields: Any) -> pb.Template:
+        request = pb.CreateTemplateRequest(name="T", channel=contacts_pb.CHANNEL_SMS, body=body)
+        request.MergeFrom(pb.CreateTemplateRequest(**fields))
+        return (await self.call(account, "CreateTemplate", request)).template
+
+    async def sender(self, account: AccountId, settings: str = "", **fields: Any) -> pb.Sender:
+        request = pb.CreateSenderRequest(
+            name="S",
+            channel=contacts_pb.CHANNEL_SMS,
+            address="CARILLON",
+            provider="http",
+            settings_json='{"url": "%s"%s}' % (self.provider.url, settings),
+        )
+        request.MergeFrom(pb.CreateSenderRequest(**fields))
+        return (await self.call(account, "CreateSender", request)).sender
+
+    async def campaign(self, account: AccountId, **fields: Any) -> pb.Campaign:
+        """With a template and a sender made for it, unless they are given."""
+        if "template_id" not in fields:
+            fields["template_id"] = (await self.template(account)).id
+        if "sender_id" not in fields:
+            fields["sender_id"] = (await self.sender(account)).id
+        request = pb.CreateCampaignRequest(name="C", **fields)
+        return (await self.call(account, "CreateCampaign", request)).campaign
+
+    async def upload(
+        self,
+        account: AccountId,
+        campaign: pb.Campaign,
+        text: str | bytes,
+        *,
+        end: bool = True,
+        key: str = "",
+        **options: Any,
+    ) -> pb.UploadRecipientsResponse:
+        raw = text.encode() if isinstance(text, str) else text
+
+        async def messages() -> AsyncIterator[pb.UploadRecipientsRequest]:
+            yield pb.UploadRecipientsRequest(options=pb.UploadRecipientsOptions(campaign_id=campaign.id, **options))
+            for at in range(0, len(raw), 65536):
+                yield pb.UploadRecipientsRequest(chunk=raw[at : at + 65536])
+            if end:
+                yield pb.UploadRecipientsRequest(end=True)
+
+        call = Outgoing(account, idempotency=(key, b"upload") if key else None)
+        response, _ = await self.client.stream_in(self.client.stub.UploadRecipients, messages(), call=call, timeout=60)
+        return response
+
+    async def ready(self, account: AccountId, count: int, settings: str = "", **fields: Any) -> pb.Campaign:
+        """A draft with so many recipients."""
+        sender = await self.sender(account, settings)
+        campaign = await self.campaign(account, sender_id=sender.id, **fields)
+        await self.upload(account, campaign, numbers_csv(count))
+        return campaign
+
+    async def start(self, account: AccountId, campaign: pb.Campaign) -> pb.Campaign:
+        response = await self.call(account, "StartCampaign", pb.StartCampaignRequest(id=campaign.id))
+        self.woken.set()
+        return response.campaign
+
+    async def get(self, account: AccountId, campaign: pb.Campaign) -> pb.Campaign:
+        return (await self.call(account, "GetCampaign", pb.GetCampaignRequest(id=campaign.id))).campaign
+
+    async def recipients(self, account: AccountId, campaign: pb.Campaign) -> list[pb.Recipient]:
+        found: list[pb.Recipient] = []
+        cursor = ""
+        while True:
+            request = pb.ListRecipientsRequest(campaign_id=campaign.id, per_page=100, cursor=cursor)
+            page = await self.call(account, "ListRecipients", request)
+            found.extend(page.recipients)
+            cursor = page.next_cursor
+            if not cursor:
+                return found
+
+    async def until(
+        self, account: AccountId, campaign: pb.Campaign, probe: Callable[[pb.Campaign], bool], *, seconds: float = 20
+    ) -> pb.Campaign:
+        async def look() -> pb.Campaign | None:
+            found = await self.get(account, campaign)
+            return found if probe(found) else None
+
+        return await eventually(look, seconds=seconds)  # type: ignore[return-value]
+
+    async def until_status(self, account: AccountId, campaign: pb.Campaign, status: int, **kw: Any) -> pb.Campaign:
+        return await self.until(account, campaign, lambda found: found.status == status, **kw)
+
+    async def check_stats(self, account: AccountId, campaign: pb.Campaign) -> pb.CampaignStats:
+        """The stored numbers add up, and a recount of the ledger agrees."""
+        campaign_id = ids.decode("cmp", campaign.id)
+        assert campaign_id is not None
+        async with self.work_db.across() as tx:
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            stored = await campaign_queries.stats(tx, account, campaign_id)
+            counted = await campaign_queries.recount(tx, account, campaign_id)
+        assert stored is not None
+        assert {name: stored[name] for name in NAMES} == {name: counted[name] for name in NAMES}
+        stats = pb.CampaignStats(**{name: stored[name] for name in NAMES})
+        assert stats.total == stats.sent + stats.pending + stats.skipped + stats.uncertain
+        assert stats.delivered + stats.failed <= stats.sent
+        return stats
+
+    async def admin(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """As the superuser, under no policy."""
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            return await connection.fetch(sql, *args)
+        finally:
+            await connection.close()
+
+    # --- the engine
+
+    def dispatcher(self, **options: Any) -> Dispatcher:
+        options = {"batches": 4, "chunks": 16, "woken": self.woken, "lease_seconds": 1.5} | options
+        return Dispatcher(self.work_db, self.peers_contacts, self.sendings, **options)
+
+    def freezer(self) -> Freezer:
+        return Freezer(self.work_db, self.peers_contacts, self.peers_segments, wake=self.woken.set)
+
+    @asynccontextmanager
+    async def working(self, **options: Any) -> AsyncIterator[None]:
+        """All of `work` but the relay, for as long as the block lasts."""
+        jobs: list[Any] = [
+            self.dispatcher(**options).run(),
+            poll("freezer", self.freezer().step, interval=0.05),
+            poll("scheduler", Scheduler(self.work_db, wake=self.woken.set).step, interval=0.05),
+            poll("finisher", Finisher(self.work_db).step, interval=0.05),
+            poll("receipts", ReceiptApplier(self.work_db).step, interval=0.05),
+        ]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
+    contacts, segments, provider = FakeContacts(), FakeSegments(), Provider()
+    await provider.start()
+    contacts_server = Server("127.0.0.1:0", keys.verifier("contacts"))
+    # Only the method that campaigns calls; see `Only`.
+    contacts_server.add(contacts_pb.DESCRIPTOR.services_by_name["ContactsService"], Only(contacts))
+    segments_server = Server("127.0.0.1:0", keys.verifier("segments"))
+    segments_server.add(segments_pb.DESCRIPTOR.services_by_name["SegmentsService"], Only(segments))
+    await contacts_server.start()
+    await segments_server.start()
+    signer = keys.signer("campaigns")
+    contacts_client = Client(
+        f"127.0.0.1:{contacts_server.port}", ContactsServiceStub, audience="contacts", signer=signer
+    )
+    segments_client = Client(
+        f"127.0.0.1:{segments_server.port}", SegmentsServiceStub, audience="segments", signer=signer
+    )
+    serve_db = await Database.open(urls.serve, pool_size=5, name="serve")
+    work_db = await Database.open(urls.work, pool_size=8, name="work")
+    sealer = Sealer(SECRETS_KEY)
+    peers_contacts, peers_segments = peers.Contacts(contacts_client), peers.Segments(segments_client)
+    servicer = CampaignsServicer(
+        templates=Templates(serve_db),
+        senders=Senders(serve_db, sealer),
+        campaigns=Campaigns(serve_db, peers_segments, wake=lambda: None),
+        uploads=Uploads(serve_db, peers_contacts, limit_bytes=5_000_000),
+        recipients=Recipients(serve_db),
+        receipts=Receipts(serve_db, wake=lambda: None),
+    )
+    server = Server("127.0.0.1:0", keys.verifier("campaigns"))
+    server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
+    await server.start()
+    client = Client(
+        f"127.0.0.1:{server.port}", CampaignsServiceStub, audience="campaigns", signer=keys.signer("gateway")
+    )
+    http = app.Http()
+    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
+    try:
+        yield World(
+            serve_db,
+            work_db,
+            urls.admin,
+            urls.work,
+            f"127.0.0.1:{contacts_server.port}",
+            f"127.0.0.1:{segments_server.port}",
+            contacts,
+            segments,
+            provider,
+            client,
+            peers_contacts,
+            peers_segments,
+            sendings,
+        )
+    finally:
+        await http.stop()
+        for running in (client, server, contacts_client, segments_client, contacts_server, segments_server):
+            await running.stop()
+        await serve_db.stop()
+        await work_db.stop()
+        await provider.stop()
+
+
+class Only:
+    """A servicer that has some methods and refuses the others."""
+
+    def __init__(self, servicer: object) -> None:
+        self._servicer = servicer
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._servicer, name, None)
+        if method is not None:
+            return method
+
+        @rpc(admits={"nobody"})
+        async def refuse(call: Call, request: object) -> object:
+            raise NotImplementedError(name)
+
+        return refuse
+
+
+def phone(number: int) -> str:
+    return f"+1555{number:07d}"
+
+
+def numbers_csv(count: int) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["phone", "name", "code"])
+    for number in range(count):
+        writer.writerow([phone(number), f"N{number}", "SAVE20"])
+    return out.getvalue()
+
+
+def member(number: int, **fields: Any) -> contacts_pb.Contact:
+    base = {"id": ids.encode("cnt", ids.new()), "phone": phone(number), "name": f"N{number}", "version": 1}
+    return contacts_pb.Contact(**(base | fields))
