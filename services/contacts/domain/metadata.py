@@ -46,7 +46,7 @@ def check_texts(value: dict[str, str]) -> Json:
     # A character takes at most six bytes (\\u001f), a key and its value six more signs.
     if 6 * sum(len(key) + len(text) + 6 for key, text in value.items()) > limits.METADATA_BYTES:
         check(value, field="metadata")
-    if any("\0" in text for text in value.values()):
+    if has_nul(value):
         raise Refused(invalid("metadata", "metadata has a NUL character."))
     return value
 

@@ -232,7 +232,9 @@ async def test_tags_are_added_once_and_removed(book, admin, account):
 
 
 async def test_pages_cover_everything_once_newest_first(book):
-    made = [(await book.create(phone=f"+1415555{n}", tags=["t"] if n % 2 else [])).contact.id for n in range(2000, 2007)]
+    made = [
+        (await book.create(phone=f"+1415555{n}", tags=["t"] if n % 2 else [])).contact.id for n in range(2000, 2007)
+    ]
     seen, cursor = [], ""
     while True:
         answer = await book.page(page_size=3, cursor=cursor)

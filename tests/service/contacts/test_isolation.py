@@ -1,0 +1,114 @@
+"""No account sees another's rows, whatever is called, and a query that forgets the account sees nothing."""
+
+import pytest
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2_grpc as rpc
+from chassis.call import Outgoing
+from chassis.errors import CarillonError, NotFound, PermissionDenied
+from chassis.grpc_client import Client
+from services.contacts import tables
+from services.contacts.imports.files import Upload
+from tests.service.contacts.address_book import patch
+
+PHONE = "+14155552671"
+
+
+async def fill(book, serve_db) -> dict[str, str]:
+    """A row in every table of the account; the ids of what can be asked for."""
+    made = (await book.create(phone=PHONE, email="a@example.org", external_id="x", tags=["t"])).contact
+    gone = (await book.create(phone="+14155552672")).contact
+    await book.delete(gone.id)
+    entry = await book.call("CreateSuppression", pb.CreateSuppressionRequest(phone=PHONE))
+    job = await book.upload(b"phone\n1\n")
+    await book.call(
+        "CreateContact", pb.CreateContactRequest(contact=patch(email="k@example.org")), idempotency=("k", b"")
+    )
+    async with serve_db.write(book.account) as tx:
+        import_id = await tx.fetchval("SELECT id FROM imports")
+        await tx.execute(
+            "INSERT INTO import_errors (account_id, import_id, row, code, reason) VALUES ($1, $2, 2, 'c', 'r')",
+            book.account,
+            import_id,
+        )
+    return {"contact": made.id, "suppression": entry.suppression.id, "import": job.id}
+
+
+async def test_two_accounts_never_meet(book, other_book, serve_db):
+    mine = await fill(book, serve_db)
+    unknown = [
+        ("GetContact", pb.GetContactRequest(id=mine["contact"])),
+        ("UpdateContact", pb.UpdateContactRequest(id=mine["contact"], patch=patch(stage="x"))),
+        ("DeleteContact", pb.DeleteContactRequest(id=mine["contact"])),
+        ("LookupContact", pb.LookupContactRequest(phone=PHONE)),
+        ("LookupContact", pb.LookupContactRequest(email="a@example.org")),
+        ("LookupContact", pb.LookupContactRequest(external_id="x")),
+        ("AddTags", pb.AddTagsRequest(id=mine["contact"], tags=["y"])),
+        ("RemoveTag", pb.RemoveTagRequest(id=mine["contact"], tag="t")),
+        ("GetImport", pb.GetImportRequest(id=mine["import"])),
+        ("DeleteSuppression", pb.DeleteSuppressionRequest(id=mine["suppression"])),
+    ]
+    for method, request in unknown:
+        with pytest.raises(NotFound):
+            await other_book.call(method, request)
+    before = await book.get(mine["contact"])
+    assert await other_book.all() == []
+    assert not (await other_book.page(tag="t")).contacts
+    assert not (await other_book.call("ListSuppressions", pb.ListSuppressionsRequest())).suppressions
+    answer = await other_book.call("BulkDeleteContacts", pb.BulkDeleteContactsRequest(ids=[mine["contact"]]))
+    assert (answer.deleted, list(answer.not_found)) == (0, [mine["contact"]])
+    asked = pb.CheckMessageableRequest(
+        channel=pb.CHANNEL_SMS, targets=[pb.Target(address=PHONE), pb.Target(contact_id=mine["contact"], address=PHONE)]
+    )
+    assert list((await other_book.call("CheckMessageable", asked)).refusals) == [
+        pb.REFUSAL_UNSPECIFIED,
+        pb.REFUSAL_ADDRESS_GONE,
+    ]
+    # The same keys are free in the other account, the idempotency key among them.
+    theirs = await fill(other_book, serve_db)
+    assert theirs["contact"] != mine["contact"]
+    cursor = (await book.page(page_size=1)).next_cursor
+    with pytest.raises(CarillonError):
+        await other_book.page(page_size=1, cursor=cursor)
+    assert await book.get(mine["contact"]) == before
+    covered = {method for method, _ in unknown} | {
+        "CreateContact", "ListContacts", "BulkDeleteContacts", "CreateImport", "CreateSuppression",
+        "ListSuppressions", "CheckMessageable",
+    }  # fmt: skip
+    assert covered == {method.name for method in pb.DESCRIPTOR.services_by_name["ContactsService"].methods}
+
+
+async def test_a_query_that_forgets_the_account_sees_nothing(book, other, serve_db):
+    await fill(book, serve_db)
+    async with serve_db.across() as nobody, serve_db.read(other) as somebody:
+        for table in tables.PROTECTED:
+            for tx in (nobody, somebody):
+                assert await tx.fetchval(f"SELECT count(*) FROM {table.name}") == 0, table.name
+    async with serve_db.read(book.account) as owner:
+        for table in tables.PROTECTED:
+            assert await owner.fetchval(f"SELECT count(*) FROM {table.name}") > 0, table.name
+
+
+async def test_rows_cannot_be_written_into_another_account(account, other, serve_db):
+    stranger = Upload(serve_db, other)
+    with pytest.raises(Exception, match="row-level security"):
+        async with serve_db.write(account) as tx:
+            await tx.execute(
+                "INSERT INTO files (account_id, id, touched_at) VALUES ($1, $2, now())", other, stranger.file_id
+            )
+
+
+async def test_only_the_services_named_may_call(server, keys, account):
+    segments = Client(
+        f"127.0.0.1:{server.port}", rpc.ContactsServiceStub, audience="contacts", signer=keys.signer("segments")
+    )
+    try:
+        with pytest.raises(PermissionDenied):
+            await segments.unary(
+                segments.stub.CreateContact,
+                pb.CreateContactRequest(contact=patch(phone=PHONE)),
+                call=Outgoing(account),
+                timeout=5,
+            )
+    finally:
+        await segments.stop()

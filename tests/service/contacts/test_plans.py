@@ -1,0 +1,103 @@
+"""The hot queries use their indexes as the serving role, under row-level security, with many rows."""
+
+import re
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from chassis import ids
+from services.contacts import repository
+from services.contacts.imports import staging
+from services.contacts.repository import Filter
+from services.contacts.suppressions import repository as suppressions
+from tests.service import stack
+
+ROWS = 30_000
+
+
+FILL = """
+WITH rows AS (
+    INSERT INTO contacts
+        (account_id, id, created_at, updated_at, phone, email, email_normal, given_country, stage, tags)
+    SELECT $1, gen_random_uuid(), now(), now(), '+1415' || lpad(n::text, 7, '0'), 'a' || n || '@example.org',
+           'a' || n || '@example.org', CASE WHEN n % 1000 = 0 THEN 'FR' ELSE 'US' END,
+           CASE WHEN n % 1000 = 0 THEN 'rare' ELSE 'common' END,
+           CASE WHEN n % 1000 = 0 THEN ARRAY['rare', 'common'] ELSE ARRAY['common'] END
+    FROM generate_series(1, $2::int) AS n RETURNING account_id, id, tags
+), tagged AS (
+    INSERT INTO contact_tags (account_id, tag, contact_id) SELECT account_id, tag, id FROM rows, unnest(tags) AS tag
+)
+INSERT INTO suppressions (account_id, id, phone, created_at)
+SELECT $1, gen_random_uuid(), '+1415' || lpad(n::text, 7, '0'), now() FROM generate_series(1, $2 / 10) AS n
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def busy(urls):
+    """One of two accounts with many contacts."""
+    connection = await asyncpg.connect(urls.admin)
+    accounts = [stack.new_account(), stack.new_account()]
+    for account in accounts:
+        await connection.execute(FILL, account, ROWS)
+    await connection.execute("ANALYZE contacts, contact_tags, suppressions")
+    yield accounts[0]
+    await connection.close()
+
+
+async def plan(tx, sql: str, *args) -> str:
+    """As it runs when it was prepared long ago."""
+    await tx.connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    rows = await tx.connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *args)
+    return "\n".join(row[0] for row in rows)
+
+
+def assert_indexed(text: str) -> None:
+    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions)", text), text
+
+
+ID = ids.new()
+QUERIES = {
+    "get": (repository.GET, ID),
+    "lock": (repository.LOCK, ID),
+    "by phone": (repository.LOOKUPS["phone"], "+14155552671"),
+    "by email": (repository.LOOKUPS["email"], "a@example.org"),
+    "by external id": (repository.LOOKUPS["external_id"], "x"),
+    "holders": (repository.HOLDERS, "+14155552671", "x", "a@example.org"),
+    "delete": (repository.DELETE, [ID], None, datetime.now(UTC)),
+    "messageable by phone": (suppressions.STANDING_BY_PHONE, [ID, None], ["+14155552671"] * 2, "sms"),
+    "messageable by email": (suppressions.STANDING_BY_EMAIL, [ID, None], ["a@example.org"] * 2, "email"),
+    "import by phone": (staging.HOLDERS["phone"], ["+14155552671"]),
+    "import by email": (staging.HOLDERS["email"], ["a@example.org"]),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_hot_queries_use_an_index(busy, serve_db, name):
+    sql, *args = QUERIES[name]
+    async with serve_db.write(busy) as tx:
+        text = await plan(tx, sql, busy, *args)
+    assert_indexed(text)
+    assert "Index Cond" in text
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(),
+        Filter(tag="rare"),
+        Filter(stage="rare"),
+        Filter(country="FR"),
+        Filter(phone="+14155552671"),
+        Filter(email_normal="a@example.org"),
+        Filter(external_id="x"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("before", [None, ID])
+async def test_pages_use_an_index(busy, serve_db, wanted, before):
+    sql, args = repository.page_query(busy, wanted, before=before, limit=51)
+    async with serve_db.write(busy) as tx:
+        text = await plan(tx, sql, *args)
+    assert_indexed(text)

@@ -1,0 +1,143 @@
+"""Phones: what is accepted, what comes back, and that the fast library never overrules the judge."""
+
+import random
+import re
+
+import phonenumbers
+import pytest
+import rphonenumbers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis import phones
+from services.contacts.numbering import read_phone
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "e164", "validity", "country"),
+    [
+        ("+1234567890", None, "+1234567890", "invalid", None),
+        ("+9876543210", None, "+9876543210", "invalid", "IR"),
+        ("+14155552671", None, "+14155552671", "valid", "US"),
+        ("+1 (415) 555-2671", None, "+14155552671", "valid", "US"),
+        ("\u202a+1\u00a0415\u2011555\u20112671\u202c", None, "+14155552671", "valid", "US"),
+        ("0044 20 7946 0958", None, "+442079460958", "valid", "GB"),
+        ("+44 (0)20 7946 0958", None, "+442079460958", "valid", "GB"),
+        ("020 7946 0958", "GB", "+442079460958", "valid", "GB"),
+        ("0049 30 901820", "US", "+4930901820", "valid", "DE"),
+        ("tel:+49-30-901820", None, "+4930901820", "valid", "DE"),
+        ("'+4930901820", None, "+4930901820", "valid", "DE"),
+        ("14155552671.0", "US", "+14155552671", "valid", "US"),
+        ("+٤٩٣٠٩٠١٨٢٠", None, "+4930901820", "valid", "DE"),
+        ("+４９３０９０１８２０", None, "+4930901820", "valid", "DE"),
+        ("+39 06 69812345", None, "+390669812345", "valid", "VA"),
+        ("+80012345678", None, "+80012345678", "valid", None),
+        ("+4537123456", None, "+4537123456", "invalid", "DK"),
+    ],
+)
+def test_what_is_accepted(text, region, e164, validity, country):
+    number = read_phone(text, region)
+    assert number is not None
+    assert (number.e164, number.validity, number.country) == (e164, validity, country)
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("", None),
+        ("12ab", None),
+        ("junk", "US"),
+        ("4155552671", None),
+        ("+0123456789", None),
+        ("+123456", None),
+        ("+1234567890123456", None),
+        ("123", "US"),
+        ("++4930901820", None),
+        ("+1 415 555 2671 ext. 5", None),
+        ("1-800-FLOWERS", "US"),
+        ("1.41556E+10", "US"),
+        ("+1415\n5552671, +14155552672", None),
+        ("+" + "1" * 500, None),
+    ],
+)
+def test_what_is_refused(text, region):
+    assert read_phone(text, region) is None
+
+
+@given(st.from_regex(E164, fullmatch=True))
+def test_every_e164_is_accepted_and_stable(text):
+    number = read_phone(text)
+    assert number is not None
+    assert E164.fullmatch(number.e164)
+    assert read_phone(number.e164) == number
+
+
+@given(st.from_regex(E164, fullmatch=True), st.randoms(use_true_random=False))
+def test_grouping_changes_nothing(text, rng):
+    grouped = "".join(digit + rng.choice(["", "", " ", "-", ".", "\u2011"]) for digit in text)
+    # "1234567.0" is a spreadsheet's fraction, not a grouping.
+    if not grouped.rstrip(" -.\u2011").endswith(".0"):
+        assert read_phone(grouped) == read_phone(text)
+
+
+@given(st.text(max_size=40), st.sampled_from([None, "US", "DE", "BR", "IN"]))
+def test_any_text_is_answered(text, region):
+    number = read_phone(text, region)
+    assert number is None or E164.fullmatch(number.e164)
+
+
+def mutated(seed: int, count: int) -> list[str]:
+    """Example numbers of every region and type, with digits changed, added and lost."""
+    rng = random.Random(seed)
+    regions = sorted(phonenumbers.SUPPORTED_REGIONS)
+    made: list[str] = []
+    while len(made) < count:
+        example = phonenumbers.example_number_for_type(rng.choice(regions), rng.randrange(11))
+        if example is None:
+            continue
+        digits = list(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[1:])
+        for _ in range(rng.randrange(4)):
+            at = rng.randrange(len(digits))
+            change = rng.randrange(3)
+            if change == 0:
+                digits[at] = rng.choice("0123456789")
+            elif change == 1:
+                digits.insert(at, rng.choice("0123456789"))
+            elif len(digits) > 8:
+                digits.pop(at)
+        made.append("+" + "".join(digits))
+    return made
+
+
+def verdict(library, text: str) -> tuple[str, str, str | None] | None:
+    try:
+        number = library.parse(text, None)
+    except library.NumberParseException:
+        return None
+    e164 = library.format_number(number, library.PhoneNumberFormat.E164)
+    return e164, "valid" if library.is_valid_number(number) else "invalid", library.region_code_for_number(number)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_judge_is_never_overruled(seed):
+    """Ours, which asks the Rust port first, against phonenumbers alone. A difference names a code for DISPUTED."""
+    differing = []
+    for text in mutated(seed, 3_000):
+        ours, theirs = read_phone(text), verdict(phonenumbers, text)
+        if not E164.fullmatch(text):
+            assert ours is None
+        elif theirs is None or theirs[1] == "invalid" or not E164.fullmatch(theirs[0]):
+            if ours is None or (ours.e164, ours.validity) != (text, "invalid"):
+                differing.append((text, ours, theirs))
+        elif ours is None or (ours.e164, ours.validity, ours.country or "001") != theirs:
+            differing.append((text, ours, theirs))
+    assert not differing
+
+
+def test_the_disputes_are_real():
+    """The list would be dead weight if the two agreed on all of it."""
+    for text in ("+4537123456", "+29098999"):
+        assert verdict(rphonenumbers, text) != verdict(phonenumbers, text)
+        assert phonenumbers.parse(text).country_code in phones.DISPUTED
