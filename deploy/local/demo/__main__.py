@@ -29,6 +29,8 @@ TROUBLE: dict[str, object] = {
     "receipt_duplicate_rate": 0.05,
 }
 
+PIPED_WIDTH = 110
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -46,7 +48,8 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=800, help="messages a second (default 800, 0: unlimited)")
     asked = parser.parse_args()
     run = Run(home.find(), asked.rows, asked.seed, asked.rate)
-    console = Console()
+    # Piped into a file there is no width to ask for.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
     try:
         began = time.monotonic()
         stack.up(run.where)

@@ -83,15 +83,19 @@ async def run(sending: Sending) -> dict[str, int]:
 async def _follow(sending: Sending) -> None:
     """Membership goes on following tags while the campaign runs; its audience was frozen and is not touched."""
     contact_ids = await candidates(sending.rest, count=FOLLOWED)
-    with sending.screen.bars() as bars:
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(
-                tag_on_and_off(sending.rest, contact_ids, segment_id=sending.segment_id, freshness=sending.freshness)
-            )
+    following = asyncio.create_task(
+        tag_on_and_off(sending.rest, contact_ids, segment_id=sending.segment_id, freshness=sending.freshness)
+    )
+    try:
+        with sending.screen.bars() as bars:
             while not following.done():
                 bars.show("followed", len(sending.freshness.left), len(contact_ids))
                 _show(bars, await sending.campaign())
                 await asyncio.wait([following], timeout=POLL_SECONDS)
+            bars.show("followed", len(sending.freshness.left), len(contact_ids))
+    finally:
+        following.cancel()
+    await following
 
 
 async def _pause(sending: Sending) -> None:

@@ -16,9 +16,8 @@ class Check:
 
 
 def equal(claim: str, ours: object, theirs: object) -> Check:
-    return Check(
-        claim, f"{_short(ours)} = {_short(theirs)}" if ours == theirs else f"{ours!r} ≠ {theirs!r}", ours == theirs
-    )
+    sign = "=" if ours == theirs else "≠"
+    return Check(claim, f"{_short(ours)} {sign} {_short(theirs)}", ours == theirs)
 
 
 def checks(
@@ -53,4 +52,6 @@ def none(claim: str, culprits: list[str]) -> Check:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, set):
+        return f"{len(value):,} of them"
     return f"{value:,}" if isinstance(value, int) else str(value)
