@@ -95,7 +95,7 @@ def prepare(folder: Path, *, durable: bool = True) -> Installation:
     if not user.can_enter(folder):
         data = unprivileged.reachable_twin(folder)
     installation = Installation(folder, data, binaries(user), password=secrets.token_urlsafe(24), user=user)
-    initialise(installation)
+    initialise(installation, durable=durable)
     write_settings(installation, durable=durable)
     write_private(record, json.dumps({"data": str(data), "password": installation.password}))
     return installation
@@ -111,7 +111,7 @@ def binaries(user: unprivileged.User) -> Path:
     return home / TREE / "bin"
 
 
-def initialise(installation: Installation) -> None:
+def initialise(installation: Installation, *, durable: bool) -> None:
     """initdb into an empty folder; what a start that never finished left there is thrown away."""
     kill_strays(installation.data)
     shutil.rmtree(installation.data, ignore_errors=True)
@@ -126,6 +126,7 @@ def initialise(installation: Installation) -> None:
                 str(installation.binaries / "initdb"), "-D", str(installation.data), "-U", SUPERUSER,
                 "--auth=scram-sha-256", f"--pwfile={password_file.name}", "--encoding=UTF8",
                 "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+                *([] if durable else ["--no-sync"]),
             ],
             check=False, capture_output=True, text=True, **installation.user.popen_options(),
         )  # fmt: skip

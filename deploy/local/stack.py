@@ -50,7 +50,7 @@ def up(
     with locked(home):
         known = state.load(home)
         alive = running(home)
-        state.choose_ports(known, running=bool(alive), environ=environ)
+        state.choose_ports(home, known, running=bool(alive), environ=environ)
         known.save(home)
         specs = {name: spec for name, spec in processes.specs(home, known, environ=environ).items() if name in only}
         wanted = Plan(specs, restart=environ.get("CARILLON_SUPERVISE", "1") != "0")

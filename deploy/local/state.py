@@ -58,7 +58,7 @@ def load(home: Home) -> State:
     return state
 
 
-def choose_ports(state: State, *, running: bool, environ: Mapping[str, str]) -> None:
+def choose_ports(home: Home, state: State, *, running: bool, environ: Mapping[str, str]) -> None:
     """Give each listener a port. They are kept; one that somebody else took while the stack was down is replaced.
 
     Raises OSError when the gateway's port, which people know by heart, cannot be had.
@@ -69,6 +69,8 @@ def choose_ports(state: State, *, running: bool, environ: Mapping[str, str]) -> 
     if not running and not ports.is_free(asked):
         raise OSError(f"port {asked} is in use by another program; CARILLON_PORT=9080 make up takes another")
     state.gateway_port = asked
+    if not state.ports:
+        state.ports = dict(zip(LISTENERS, ports.block(str(home.folder), len(LISTENERS)), strict=True))
     for name in LISTENERS:
         if name not in state.ports or (not running and not ports.is_free(state.ports[name])):
             state.ports[name] = ports.choose(frozenset(state.ports.values()) | {asked})
