@@ -203,7 +203,7 @@ class World:
             channel=contacts_pb.CHANNEL_SMS,
             address="CARILLON",
             provider="http",
-            settings_json='{"url": "%s"%s}' % (self.provider.url, settings),
+            settings_json=f'{{"url": "{self.provider.url}"{settings}}}',
         )
         request.MergeFrom(pb.CreateSenderRequest(**fields))
         return (await self.call(account, "CreateSender", request)).sender
@@ -424,5 +424,10 @@ def numbers_csv(count: int) -> str:
 
 
 def member(number: int, **fields: Any) -> contacts_pb.Contact:
-    base = {"id": ids.encode("cnt", ids.new()), "phone": phone(number), "name": f"N{number}", "version": 1}
+    base: dict[str, Any] = {
+        "id": ids.encode("cnt", ids.new()),
+        "phone": phone(number),
+        "name": f"N{number}",
+        "version": 1,
+    }
     return contacts_pb.Contact(**(base | fields))

@@ -1,0 +1,149 @@
+"""Delivery receipts: in any order, any number of times, before and after the send's own answer."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from chassis import errors
+from chassis.ids import AccountId
+from services.campaigns.work.receipts import ReceiptApplier
+from tests.service.campaigns.world import World, numbers_csv
+
+DELIVERED, FAILED = pb.RECEIPT_STATUS_DELIVERED, pb.RECEIPT_STATUS_FAILED
+
+
+def token_of(sender: pb.Sender) -> str:
+    return sender.receipts_path.split("/")[3]
+
+
+async def record(world: World, account: AccountId, sender: pb.Sender, *receipts: pb.Receipt) -> int:
+    request = pb.RecordReceiptsRequest(sender_id=sender.id, token=token_of(sender), receipts=receipts)
+    answer: pb.RecordReceiptsResponse = await world.call(account, "RecordReceipts", request)
+    return answer.stored
+
+
+async def sent(world: World, account: AccountId, count: int) -> tuple[pb.Sender, pb.Campaign, list[pb.Recipient]]:
+    sender = await world.sender(account)
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(count))
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    return sender, campaign, await world.recipients(account, campaign)
+
+
+async def applied(world: World) -> None:
+    while await ReceiptApplier(world.work_db).step():
+        pass
+
+
+async def test_receipts_move_the_numbers(world: World, account: AccountId) -> None:
+    sender, campaign, lines = await sent(world, account, 10)
+    receipts = [pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED) for line in lines[:7]]
+    receipts.append(pb.Receipt(provider_message_id=lines[7].provider_message_id, status=FAILED, reason="absent"))
+    assert await record(world, account, sender, *receipts) == 8
+    await applied(world)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.delivered, stats.failed) == (10, 7, 1)
+    after = await world.recipients(account, campaign)
+    assert (after[7].status, after[7].reason) == (pb.RECIPIENT_STATUS_FAILED, "absent")
+    assert after[0].HasField("delivered_at")
+    types = [row["type"] for row in await world.admin("SELECT type FROM outbox WHERE account_id = $1", account)]
+    assert types.count("message.delivered") == types.count("message.failed") == 1
+
+
+@pytest.mark.parametrize("order", [(DELIVERED, FAILED), (FAILED, DELIVERED), (DELIVERED, DELIVERED)])
+@pytest.mark.parametrize("together", [True, False])
+async def test_order_and_repetition_change_nothing(
+    world: World, account: AccountId, order: tuple[Any, Any], together: bool
+) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    receipts = [pb.Receipt(provider_message_id=line.provider_message_id, status=status) for status in order]
+    for part in [receipts] if together else [[receipts[0]], [receipts[1]]]:
+        await record(world, account, sender, *part)
+        await applied(world)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.delivered, stats.failed) == (1, 1, 0)
+
+
+async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, account: AccountId) -> None:
+    sender = await world.sender(account)
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(1))
+    answered = asyncio.Event()
+
+    async def receipt_first(message: dict[str, Any]) -> None:
+        name = world.provider.accepted[message["key"]]["id"]
+        await record(world, account, sender, pb.Receipt(provider_message_id=name, status=DELIVERED))
+        await applied(world)
+        answered.set()
+
+    world.provider.after = receipt_first
+    async with world.working():
+        await world.start(account, campaign)
+        await answered.wait()
+        await world.until(account, campaign, lambda found: found.stats.delivered == 1)
+    assert (await world.check_stats(account, campaign)).delivered == 1
+
+
+async def test_a_late_receipt_moves_an_uncertain_one_on(world: World, account: AccountId) -> None:
+    sender = await world.sender(account, ', "honours_keys": false')
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(3))
+    never = asyncio.Event()
+
+    async def silent(_: dict[str, Any]) -> None:
+        await never.wait()
+
+    world.provider.after = silent
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    never.set()
+    assert (await world.check_stats(account, campaign)).uncertain == 3
+    # The provider's name for the message was never heard; it knows ours.
+    lines = await world.recipients(account, campaign)
+    await record(
+        world,
+        account,
+        sender,
+        pb.Receipt(provider_message_id=lines[0].id, status=DELIVERED),
+        pb.Receipt(provider_message_id=lines[1].id, status=FAILED),
+    )
+    await applied(world)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.uncertain, stats.sent, stats.delivered, stats.failed) == (1, 2, 1, 1)
+
+
+async def test_only_the_senders_token_is_taken(world: World, account: AccountId, other: AccountId) -> None:
+    sender, stranger = await world.sender(account), await world.sender(other)
+    receipt = pb.Receipt(provider_message_id="x", status=DELIVERED)
+    good = token_of(sender)
+    assert await record(world, account, sender, receipt) == 1
+    whole = pb.RecordReceiptsRequest(sender_id=sender.id, token=good.rpartition(".")[2], receipts=[receipt])
+    assert (await world.call(account, "RecordReceipts", whole)).stored == 1
+    for caller, sender_id, token in (
+        (account, sender.id, token_of(stranger)),
+        (account, sender.id, ""),
+        (account, sender.id, good[:-1]),
+        (other, sender.id, good),
+        (account, "sender_abc", good),
+    ):
+        request = pb.RecordReceiptsRequest(sender_id=sender_id, token=token, receipts=[receipt])
+        with pytest.raises(errors.Unauthenticated):
+            await world.call(caller, "RecordReceipts", request)
+
+
+async def test_a_clock_that_runs_ahead_is_set_back(world: World, account: AccountId) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    ahead = Timestamp()
+    ahead.FromDatetime(datetime(2999, 1, 1, tzinfo=UTC))
+    receipt = pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED, at=ahead)
+    await record(world, account, sender, receipt)
+    await applied(world)
+    (after,) = await world.recipients(account, campaign)
+    assert after.delivered_at.ToDatetime(UTC) <= datetime.now(UTC)
