@@ -59,6 +59,15 @@ class Api:
             else await self.call("POST", path, **more)
         )
 
+    async def empty_address_book(self) -> None:
+        ids = [one["id"] for one in await self.everything("/v1/contacts")]
+        for at in range(0, len(ids), 1000):
+            (await self.post("/v1/contacts/bulk-delete", {"contact_ids": ids[at : at + 1000]})).ok()
+
+    async def delete_all(self, *paths: str) -> None:
+        for path in paths:
+            assert (await self.call("DELETE", path)).status == 204, path
+
     async def upload(self, path: str, data: bytes, *, file_name: str = "contacts.csv", **more: Any) -> Answered:
         fields = more.pop("fields", {})
         form = aiohttp.FormData()

@@ -68,9 +68,7 @@ CAMPAIGN = """curl -X POST https://api-message.nativehub.live/api/v1/campaigns \
 
 @pytest_asyncio.fixture(autouse=True)
 async def empty_address_book(api: Api) -> None:
-    found = await api.everything("/api/v1/contacts")
-    if found:
-        (await api.post("/api/v1/contacts/bulk-delete", {"contact_ids": [one["id"] for one in found]})).ok()
+    await api.empty_address_book()
 
 
 async def test_create_contact(api: Api) -> None:

@@ -1,0 +1,166 @@
+"""The main job: contacts, a segment, a campaign, and every message accounted for by the carrier's own log."""
+
+from collections import Counter
+from typing import Any
+
+import pytest_asyncio
+
+from tests.e2e.client import Api, Carrier, eventually
+
+CONTACTS = 300
+
+
+@pytest_asyncio.fixture(scope="module")
+async def segment_id(api: Api) -> str:
+    """300 members, one of whom must not be messaged, one of whom is suppressed, beside some who are none."""
+    rows = "".join(f"+1555020{number:04d},Person {number},premium\n" for number in range(CONTACTS))
+    rows += "".join(f"+1555021{number:04d},Other {number},basic\n" for number in range(50))
+    found = (await api.upload("/v1/contacts/import", b"phone,name,tags\n" + rows.encode())).ok()
+    assert found["imported"] == CONTACTS + 50
+    quiet = (await api.get("/v1/contacts/lookup?phone=%2B15550200000")).ok()["id"]
+    (await api.call("PUT", f"/v1/contacts/{quiet}", json={"do_not_disturb": True})).ok()
+    (await api.post("/v1/suppressions", {"phone": "+15550200001"})).ok(201)
+    rule = {"field": "tags", "operator": "contains", "value": "premium"}
+    segment = (await api.post("/v1/segments", {"name": "Premium", "conditions": [rule]})).ok(201)["id"]
+    await eventually(
+        lambda: api.get(f"/v1/segments/{segment}"),
+        lambda answer: answer.ok()["status"] == "ready" and answer.body["member_count"] == CONTACTS,
+    )
+    return str(segment)
+
+
+async def campaign(api: Api, *, mark: str, sender: str, **fields: Any) -> str:
+    """mark: told from other campaigns' messages in the carrier's log by it."""
+    template = (await api.post("/v1/templates", {"name": mark, "body": mark + ": Hi {{ name }} {{ offer }}"})).ok(201)
+    body = {"name": mark, "template_id": template["id"], "sender_id": sender, "variables": {"offer": "-20 %"}, **fields}
+    return str((await api.post("/v1/campaigns", body)).ok(201)["id"])
+
+
+async def stats(api: Api, campaign_id: str) -> dict[str, Any]:
+    found = (await api.get(f"/v1/campaigns/{campaign_id}")).ok()
+    figures: dict[str, Any] = found["stats"]
+    parts = figures["sent"] + figures["pending"] + figures["skipped"] + figures["uncertain"]
+    assert figures["total"] == parts
+    assert figures["delivered"] + figures["failed"] <= figures["sent"]
+    return {**figures, "status": found["status"]}
+
+
+async def ended(api: Api, campaign_id: str) -> dict[str, Any]:
+    """Once it is completed and every receipt is in."""
+    return await eventually(
+        lambda: stats(api, campaign_id),
+        lambda found: found["status"] == "completed" and found["delivered"] + found["failed"] == found["sent"],
+        seconds=120,
+    )
+
+
+async def test_a_segment_is_sent_to_once_each(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
+    mark = "to-segment"
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id)
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+    found = await ended(api, made)
+    accepted = [one for one in carrier.accepted(mark) if not one["duplicate"]]
+    expected = {f"+1555020{number:04d}" for number in range(2, CONTACTS)}
+    assert Counter(one["to"] for one in accepted) == Counter(expected)
+    assert (found["sent"], found["delivered"], found["pending"]) == (len(expected), len(expected), 0)
+    assert {one["text"] for one in accepted} >= {f"{mark}: Hi Person 7 -20 %"}
+    recipients = await api.everything(f"/v1/campaigns/{made}/recipients?status=delivered")
+    assert {one["phone"] for one in recipients} == expected
+    assert len({one["key"] for one in accepted}) == len(expected)
+
+
+async def test_paused_nothing_is_sent_and_resumed_nobody_twice(
+    api: Api, carrier: Carrier, sender_id: str, segment_id: str
+) -> None:
+    mark = "paused-once"
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=40)
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+
+    async def sent() -> int:
+        return len(carrier.accepted(mark))
+
+    await eventually(sent, lambda count: count >= 20)
+    (await api.post(f"/v1/campaigns/{made}/pause")).ok()
+    # What was on its way may still arrive; then it stands still while the campaign is paused.
+    still = await eventually(lambda: stats(api, made), lambda found: found["status"] == "paused")
+    assert still["pending"] > 0
+    (await api.post(f"/v1/campaigns/{made}/resume")).ok()
+    (await api.call("PATCH", f"/v1/campaigns/{made}", json={"name": "late"})).refused(409, "invalid_state")
+    found = await ended(api, made)
+    accepted = Counter(one["to"] for one in carrier.accepted(mark) if not one["duplicate"])
+    assert set(accepted.values()) == {1}
+    assert len(accepted) == found["sent"] == CONTACTS - 2
+
+
+async def test_uploaded_recipients_bring_their_variables(api: Api, carrier: Carrier, sender_id: str) -> None:
+    mark = "uploaded"
+    made = await campaign(api, mark=mark, sender=sender_id)
+    rows = "phone,name,offer\n" + "".join(f"+1555030{number:04d},N{number},{number} %\n" for number in range(120))
+    found = (await api.upload(f"/v1/campaigns/{made}/recipients", rows.encode(), file_name="r.csv")).ok()
+    assert found == {"imported": 120, "failed": 0, "duplicates": 0, "suppressed": 0, "errors": []}
+    first = (await api.get(f"/v1/campaigns/{made}/recipients?page=1&per_page=20")).ok()
+    last = (await api.get(f"/v1/campaigns/{made}/recipients?page=6&per_page=20")).ok()
+    beyond = (await api.get(f"/v1/campaigns/{made}/recipients?page=7&per_page=20")).ok()
+    assert [len(page["data"]) for page in (first, last, beyond)] == [20, 20, 0]
+    assert {page["total"] for page in (first, last, beyond)} == {120}
+    assert first["data"][0]["phone"] == "+15550300000"
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+    await ended(api, made)
+    texts = {one["to"]: one["text"] for one in carrier.accepted(mark)}
+    assert texts["+15550300042"] == f"{mark}: Hi N42 42 %"
+    assert len(texts) == 120
+
+
+async def test_a_carrier_that_refuses_and_one_that_fails_receipts(api: Api, carrier: Carrier, sender_id: str) -> None:
+    mark = "receipts-fail"
+    await carrier.behave(receipt_failed_rate=1.0)
+    made = await campaign(api, mark=mark, sender=sender_id)
+    rows = "phone,name\n" + "".join(f"+1555040{number:04d},N\n" for number in range(10))
+    (await api.upload(f"/v1/campaigns/{made}/recipients", rows.encode())).ok()
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+    found = await ended(api, made)
+    assert (found["sent"], found["delivered"], found["failed"]) == (10, 0, 10)
+    failed = await api.everything(f"/v1/campaigns/{made}/recipients?status=failed")
+    assert len(failed) == 10
+    assert all(one["reason"] for one in failed)
+
+
+async def test_a_schedule_starts_by_itself(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    mark = "scheduled"
+    due = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, schedule_at=due)
+    found = await ended(api, made)
+    assert found["sent"] == CONTACTS - 2 == len({one["to"] for one in carrier.accepted(mark)})
+
+
+async def test_cancelled_the_rest_is_skipped(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
+    mark = "cancelled"
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=20)
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+
+    async def sent() -> int:
+        return len(carrier.accepted(mark))
+
+    await eventually(sent, lambda count: count >= 5)
+    (await api.post(f"/v1/campaigns/{made}/cancel")).ok()
+    found = await eventually(
+        lambda: stats(api, made),
+        lambda seen: seen["pending"] == 0 and seen["uncertain"] == 0 and seen["skipped"] > 0,
+    )
+    assert found["status"] == "cancelled"
+    assert found["sent"] == len(carrier.accepted(mark)) < CONTACTS - 2
+    skipped = await api.everything(f"/v1/campaigns/{made}/recipients?status=skipped")
+    assert len(skipped) == found["skipped"]
+    assert {one["sent_at"] for one in skipped} == {None}
+
+
+async def test_a_receipt_with_a_wrong_token_changes_nothing(api: Api, sender_id: str) -> None:
+    url = (await api.get(f"/v1/senders/{sender_id}")).ok()["receipts_url"]
+    assert url.startswith(f"{api.url}/hooks/{sender_id}/")
+    wrong = url.removeprefix(api.url).replace("/receipts", "x/receipts")
+    receipts = {"receipts": [{"id": "car_1", "status": "delivered"}]}
+    answer = await api.post(wrong, receipts, headers={"Authorization": ""})
+    assert answer.status in {401, 404}
+    answer.refused(answer.status, answer.body["code"])
