@@ -48,7 +48,7 @@ def variable_name(header: str) -> str:
     header = header.strip()
     if IDENTIFIER.fullmatch(header):
         return header
-    name = re.sub(r"[^\w]+", "_", header.casefold()).strip("_")
+    name = re.sub(r"[^\w]+", "_", header.lower()).strip("_")
     return f"_{name}" if name[:1].isdigit() else name
 
 

@@ -1,6 +1,7 @@
 """Campaigns as their callers see them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import errors, ids
 from chassis.ids import AccountId
 from tests.service.campaigns.world import World, member, numbers_csv
+from tests.service.stack import eventually
 
 REQUESTS = {
     "StartCampaign": pb.StartCampaignRequest,
@@ -82,9 +84,8 @@ async def test_unknown_references_point_at_the_field(world: World, account: Acco
         ({"segment_id": nobody["seg"]}, "/segment_id"),
         ({"segment_id": "seg_xyz789"}, "/segment_id"),
     ):
-        request = pb.CreateCampaignRequest(
-            **({"name": "C", "template_id": template.id, "sender_id": sender.id} | fields)
-        )
+        whole: dict[str, Any] = {"name": "C", "template_id": template.id, "sender_id": sender.id}
+        request = pb.CreateCampaignRequest(**(whole | fields))
         error = await refused(world, account, "CreateCampaign", request)
         assert error.reason == "validation_failed"
         assert [violation.pointer for violation in error.violations] == [pointer]
@@ -150,8 +151,6 @@ async def test_deleting_removes_the_ledger(world: World, account: AccountId) -> 
             ]
             # The sender's budget stays.
             return [len(rows) for rows in found] == [0, 0, 0, 0, 0, 0, 1]
-
-        from tests.service.stack import eventually
 
         await eventually(gone)
 

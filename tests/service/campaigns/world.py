@@ -176,6 +176,8 @@ class World:
     work_url: str
     contacts_target: str
     segments_target: str
+    target: str
+    keys: Keys
     contacts: FakeContacts
     segments: FakeSegments
     provider: Provider
@@ -269,11 +271,15 @@ class World:
     async def until(
         self, account: AccountId, campaign: pb.Campaign, probe: Callable[[pb.Campaign], bool], *, seconds: float = 20
     ) -> pb.Campaign:
-        async def look() -> pb.Campaign | None:
-            found = await self.get(account, campaign)
-            return found if probe(found) else None
+        found = await self.get(account, campaign)
 
-        return await eventually(look, seconds=seconds)  # type: ignore[return-value]
+        async def look() -> bool:
+            nonlocal found
+            found = await self.get(account, campaign)
+            return probe(found)
+
+        await eventually(look, seconds=seconds)
+        return found
 
     async def until_status(self, account: AccountId, campaign: pb.Campaign, status: int, **kw: Any) -> pb.Campaign:
         return await self.until(account, campaign, lambda found: found.status == status, **kw)
@@ -304,8 +310,8 @@ class World:
     # --- the engine
 
     def dispatcher(self, **options: Any) -> Dispatcher:
-        options = {"batches": 4, "chunks": 16, "woken": self.woken, "lease_seconds": 1.5} | options
-        return Dispatcher(self.work_db, self.peers_contacts, self.sendings, **options)
+        given: dict[str, Any] = {"batches": 4, "chunks": 16, "woken": self.woken, "lease_seconds": 1.5}
+        return Dispatcher(self.work_db, self.peers_contacts, self.sendings, **(given | options))
 
     def freezer(self) -> Freezer:
         return Freezer(self.work_db, self.peers_contacts, self.peers_segments, wake=self.woken.set)
@@ -375,6 +381,8 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
             urls.work,
             f"127.0.0.1:{contacts_server.port}",
             f"127.0.0.1:{segments_server.port}",
+            f"127.0.0.1:{server.port}",
+            keys,
             contacts,
             segments,
             provider,
