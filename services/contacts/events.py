@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from carillon.events.v1 import events_pb2 as events
@@ -17,7 +18,7 @@ def change(contact: Contact, changed: Sequence[str] = ()) -> bytes:
 
     changed: as domain.contact.changed_fields says; empty for a created contact.
     """
-    entry = events.ContactChange(contact=convert.contact(contact), changed_fields=changed)
+    entry: Any = {"contact": convert.contact_fields(contact), "changed_fields": changed}
     return events.ContactsChanged(changes=[entry]).SerializeToString()
 
 

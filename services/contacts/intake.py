@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from chassis import phones
 from services.contacts.addresses import read_email
 from services.contacts.domain import countries, limits, metadata, names, tags
-from services.contacts.domain.contact import FLAGS, TEXTS, Email, Patch, Phone
+from services.contacts.domain.contact import FLAGS, TEXTS, Email, Patch
 from services.contacts.domain.problems import Problem, Refused, invalid
-from services.contacts.numbering import REGIONS, read_phone
 
 INVALID_PHONE = "Invalid phone format"
 INVALID_EMAIL = "Invalid email format"
@@ -27,7 +27,7 @@ def read_region(text: str) -> str | None:
     region = text.strip().upper()
     if not region:
         return None
-    if region not in REGIONS:
+    if region not in phones.REGIONS:
         raise Refused(invalid("default_region", f"{text[:16]!r} is not an ISO 3166-1 alpha-2 code with phone numbers."))
     return region
 
@@ -54,8 +54,8 @@ def read_patch(raw: Mapping[str, object], *, clear: Iterable[str] = (), region: 
     return Patch(sets)
 
 
-def phone(value: Any, region: str | None) -> Phone | None:
-    number = read_phone(value, region)
+def phone(value: Any, region: str | None) -> phones.Phone | None:
+    number = phones.normalise(value, region)
     if number is None and value.strip():
         raise Refused(Problem("/phone", "invalid_phone", INVALID_PHONE))
     return number
@@ -100,7 +100,7 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     **{name: (name, text(name)) for name in TEXTS},
     **{name: (name, text(name, limit=limits.NAME_CHARACTERS)) for name in ("name", "first_name", "last_name")},
     **{name: (name, bool) for name in FLAGS},
-    "phone": ("phone", read_phone),
+    "phone": ("phone", phones.normalise),
     "email": ("email", email),
     "country": ("given_country", country),
     "tags": ("tags", tags.clean),

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from carillon.contacts.v1 import contacts_pb2 as pb
+from chassis import phones
 from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.contacts import convert, errors
@@ -11,7 +12,6 @@ from services.contacts.domain.contact import Patch
 from services.contacts.domain.problems import invalid
 from services.contacts.imports.service import ImportService
 from services.contacts.intake import read_patch, read_region
-from services.contacts.numbering import read_phone
 from services.contacts.repository import Filter
 from services.contacts.service import ContactService
 from services.contacts.suppressions.service import SuppressionService
@@ -142,6 +142,6 @@ def folded_key(key: str, value: str) -> str | None:
     if "\0" in value:
         return None
     if key == "phone":
-        number = read_phone(value)
+        number = phones.normalise(value)
         return None if number is None else number.e164
     return emails.fold(value.strip()) if key == "email" else value.strip()

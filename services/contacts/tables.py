@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from chassis import outbox
+from chassis import tables
 
 metadata = MetaData(
     naming_convention={
@@ -27,7 +27,7 @@ metadata = MetaData(
         "ck": "%(table_name)s_%(constraint_name)s_check",
     }
 )
-outbox.tables(metadata)
+tables.add_to(metadata)
 
 
 def account_column() -> Column[object]:

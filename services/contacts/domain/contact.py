@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chassis.phones import Phone
 from services.contacts.domain import metadata as json_object
 from services.contacts.domain import names, tags
 from services.contacts.domain.metadata import Json
@@ -33,15 +34,6 @@ TEXTS = (
 )
 # Flags, with what they are when nobody said otherwise.
 FLAGS = {"is_chat_window_open": False, "is_bot_active": True, "do_not_disturb": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Phone:
-    """A normalised number. `country` is the one its numbering plan places it in, None where that is not known."""
-
-    e164: str
-    validity: Validity
-    country: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +131,8 @@ def fill(contact: Contact, patch: Patch) -> None:
 
 def write_phone(contact: Contact, value: object) -> None:
     if isinstance(value, Phone):
-        contact.phone, contact.phone_validity, contact.phone_country = value.e164, value.validity, value.country
+        contact.phone, contact.phone_country = value.e164, value.region
+        contact.phone_validity = "valid" if value.valid else "invalid"
     else:
         contact.phone, contact.phone_validity, contact.phone_country = None, "unknown", None
 

@@ -35,6 +35,18 @@ def keys(contact: Contact) -> Keys:
     return Keys(contact.phone, contact.external_id, contact.email_normal if contact.phone is None else None)
 
 
+def pairs(contact: Contact) -> list[tuple[Key, str]]:
+    """The keys that the contact has, each with its name."""
+    found: list[tuple[Key, str]] = []
+    if contact.phone is not None:
+        found.append(("phone", contact.phone))
+    elif contact.email_normal is not None:
+        found.append(("email", contact.email_normal))
+    if contact.external_id is not None:
+        found.append(("external_id", contact.external_id))
+    return found
+
+
 def others(holders: Iterable[Holder], *, than: UUID | None = None) -> list[Holder]:
     """One entry per other contact, phone's holder first, then external id's, then email's."""
     order: list[Key] = ["phone", "external_id", "email"]

@@ -8,12 +8,11 @@ from uuid import UUID
 from chassis.db import Database, WriteTx
 from services.contacts import events
 from services.contacts import repository as contacts
-from services.contacts.domain import identity
 from services.contacts.domain.contact import Contact, changed_fields
 from services.contacts.imports import repository, staging
 from services.contacts.imports.record import RowError
 from services.contacts.imports.repository import Lease, Progress
-from services.contacts.imports.resolve import Chunk, Outcome, pairs
+from services.contacts.imports.resolve import Chunk, Outcome
 from services.contacts.imports.rows import Draft, RowReader, parted
 
 # How many contacts are worked on before other tasks get their turn.
@@ -54,7 +53,7 @@ async def commit(
 
 
 async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Sequence[Draft]) -> Outcome:
-    wanted = [pair for draft in drafts for pair in pairs(identity.keys(draft.contact))]
+    wanted = [pair for draft in drafts for pair in draft.keys]
     holders = await staging.holders(tx, lease.account, wanted)
     present: dict[UUID, Contact] = {}
     if lease.plan.on_duplicate != "skip" and holders:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.contacts.domain import identity
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, only_missing
-from services.contacts.domain.identity import Key, Keys
+from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused
 from services.contacts.imports.plan import OnDuplicate
 from services.contacts.imports.record import RowError
@@ -69,7 +68,7 @@ class Chunk:
         return self._outcome
 
     def _row(self, draft: Draft) -> None:
-        wanted = pairs(identity.keys(draft.contact))
+        wanted = draft.keys
         owners = {slot.id: slot for pair in wanted if (slot := self._by_key.get(pair)) is not None}
         if not owners:
             slot = Slot(draft.contact.id, None, draft.contact, made=True)
@@ -95,9 +94,9 @@ class Chunk:
             self._outcome.duplicate_rows += 1
             return
         self._outcome.updated_rows += 1
-        for pair in pairs(identity.keys(slot.after)):
+        for pair in pairs(slot.after):
             self._by_key.pop(pair, None)
-        self._by_key.update(dict.fromkeys(pairs(identity.keys(after)), slot))
+        self._by_key.update(dict.fromkeys(pairs(after), slot))
         slot.after = after
 
     def _patch(self, draft: Draft, present: Contact) -> Patch:
@@ -111,13 +110,3 @@ class Chunk:
         elif slot.before is not None and changed_fields(slot.before, slot.after):
             slot.after.version = slot.before.version + 1
             self._outcome.updated.append((slot.before, slot.after))
-
-
-def pairs(keys: Keys) -> list[tuple[Key, str]]:
-    """The keys that are there, each with its name."""
-    named: list[tuple[Key, str | None]] = [
-        ("phone", keys.phone),
-        ("external_id", keys.external_id),
-        ("email", keys.email_normal),
-    ]
-    return [(name, value) for name, value in named if value is not None]

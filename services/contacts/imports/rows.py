@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from chassis import ids
 from services.contacts.domain import tags
 from services.contacts.domain.contact import Contact, Patch, fill
+from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Problem, Refused, invalid
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.reader import Broken, Record
@@ -26,6 +27,7 @@ class Draft:
     row: int
     patch: Patch
     contact: Contact
+    keys: list[tuple[Key, str]]
 
 
 class RowReader:
@@ -55,7 +57,7 @@ class RowReader:
             fill(contact, patch)
         except Refused as refused:
             return self.error(row, refused)
-        return Draft(row, patch, contact)
+        return Draft(row, patch, contact, pairs(contact))
 
     def _raw(self, cells: list[str]) -> dict[str, object]:
         """Cells that say something, by field. Raises Refused."""

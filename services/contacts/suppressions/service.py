@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.events.v1 import events_pb2
-from chassis import ids, paging
+from chassis import ids, paging, phones
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import AlreadyExists, Reason
@@ -15,7 +15,6 @@ from services.contacts.domain import limits, messaging
 from services.contacts.domain.messaging import Refusal
 from services.contacts.domain.problems import Problem, Refused, invalid
 from services.contacts.intake import INVALID_EMAIL, INVALID_PHONE, read_region
-from services.contacts.numbering import read_phone
 from services.contacts.suppressions import repository
 from services.contacts.suppressions.record import Suppression
 from services.contacts.suppressions.repository import Target
@@ -89,7 +88,7 @@ def read(request: pb.CreateSuppressionRequest) -> Suppression:
     problems: list[Problem] = []
     if request.HasField("phone") == request.HasField("email"):
         problems.append(Problem("", "validation_failed", "Exactly one of phone and email is needed."))
-    phone = read_phone(request.phone, read_region(request.default_region)) if request.HasField("phone") else None
+    phone = phones.normalise(request.phone, read_region(request.default_region)) if request.HasField("phone") else None
     if request.HasField("phone") and phone is None:
         problems.append(Problem("/phone", "invalid_phone", INVALID_PHONE))
     email = read_email(request.email) if request.HasField("email") else None
