@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
@@ -24,6 +25,14 @@ from services.gateway.routers import (
 )
 from services.gateway.routes import Operation, mount
 
+# FastAPI's own spans carry the query, and so phones and emails; edge.py makes ours.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 NOUNS = (suppressions, segments, templates, senders, campaigns, recipients)
 
 
@@ -43,7 +52,14 @@ def nested_segments() -> list[Operation]:
 
 def build() -> FastAPI:
     """The application without its surroundings: enough for the OpenAPI."""
-    app = FastAPI(title="Carillon", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Carillon",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
+    )
     mount(app, nested_segments(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)

@@ -1,6 +1,6 @@
 """The `serve` process: REST on HTTP_BIND."""
 
-from chassis import migrations
+from chassis import schema
 from chassis.db import Database
 from chassis.runner import Process
 from services.gateway import api, backends, service
@@ -19,7 +19,7 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
         return await service.find_key(db, digest)
 
     async def ready() -> None:
-        await migrations.check_head(db, VERSIONS)
+        await schema.check(db, VERSIONS)
 
     authenticator = Authenticator(lookup, ttl=settings.key_cache_seconds)
     app = api.connected(settings, backends=behind, authenticator=authenticator, ready=ready)

@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import UUID
 
-from chassis import outbox
+from chassis import tables
 
 metadata = MetaData(
     naming_convention={
@@ -59,4 +59,4 @@ api_keys = Table(
     Index("api_keys_hash", "hash"),
 )
 
-outbox.tables(metadata)
+tables.add_to(metadata)
