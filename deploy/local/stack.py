@@ -20,7 +20,7 @@ from deploy.local.state import State
 
 READY_SECONDS = float(os.environ.get("CARILLON_READY_SECONDS", "90"))
 # A process that ended this often while it was waited for will not come up by waiting.
-RESTARTS_ENOUGH = 6
+RESTARTS_ENOUGH = 5
 STOP_SECONDS = 90.0
 LOG_LINES = 15
 LOG_BYTES_KEPT = 20_000_000

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -46,13 +45,13 @@ def wait_until(probe: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def make_small(tmp_path: Path, unused_gateway_port: Callable[[], int]) -> Iterator[Callable[[str], Small]]:
+@pytest.fixture(scope="module")
+def make_small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Small]]:
     made: list[Small] = []
 
-    def make(folder: str = "home") -> Small:
-        environ = {"PATH": os.environ["PATH"], "CARILLON_PORT": str(unused_gateway_port())}
-        made.append(Small(Home(tmp_path / folder), environ))
+    def make(folder: str) -> Small:
+        environ = {"PATH": os.environ["PATH"], "CARILLON_PORT": str(ports.choose())}
+        made.append(Small(Home(tmp_path_factory.mktemp("stack") / folder), environ))
         return made[-1]
 
     yield make
@@ -60,11 +59,7 @@ def make_small(tmp_path: Path, unused_gateway_port: Callable[[], int]) -> Iterat
         stack.reset(small.home)
 
 
-@pytest.fixture
-def small(make_small: Callable[[], Small]) -> Small:
-    return make_small()
-
-
-@pytest.fixture
-def unused_gateway_port() -> Callable[[], int]:
-    return ports.choose
+@pytest.fixture(scope="module")
+def small(make_small: Callable[[str], Small]) -> Small:
+    """Shared by a module's tests, for it costs seconds to make: each calls up() first and may leave it in any state."""
+    return make_small("home")
