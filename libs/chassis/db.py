@@ -12,8 +12,6 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import Executable
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 from chassis import idempotency, outbox
 from chassis.call import Call
@@ -22,7 +20,6 @@ from chassis.ids import AccountId
 
 M = TypeVar("M", bound=Message)
 
-DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 CONNECT_SECONDS = 5.0
 UNREACHABLE = (
     OSError,
@@ -50,11 +47,6 @@ class ReadTx:
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         return await self.connection.fetchval(sql, *args)
-
-    async def core(self, statement: Executable) -> list[asyncpg.Record]:
-        """Run a SQLAlchemy Core statement: for queries whose shape depends on the request."""
-        sql, args = compile_core(statement)
-        return await self.connection.fetch(sql, *args)
 
 
 class WriteTx(ReadTx):
@@ -109,12 +101,6 @@ class WriteTx(ReadTx):
             await outbox.insert(self.connection, self.events)
         if self._call is not None and self._call.idempotency is not None and not self.replied:
             raise RuntimeError("a call with an Idempotency-Key must end in tx.reply(response)")
-
-
-def compile_core(statement: Executable) -> tuple[str, list[object]]:
-    """The SQL and its arguments in the order of `$1…`."""
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
 class Database:

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, Table, Text, Uuid, text
 
 from chassis.call import Call, Idempotency
 from chassis.errors import Aborted, FailedPrecondition, Reason
@@ -31,21 +30,6 @@ class Replay(Exception):
     def __init__(self, response: bytes) -> None:
         super().__init__("replay")
         self.response = response
-
-
-def table(metadata: MetaData) -> Table:
-    return Table(
-        "idempotency_keys",
-        metadata,
-        Column("account_id", Uuid(), primary_key=True),
-        Column("key", Text, primary_key=True),
-        Column("method", Text, nullable=False),
-        Column("fingerprint", LargeBinary, nullable=False),
-        # The serialised gRPC response, without secrets.
-        Column("response", LargeBinary, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-        Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),
-    )
 
 
 async def begin(connection: "asyncpg.Connection[asyncpg.Record]", call: Call) -> None:

@@ -17,9 +17,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis.db import Database, ReadTx
-from chassis.errors import Reason, Unavailable
-
 LOCK_TIMEOUT = "5s"
 # "carillon" in telephone keys; one number for all, because each service has a database of its own.
 ADVISORY_LOCK = 22745566
@@ -58,32 +55,8 @@ def script_directory(versions: Path) -> ScriptDirectory:
     return ScriptDirectory(str(versions.parent), version_locations=[str(versions)])
 
 
-def head(versions: Path) -> str:
-    found = script_directory(versions).get_current_head()
-    assert found is not None
-    return found
-
-
 def async_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)
-
-
-async def check_head(db: Database, versions: Path) -> None:
-    """Raises Unavailable unless the schema is at the version this code was built for, or a newer one."""
-    async with db.across() as tx:
-        current = await current_version(tx)
-    if current not in acceptable(versions):
-        raise Unavailable(Reason.UNAVAILABLE, f"The schema is at {current}; run the migration first.")
-
-
-def acceptable(versions: Path) -> set[str]:
-    return {head(versions)}
-
-
-async def current_version(tx: ReadTx) -> str | None:
-    if await tx.fetchval("SELECT to_regclass('alembic_version') IS NULL"):
-        return None
-    return str(await tx.fetchval("SELECT version_num FROM alembic_version"))
 
 
 def protect(op: Operations | Any, *tables: str, service: str) -> None:

@@ -10,9 +10,8 @@ from uuid import UUID
 
 import asyncpg
 from opentelemetry.propagate import inject
-from sqlalchemy import Boolean, Column, DateTime, Index, LargeBinary, MetaData, Table, Text, Uuid, text
 
-from chassis import idempotency, ids
+from chassis import ids
 from chassis.ids import AccountId
 
 KEPT = timedelta(hours=72)
@@ -37,31 +36,6 @@ class Event:
     bulk: bool = False
     id: UUID = field(default_factory=ids.new)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-def table(metadata: MetaData) -> Table:
-    return Table(
-        "outbox",
-        metadata,
-        Column("account_id", Uuid(), primary_key=True),
-        Column("id", Uuid(), primary_key=True),
-        Column("type", Text, nullable=False),
-        Column("data", LargeBinary, nullable=False),
-        Column("bulk", Boolean, nullable=False),
-        # W3C trace context of the request that caused the event; empty when it was not traced.
-        Column("traceparent", Text, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False),
-        Column("published_at", DateTime(timezone=True)),
-        # The relay's work list, over all accounts; rows leave it when they are published.
-        Index("outbox_unpublished", "bulk", "created_at", postgresql_where=text("published_at IS NULL")),
-        Index("outbox_created_at", "created_at", postgresql_using="brin"),
-    )
-
-
-def tables(metadata: MetaData) -> None:
-    """What every service's schema has besides its own tables."""
-    table(metadata)
-    idempotency.table(metadata)
 
 
 async def insert(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Event]) -> None:

@@ -10,7 +10,7 @@ import aiohttp
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import migrations, telemetry
+from chassis import schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -116,7 +116,7 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
-    process.ready_check("schema", lambda: migrations.check_head(db, VERSIONS))
+    process.ready_check("schema", lambda: schema.check(db, VERSIONS))
     process.ready_check("nats", nats.ping)
     return db, nats
 

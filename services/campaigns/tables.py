@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from chassis import outbox
+from chassis import tables
 
 metadata = MetaData()
-outbox.tables(metadata)
+tables.add_to(metadata)
 
 
 def required(name: str, kind: Any, *, default: str | None = None) -> Column[Any]:

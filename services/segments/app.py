@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from carillon.segments.v1 import segments_pb2 as pb
-from chassis import migrations, telemetry
+from chassis import schema, telemetry
 from chassis.db import Database
 from chassis.grpc_server import Server
 from chassis.nats import Nats, Poker
@@ -45,6 +45,6 @@ async def connect(process: Process, settings: ServeSettings | WorkSettings) -> t
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
-    process.ready_check("schema", lambda: migrations.check_head(db, VERSIONS))
+    process.ready_check("schema", lambda: schema.check(db, VERSIONS))
     process.ready_check("nats", nats.ping)
     return db, nats

@@ -31,10 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from chassis import outbox
+from chassis import tables
 
 metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ck": "%(table_name)s_%(constraint_name)s"})
-outbox.tables(metadata)
+tables.add_to(metadata)
 
 BYTES = Text(collation="C")
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import migrations, outbox
+from chassis import migrations, tables
 from chassis.db import Database
 from deploy.local import databases
 from deploy.local import postgres as local_postgres
@@ -22,7 +22,7 @@ NOTES = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
 )
-outbox.tables(METADATA)
+tables.add_to(METADATA)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-import sqlalchemy as sa
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.call import Call, Idempotency
@@ -9,7 +8,7 @@ from chassis.db import Database
 from chassis.errors import Aborted, FailedPrecondition, Unavailable
 from chassis.idempotency import Replay
 from chassis.ids import AccountId
-from tests.service.chassis.conftest import NOTES, Databases
+from tests.service.chassis.conftest import Databases
 
 INSERT = "INSERT INTO notes VALUES ($1, $2, $3)"
 
@@ -72,16 +71,6 @@ async def test_a_cancelled_statement_rolls_back(dbs: Databases, account: Account
     async with one.read(account) as tx:
         assert await tx.fetch("SELECT * FROM notes") == []
     await one.stop()
-
-
-async def test_core_statements_run_with_their_arguments_in_order(dbs: Databases, account: AccountId) -> None:
-    async with dbs.serve.write(account) as tx:
-        for number in range(6):
-            await tx.execute(INSERT, account, number, f"note {number}")
-        statement = (
-            sa.select(NOTES.c.text).where(NOTES.c.id.in_([1, 3, 5]), NOTES.c.id > 1).order_by(NOTES.c.id).limit(5)
-        )
-        assert [row["text"] for row in await tx.core(statement)] == ["note 3", "note 5"]
 
 
 async def test_no_server_is_unavailable() -> None:

@@ -1,0 +1,47 @@
+"""The `work` process: tells the world of accounts, and forgets what has been told."""
+
+import asyncio
+import functools
+
+import asyncpg
+import structlog
+
+from chassis import idempotency, outbox, schema
+from chassis.config import Settings
+from chassis.db import Database
+from chassis.errors import CarillonError
+from chassis.nats import Nats
+from chassis.relay import Relay
+from chassis.runner import Process
+from services.gateway.migrations import VERSIONS
+
+log = structlog.get_logger()
+
+CLEAN_SECONDS = 600.0
+
+
+async def work(process: Process, settings: Settings) -> None:
+    db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
+    nats = await Nats.connect(settings.nats_url, "gateway-work")
+
+    async def ready() -> None:
+        await schema.check(db, VERSIONS)
+
+    process.add(db)
+    process.add(nats)
+    process.loop("relay", Relay(db, nats, service="gateway").run)
+    process.loop("cleaner", functools.partial(clean, db))
+    process.ready_check("database", ready)
+    process.ready_check("nats", nats.ping)
+
+
+async def clean(db: Database) -> None:
+    """Drops what has been told, and keys nobody repeats a request under any more. Until cancelled."""
+    while True:
+        try:
+            async with db.across() as tx:
+                await outbox.clean(tx.connection)
+                await idempotency.clean(tx.connection)
+        except (CarillonError, asyncpg.PostgresError) as error:
+            log.warning("cleaner.failed", error=type(error).__name__)
+        await asyncio.sleep(CLEAN_SECONDS)
