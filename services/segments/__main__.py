@@ -2,7 +2,7 @@
 
 import typer
 
-from chassis import migrations, runner
+from chassis import runner
 from chassis.config import MigrateSettings
 from services.segments import app
 from services.segments.config import ServeSettings, WorkSettings
@@ -27,6 +27,8 @@ def work() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the schema to this code's version."""
+    from chassis import migrations  # Alembic, which no other command needs
+
     settings = MigrateSettings()  # type: ignore[call-arg]  # read from the environment
     migrations.run(settings.database_url, app.VERSIONS)
 
