@@ -76,7 +76,7 @@ async def bare(carrier_url: str, mark: int) -> float:
     return RECIPIENTS / (time.perf_counter() - began)
 
 
-async def measure(stack: ThrowawayStack) -> list[tuple[float, float, float]]:
+async def measure(stack: ThrowawayStack, rounds: int) -> list[tuple[float, float, float]]:
     file = stack.home.folder / "demo" / "recipients.csv"
     write_recipients(file)
     key = await asyncio.to_thread(stack.create_account, "bench dispatch")
@@ -89,16 +89,16 @@ async def measure(stack: ThrowawayStack) -> list[tuple[float, float, float]]:
                 "settings": {"url": f"{stack.carrier_url}/messages"},
             },
         )  # fmt: skip
-        for number in range(ROUNDS):
+        for number in range(rounds):
             without = await bare(stack.carrier_url, number)
             rate, seconds = await campaign(rest, stack, file)
             found.append((rate, seconds, without))
     return found
 
 
-def run() -> Outcome:
+def run(rounds: int = ROUNDS) -> Outcome:
     with throwaway_stack.started("bench") as stack:
-        found = asyncio.run(measure(stack))
+        found = asyncio.run(measure(stack, rounds))
     rows = [
         [str(number), f"{rate:,.0f}", f"{RECIPIENTS / seconds:,.0f}", f"{without:,.0f}", f"{rate / without:.2f}"]
         for number, (rate, seconds, without) in enumerate(found, start=1)
@@ -113,5 +113,5 @@ def run() -> Outcome:
             "ratio_to_bare_median": median([rate / without for rate, _, without in found]),
             "rounds": found,
         },
-        {"recipients": RECIPIENTS, "rounds": ROUNDS, "overlap": OVERLAP},
+        {"recipients": RECIPIENTS, "rounds": rounds, "overlap": OVERLAP},
     )

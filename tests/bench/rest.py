@@ -71,7 +71,7 @@ async def some_contacts(rest: Rest) -> list[tuple[str, str]]:
     return found
 
 
-async def measure(stack: ThrowawayStack, empty_port: int) -> dict[str, list[Load]]:
+async def measure(stack: ThrowawayStack, empty_port: int, *, rounds: int) -> dict[str, list[Load]]:
     file = stack.home.folder / "demo" / "rest.csv"
     contacts_csv.write(file, rows=ROWS, seed=SEED)
     key = await asyncio.to_thread(stack.create_account, "bench rest")
@@ -82,7 +82,7 @@ async def measure(stack: ThrowawayStack, empty_port: int) -> dict[str, list[Load
     async with aiohttp.ClientSession(
         headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=CLIENTS)
     ) as http:
-        for round_number in range(-1, ROUNDS):
+        for round_number in range(-1, rounds):
             for name, call in calls(http, stack.url, contacts=contacts, empty_port=empty_port).items():
                 result = await closed_loop(call, clients=CLIENTS, seconds=SECONDS if round_number >= 0 else 0.5)
                 if round_number >= 0:
@@ -90,13 +90,13 @@ async def measure(stack: ThrowawayStack, empty_port: int) -> dict[str, list[Load
     return found
 
 
-def run() -> Outcome:
+def run(rounds: int = ROUNDS) -> Outcome:
     # The empty handler is FastAPI under granian too, so that the difference is the path behind it. It calls nobody.
     with (
         throwaway_stack.started("bench") as stack,
         child.running("tests.bench.decisions.asgi_subject", "granian", "1") as empty,
     ):
-        found = uvloop.run(measure(stack, empty.port))
+        found = uvloop.run(measure(stack, empty.port, rounds=rounds))
     rows, figures = [], {}
     reference = median([one.per_second for one in found["empty handler"]])
     for name, loads in found.items():
@@ -111,5 +111,5 @@ def run() -> Outcome:
         ["call", "requests/s", "of empty", "p50 ms", "p99 ms"],
         rows,
         figures,
-        {"clients": CLIENTS, "seconds": SECONDS, "rounds": ROUNDS, "rows": ROWS, "seed": SEED},
+        {"clients": CLIENTS, "seconds": SECONDS, "rounds": rounds, "rows": ROWS, "seed": SEED},
     )

@@ -38,13 +38,13 @@ async def load(http: aiohttp.ClientSession, url: str, seconds: float) -> Load:
     return await closed_loop(call, clients=CLIENTS, seconds=seconds)
 
 
-async def measure(servers: dict[str, child.Child]) -> dict[str, dict[str, list[float]]]:
+async def measure(servers: dict[str, child.Child], rounds: int) -> dict[str, dict[str, list[float]]]:
     """By "server, route": requests a second, ms at p99, CPU microseconds of the server; one figure a round."""
     found: dict[str, dict[str, list[float]]] = {}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CLIENTS)) as http:
         for server in servers.values():
             await wait_until_up(http, server.port)
-        for round_number in range(-1, ROUNDS):
+        for round_number in range(-1, rounds):
             for route, path in ROUTES.items():
                 for name, server in servers.items():
                     before = server.cpu_seconds()
@@ -60,14 +60,14 @@ async def measure(servers: dict[str, child.Child]) -> dict[str, dict[str, list[f
     return found
 
 
-def run() -> Outcome:
+def run(rounds: int = ROUNDS) -> Outcome:
     with (
         scratch.database() as url,
         child.running("tests.bench.decisions.grpc_subject", "aio", url) as target,
         child.running(SUBJECT, "granian", str(target.port)) as granian,
         child.running(SUBJECT, "uvicorn", str(target.port)) as uvicorn,
     ):
-        found = uvloop.run(measure({"granian": granian, "uvicorn": uvicorn}))
+        found = uvloop.run(measure({"granian": granian, "uvicorn": uvicorn}, rounds))
     medians = {name: {kind: median(values) for kind, values in kinds.items()} for name, kinds in found.items()}
     rows = [
         [name, f"{figures['per_second']:,.0f}", f"{figures['p99_ms']:.1f}", f"{figures['cpu_us']:.0f}"]
@@ -82,7 +82,7 @@ def run() -> Outcome:
         {
             "clients": CLIENTS,
             "seconds": SECONDS,
-            "rounds": ROUNDS,
+            "rounds": rounds,
             # uvicorn parses HTTP with h11 (Python) where httptools (C) is not installed.
             "uvicorn_http": "httptools" if importlib.util.find_spec("httptools") else "h11",
         },

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.bench.usage import cpu_seconds
+
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 20.0
 
@@ -21,8 +23,7 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """Used so far, the workers that it started included."""
-        members = [self._process, *self._process.children(recursive=True)]
-        return sum(times.user + times.system for times in (member.cpu_times() for member in members))
+        return cpu_seconds(self._process)
 
 
 @contextmanager

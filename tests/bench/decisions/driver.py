@@ -158,7 +158,7 @@ async def connect_psycopg(url: str, *, pipelined: bool) -> tuple[Driver, Callabl
     return Psycopg(free, pipelined), close
 
 
-async def measure(url: str) -> dict[str, dict[str, list[float]]]:
+async def measure(url: str, rounds: int) -> dict[str, dict[str, list[float]]]:
     """By driver: writes and reads a second, rows a second by COPY, one figure a round."""
     drivers = {
         "asyncpg": await connect_asyncpg(url),
@@ -167,7 +167,7 @@ async def measure(url: str) -> dict[str, dict[str, list[float]]]:
     }
     found: dict[str, dict[str, list[float]]] = {name: {"write": [], "read": [], "copy": []} for name in drivers}
     rows = [new_row() for _ in range(COPY_ROWS)]
-    for round_number in range(-1, ROUNDS):  # The first, which prepares statements and warms caches, does not count.
+    for round_number in range(-1, rounds):  # The first, which prepares statements and warms caches, does not count.
         for name, (driver, _) in drivers.items():
             figures = await one_round(driver, rows, seconds=SECONDS if round_number >= 0 else 0.3)
             if round_number >= 0:
@@ -188,11 +188,11 @@ async def one_round(driver: Driver, rows: list[tuple[object, ...]], *, seconds: 
     return {"write": writes.per_second, "read": reads.per_second, "copy": copied}
 
 
-def run() -> Outcome:
+def run(rounds: int = ROUNDS) -> Outcome:
     import uvloop
 
     with scratch.database() as url:
-        found = uvloop.run(measure(url))
+        found = uvloop.run(measure(url, rounds))
     medians = {name: {kind: median(values) for kind, values in kinds.items()} for name, kinds in found.items()}
     reference = medians["asyncpg"]
     rows = [
@@ -209,7 +209,7 @@ def run() -> Outcome:
             "connections": CONNECTIONS,
             "clients": CLIENTS,
             "seconds": SECONDS,
-            "rounds": ROUNDS,
+            "rounds": rounds,
             "copy_rows": COPY_ROWS,
             "psycopg_implementation": psycopg.pq.__impl__,
         },

@@ -41,10 +41,10 @@ async def load(port: int, kind: str, seconds: float) -> Load:
         await asyncio.gather(*(channel.close() for channel in channels))
 
 
-async def measure(servers: dict[str, child.Child]) -> dict[str, dict[str, list[float]]]:
+async def measure(servers: dict[str, child.Child], rounds: int) -> dict[str, dict[str, list[float]]]:
     """By "model kind": calls a second, ms at p99, CPU microseconds of the server a call; one figure a round."""
     found: dict[str, dict[str, list[float]]] = {}
-    for round_number in range(-1, ROUNDS):
+    for round_number in range(-1, rounds):
         for kind in KINDS:
             for model, server in servers.items():
                 before = server.cpu_seconds()
@@ -59,13 +59,13 @@ async def measure(servers: dict[str, child.Child]) -> dict[str, dict[str, list[f
     return found
 
 
-def run() -> Outcome:
+def run(rounds: int = ROUNDS) -> Outcome:
     with (
         scratch.database() as url,
         child.running(MODULE, "aio", url) as aio,
         child.running(MODULE, "threads", url) as threads,
     ):
-        found = uvloop.run(measure({"aio": aio, "threads": threads}))
+        found = uvloop.run(measure({"aio": aio, "threads": threads}, rounds))
     medians = {name: {kind: median(values) for kind, values in kinds.items()} for name, kinds in found.items()}
     rows = [
         [name, f"{figures['per_second']:,.0f}", f"{figures['p99_ms']:.1f}", f"{figures['cpu_us']:.0f}"]
@@ -77,5 +77,5 @@ def run() -> Outcome:
         ["server, handler", "calls/s", "p99 ms", "server CPU µs/call"],
         rows,
         {"medians": medians, "rounds": found},
-        {"clients": CLIENTS, "channels": CHANNELS, "seconds": SECONDS, "rounds": ROUNDS},
+        {"clients": CLIENTS, "channels": CHANNELS, "seconds": SECONDS, "rounds": rounds},
     )
