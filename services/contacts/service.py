@@ -79,6 +79,9 @@ class ContactService:
                         raise errors.version_mismatch(before.version)
                     after = await write(tx, before, patch)
                     return await tx.reply(pb.UpdateContactResponse(contact=convert.contact(after)))
+            except asyncpg.DeadlockDetectedError:
+                # An import holds the key and waits for the contact.
+                continue
             except asyncpg.UniqueViolationError:
                 clash = await self._clash(call, contact_id, patch=patch)
                 if clash is not None:

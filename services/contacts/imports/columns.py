@@ -70,7 +70,7 @@ def map_columns(titles: Sequence[str]) -> tuple[Column, ...]:
     columns: list[Column] = []
     used: set[str] = set()
     keys: set[str] = set()
-    for title in (title.strip()[:TITLE_CHARACTERS] for title in titles):
+    for title in (title.replace("\0", "").strip()[:TITLE_CHARACTERS] for title in titles):
         target = field_of(title)
         if target is None or target in used:
             # Two columns of one title would overwrite each other.

@@ -54,7 +54,8 @@ class AddressBook:
         return await self.call("ListContacts", pb.ListContactsRequest(**wanted))
 
     async def all(self) -> list[pb.Contact]:
-        found, cursor = [], ""
+        found: list[pb.Contact] = []
+        cursor = ""
         while True:
             answer = await self.page(page_size=100, cursor=cursor)
             found += answer.contacts

@@ -4,7 +4,7 @@ from typing import Any
 
 from carillon.events.v1 import events_pb2
 
-MESSAGES = {
+MESSAGES: dict[str, Any] = {
     "contact.created": events_pb2.ContactsChanged,
     "contact.updated": events_pb2.ContactsChanged,
     "contact.deleted": events_pb2.ContactsDeleted,

@@ -7,10 +7,12 @@ import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
+from chassis.call import Outgoing
 from chassis.errors import Aborted, CarillonError, Reason
 from services.contacts.cleaner import Cleaner
 from services.contacts.imports.job import ImportWorker
 from tests.service.contacts.events import outbox
+from tests.service.stack import eventually
 
 SEED = b"""phone,name,email,tags
 +1234567890,John Doe,john@example.org,"premium,active"
@@ -190,6 +192,50 @@ async def test_an_upload_that_breaks_off_leaves_nothing(book, admin, account):
         await book.upload(SEED * 20_000, end=False)
     assert caught.value.reason == Reason.UPLOAD_INCOMPLETE
     assert await left(admin, account) == (0, 0, 0)
+
+
+async def test_an_upload_whose_client_goes_away_leaves_nothing(book, admin, account):
+    stored = asyncio.Event()
+
+    async def requests():
+        yield pb.CreateImportRequest(chunk=b"phone\n" + b"+14155552671\n" * 100_000)
+        await stored.wait()
+
+    uploading = asyncio.create_task(
+        book.client.stream_in(book.client.stub.CreateImport, requests(), call=Outgoing(account), timeout=60)
+    )
+    await eventually(lambda: admin.fetchval("SELECT count(*) FROM file_chunks WHERE account_id = $1", account))
+    uploading.cancel()
+
+    async def nothing() -> bool:
+        return await left(admin, account) == (0, 0, 0)
+
+    await eventually(nothing)
+
+
+@pytest.mark.parametrize("on_duplicate", [pb.ON_DUPLICATE_SKIP, pb.ON_DUPLICATE_UPDATE])
+async def test_two_files_with_the_same_people_at_once(book, work_db, admin, account, on_duplicate):
+    """Every key goes to one contact, whichever worker comes first, and both count every row."""
+    numbers = list(range(2_000))
+    jobs = []
+    for turn in range(2):
+        rows = "".join(f"+1415555{n:04},x{n},{turn}\n" for n in numbers[:: 1 if turn else -1])
+        jobs.append(await book.upload(b"phone,external_id,stage\n" + rows.encode(), on_duplicate=on_duplicate))
+    workers = [ImportWorker(work_db, asyncio.Event(), chunk_records=300) for _ in jobs]
+    await asyncio.gather(*(worker.run_once() for worker in workers))
+    done = [await book.progress(job.id) for job in jobs]
+    assert {job.status for job in done} == {pb.IMPORT_STATUS_COMPLETED}
+    assert sum(job.imported for job in done) == 2_000
+    assert sum(job.updated + job.duplicates for job in done) == 2_000
+    assert not any(job.failed for job in done)
+    assert await admin.fetchval("SELECT count(*) FROM contacts WHERE account_id = $1", account) == 2_000
+    told: dict[str, set[int]] = {}
+    for _, _, message in await outbox(admin, account):
+        for change in getattr(message, "changes", ()):
+            versions = told.setdefault(change.contact.id, set())
+            assert change.contact.version not in versions
+            versions.add(change.contact.version)
+    assert all(versions == set(range(1, len(versions) + 1)) for versions in told.values())
 
 
 async def test_an_upload_over_the_limit_is_refused(book, admin, account):

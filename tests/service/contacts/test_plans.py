@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -58,7 +59,7 @@ def assert_indexed(text: str) -> None:
 
 
 ID = ids.new()
-QUERIES = {
+QUERIES: dict[str, tuple[Any, ...]] = {
     "get": (repository.GET, ID),
     "lock": (repository.LOCK, ID),
     "by phone": (repository.LOOKUPS["phone"], "+14155552671"),

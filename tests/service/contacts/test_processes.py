@@ -81,6 +81,7 @@ async def test_an_upload_is_imported_and_told(urls, broker, keys, nats, account)
             return found if found.status == pb.IMPORT_STATUS_COMPLETED else None
 
         finished = await eventually(done)
+        assert finished is not None
         assert (finished.rows, finished.imported, finished.failed) == (3, 2, 1)
         received = dict([await asyncio.wait_for(told.get(), 15) for _ in range(2)])
         await gateway.stop()

@@ -15,7 +15,7 @@ async def suppress(book, **fields) -> pb.Suppression:
     return (await book.call("CreateSuppression", pb.CreateSuppressionRequest(**fields))).suppression
 
 
-async def check(book, *targets: tuple[str, str], channel: pb.Channel = pb.CHANNEL_SMS) -> list[str]:
+async def check(book, *targets: tuple[str, str], channel: pb.Channel.ValueType = pb.CHANNEL_SMS) -> list[str]:
     request = pb.CheckMessageableRequest(
         channel=channel, targets=[pb.Target(contact_id=contact, address=address) for contact, address in targets]
     )

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ TABLE = [["phone", "name", "tags"], ["+1234567890", 'John "J" Doe', "premium,act
 def written(rows, *, delimiter=",", newline="\r\n") -> str:
     out = io.StringIO(newline="")
     # The module's writer leaves a line feed bare where lines end otherwise.
-    quoting = csv.QUOTE_MINIMAL if newline == "\r\n" else csv.QUOTE_ALL
+    quoting: Any = csv.QUOTE_MINIMAL if newline == "\r\n" else csv.QUOTE_ALL
     csv.writer(out, delimiter=delimiter, lineterminator=newline, quoting=quoting).writerows(rows)
     return out.getvalue()
 
