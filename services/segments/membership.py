@@ -15,8 +15,11 @@ from services.segments.rulebooks import Entry
 
 MEMBERS_CHANGED = "segment.members_changed"
 
+# Looked up contact by contact (OFFSET 0 keeps the planner from joining otherwise): on a table without statistics yet
+# the account alone seems selective, and it would read all of the account's members.
 STORED = """
-SELECT build_id, contact_id FROM members WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+SELECT m.build_id, c.contact_id FROM unnest($2::uuid[]) AS c (contact_id), LATERAL (
+    SELECT build_id FROM members WHERE account_id = $1 AND contact_id = c.contact_id OFFSET 0) AS m
 """
 # In order of id, as every writer does it, late in the transaction: the lock lasts until the commit.
 LOCK_BUILDS = """
@@ -27,15 +30,14 @@ WITH counted AS (
     UPDATE builds SET members = builds.members + d.delta, revision = d.revision
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS d (build_id, delta, revision)
     WHERE builds.account_id = $1 AND builds.id = d.build_id
-), gone AS (
-    DELETE FROM members USING unnest($5::uuid[], $6::uuid[]) AS l (build_id, contact_id)
-    WHERE members.account_id = $1 AND members.build_id = l.build_id AND members.contact_id = l.contact_id
 )
 INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
-SELECT $1, j.build_id, j.contact_id, coalesce(o.joined_at, $11), j.revision
-FROM unnest($7::uuid[], $8::uuid[], $9::bigint[], $10::uuid[]) AS j (build_id, contact_id, revision, before)
-LEFT JOIN members o ON o.account_id = $1 AND o.build_id = j.before AND o.contact_id = j.contact_id
+SELECT $1, j.build_id, j.contact_id, coalesce((
+    SELECT o.joined_at FROM members o
+    WHERE o.account_id = $1 AND o.build_id = j.before AND o.contact_id = j.contact_id), $9), j.revision
+FROM unnest($5::uuid[], $6::uuid[], $7::bigint[], $8::uuid[]) AS j (build_id, contact_id, revision, before)
 """
+LEAVE = "DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id = ANY ($3::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,12 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> list[in
     revisions = [before[step.entry.build] + step.entry.visible for step in steps]
     moved = list(zip(steps, revisions, strict=True))
     joined = [(step.entry, who, revision) for step, revision in moved for who in step.joined]
-    left = [(step.entry.build, who.id) for step in steps for who in step.left]
     await tx.execute(
         WRITE,
         tx.account,
         builds,
         [len(step.joined) - len(step.left) for step in steps],
         revisions,
-        [build for build, _ in left],
-        [contact for _, contact in left],
         [entry.build for entry, _, _ in joined],
         [who.id for _, who, _ in joined],
         # Members of a build that is still being filled count as there from its beginning.
@@ -86,6 +85,9 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> list[in
         [entry.before for entry, _, _ in joined],
         at,
     )
+    left = [(tx.account, step.entry.build, [who.id for who in step.left]) for step in steps if step.left]
+    if left:
+        await tx.executemany(LEAVE, left)
     return revisions
 
 

@@ -28,22 +28,22 @@ SELECT contact_id FROM (
     ORDER BY contact_id LIMIT $3) AS chunk
 ORDER BY contact_id DESC LIMIT 1
 """
+# A scalar subquery, because as an anti-join it may become a scan of the build's members for every contact.
 # Waiting for a row, Postgres holds the newer version against the predicate again before it answers with it.
 CANDIDATES = """
 SELECT p.contact_id FROM contacts_projection p
 WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
-    AND NOT EXISTS (
-        SELECT FROM members m WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id)
+    AND (SELECT m.contact_id FROM members m
+        WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id) IS NULL
 ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
 """
 # Of contacts whose rows are locked. A live change may have made one a member just before it was.
 JOIN = """
 INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
-SELECT $1, $2, p.contact_id, coalesce(o.joined_at, now()), 0
-FROM contacts_projection p
-LEFT JOIN segments s ON s.account_id = $1 AND s.id = $4
-LEFT JOIN members o ON o.account_id = $1 AND o.build_id = s.served_build AND o.contact_id = p.contact_id
-WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[])
+SELECT $1, $2, c.contact_id, coalesce((
+    SELECT o.joined_at FROM members o WHERE o.account_id = $1 AND o.contact_id = c.contact_id AND o.build_id = (
+        SELECT served_build FROM segments WHERE account_id = $1 AND id = $4)), now()), 0
+FROM unnest($3::uuid[]) AS c (contact_id)
 ON CONFLICT DO NOTHING
 """
 SERVED = """
@@ -65,9 +65,10 @@ DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id > $3 
 """
 FINISH = "UPDATE builds SET state = 'serving', replaces = NULL, position = NULL WHERE account_id = $1 AND id = $2"
 RETIRE = "UPDATE builds SET state = 'retired' WHERE account_id = $1 AND id = $2"
-SWEEP = """
-DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id IN (
-    SELECT contact_id FROM members WHERE account_id = $1 AND build_id = $2 ORDER BY contact_id LIMIT $3)
+SWEEP_END = """
+SELECT contact_id FROM (
+    SELECT contact_id FROM members WHERE account_id = $1 AND build_id = $2 ORDER BY contact_id LIMIT $3) AS chunk
+ORDER BY contact_id DESC LIMIT 1
 """
 FORGET = "DELETE FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3"
 
@@ -185,9 +186,10 @@ async def sweep(db: Database, build: Build) -> Build | None:
     """Drop members of a retired build, and in the end the build."""
     async with db.write(build.account) as tx:
         await builds.held(tx, build)
-        swept = await tx.execute(SWEEP, build.account, build.id, SWEEP_CHUNK)
-        if swept == "DELETE 0":
+        end = await tx.fetchval(SWEEP_END, build.account, build.id, SWEEP_CHUNK)
+        if end is None:
             await tx.execute(FORGET, build.account, build.id, build.lease)
             return None
-        await builds.advance(tx, build, NIL, members=0)
+        await tx.execute(DROP_MEMBERS, build.account, build.id, NIL, end)
+        await builds.advance(tx, build, end, members=0)
         return await builds.held(tx, build)

@@ -1,9 +1,8 @@
 """Segments, their builds and members, and the projection of contacts."""
 
-import sqlalchemy as sa
 from alembic import op
 
-from chassis import migrations, outbox
+from chassis import migrations
 
 revision = "0001"
 down_revision = None
@@ -69,16 +68,35 @@ CREATE TABLE rule_sets (
     generation bigint NOT NULL,
     CONSTRAINT rule_sets_pkey PRIMARY KEY (account_id)
 );
+CREATE TABLE outbox (
+    account_id uuid NOT NULL,
+    id uuid NOT NULL,
+    type text NOT NULL,
+    data bytea NOT NULL,
+    bulk boolean NOT NULL,
+    traceparent text NOT NULL,
+    created_at timestamptz NOT NULL,
+    published_at timestamptz,
+    CONSTRAINT outbox_pkey PRIMARY KEY (account_id, id)
+);
+CREATE INDEX outbox_created_at ON outbox USING brin (created_at);
+CREATE INDEX outbox_unpublished ON outbox (bulk, created_at) WHERE published_at IS NULL;
+CREATE TABLE idempotency_keys (
+    account_id uuid NOT NULL,
+    key text NOT NULL,
+    method text NOT NULL,
+    fingerprint bytea NOT NULL,
+    response bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account_id, key)
+);
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys USING brin (created_at)
 """
 NAMES = ("segments", "builds", "members", "contacts_projection", "rule_sets", "outbox", "idempotency_keys")
 
 
 def upgrade() -> None:
     for statement in TABLES.split(";\n"):
-        if statement.strip():
-            op.execute(statement)
-    common = sa.MetaData()
-    outbox.tables(common)
-    common.create_all(op.get_bind())
+        op.execute(statement)
     migrations.grant_schema(op, service="segments")
     migrations.protect(op, *NAMES, service="segments")
