@@ -1,4 +1,4 @@
-"""The application: every operation under its prefixes, in an order in which none swallows another."""
+"""The application: every operation under its prefix, in an order in which none swallows another."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -63,8 +63,6 @@ def build() -> FastAPI:
     mount(app, nested_segments(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
-    mount(app, nested_segments(), prefix="/api/v1", in_schema=False)
-    mount(app, operations(), prefix="/api/v1", in_schema=False)
     app.router.routes.extend(public.ROUTES)
     refusals.install(app)
     cached: dict[str, Any] = {}

@@ -1,4 +1,8 @@
-"""The outermost layer: request id, trace, access log, metrics, the last catch. Pure ASGI, around every request."""
+"""The outermost layer: request id, trace, access log, metrics, the last catch. Pure ASGI, around every request.
+
+It also makes /api/v1/… the same as /v1/…: one router answers both, and the path that the client used stays in
+`scope["carillon.path"]`, for answers that name it.
+"""
 
 import re
 import time
@@ -25,6 +29,7 @@ SECONDS = Histogram(
 )
 IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not yet answered")
 
+ALIAS, CANONICAL = "/api/v1/", "/v1/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 QUIET = frozenset({"/healthz", "/readyz"})
@@ -45,6 +50,9 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = scope["carillon.request_id"] = given_or_new_id(scope)
+        path = scope["carillon.path"] = scope["path"]
+        if path.startswith(ALIAS):
+            scope["path"] = CANONICAL + path[len(ALIAS) :]
         answer = Answering(scope, send, request_id)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         with (
@@ -57,7 +65,7 @@ class Edge:
             except Exception:
                 log.exception("request.failed", route=route_of(scope))
                 if answer.status == 0:
-                    failed = render(Internal(Reason.INTERNAL, ""), instance=scope["path"], request_id=request_id)
+                    failed = render(Internal(Reason.INTERNAL, ""), instance=path, request_id=request_id)
                     await failed(scope, receive, answer.send)
             finally:
                 answer.finish(span)

@@ -49,7 +49,9 @@ def install(app: FastAPI) -> None:
 
 
 def problem(request: Request, error: CarillonError) -> Response:
-    return render(error, instance=request.scope["path"], request_id=request.scope.get("carillon.request_id", ""))
+    return render(
+        error, instance=request.scope["carillon.path"], request_id=request.scope.get("carillon.request_id", "")
+    )
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
 """How an operation is declared, and the one wrapper that every route has.
 
-Declared once, mounted under several prefixes. There is no way to declare a route without saying the scope that it
+There is no way to declare a route without saying the scope that it
 needs, or that it is public. Before an endpoint runs, StrictRoute has: checked the key and the scope, refused query
 parameters that the call does not know, and read a JSON body within its limit.
 """
@@ -168,12 +168,11 @@ class StrictRoute(APIRoute):
         scope, upload = extra[SCOPE], extra[UPLOAD]
         known = frozenset(parameter.alias for parameter in self.dependant.query_params)
         takes_json = self.body_field is not None
-        prefix = prefix_of(self.path)
 
         async def strict(received: Request) -> Response:
             request = JsonRequest(received.scope, received.receive)
             if scope != "none":
-                await admit(request, scope, prefix)
+                await admit(request, scope)
             refuse_unknown_parameters(request, known)
             if request.method in WITH_BODY and not upload:
                 await read_body(request, takes_json=takes_json)
@@ -183,11 +182,7 @@ class StrictRoute(APIRoute):
         return strict
 
 
-def prefix_of(path: str) -> str:
-    return "/api/v1" if path.startswith("/api/") else "/v1"
-
-
-async def admit(request: Request, scope: str, prefix: str) -> None:
+async def admit(request: Request, scope: str) -> None:
     """Raises Unauthenticated or PermissionDenied; leaves a Caller behind."""
     state = request.app.state
     authenticator: Authenticator = state.authenticator
@@ -199,7 +194,7 @@ async def admit(request: Request, scope: str, prefix: str) -> None:
         backends=state.backends,
         settings=state.settings,
         request_id=request.scope.get("carillon.request_id", ""),
-        prefix=prefix,
+        prefix="/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1",
         if_match=request.headers.get("if-match"),
     )
 

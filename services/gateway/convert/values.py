@@ -62,6 +62,11 @@ def json_object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def embedded(text: str) -> orjson.Fragment:
+    """The object as it is, for an answer: not parsed only to be encoded again."""
+    return orjson.Fragment(text or "{}")
+
+
 def json_text(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
 

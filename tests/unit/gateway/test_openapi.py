@@ -51,12 +51,3 @@ def test_every_reference_leads_somewhere() -> None:
 
     known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
     assert set(references(DOCUMENT)) <= known
-
-
-def test_both_prefixes_have_the_same_calls() -> None:
-    routes = {
-        (getattr(route, "path", ""), method) for route in api.build().routes for method in getattr(route, "methods", ())
-    }
-    first = {(path, method) for path, method in routes if path.startswith("/v1/")}
-    second = {(path.removeprefix("/api"), method) for path, method in routes if path.startswith("/api/v1/")}
-    assert first == second
