@@ -1,5 +1,6 @@
 """The composition roots: what each process of this service is made of."""
 
+import gc
 from pathlib import Path
 
 from carillon.segments.v1 import segments_pb2 as pb
@@ -11,6 +12,7 @@ from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenVerifier
 from services.segments.builder import TOPIC, Builder
+from services.segments.cleaner import Cleaner
 from services.segments.config import ServeSettings, WorkSettings
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
@@ -32,11 +34,19 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
+    spare_collector()
     db, nats = await connect(process, settings)
     for consumer in consumers(nats, Evaluator(db)):
         process.loop("consumer", consumer.run)
     process.loop("builder", Builder(db, nats).run)
+    process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+def spare_collector() -> None:
+    """A batch makes thousands of short-lived objects and no cycles: looking for some would hold up live changes."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
 
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:
