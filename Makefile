@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## This list
@@ -84,10 +85,9 @@ $(READY): requirements-dev.txt requirements-uv.txt pyproject.toml
 	  if ! "$$python" -m venv $(VENV); then \
 	    echo "$$python could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi; fi
 	@echo "Installing the pinned dependencies"
-	@pip="$(PY) -m pip install --quiet --disable-pip-version-check"; \
-	if $$pip --require-hashes -r requirements-uv.txt 2>/dev/null; then \
-	  install="$(VENV)/bin/uv pip install --quiet --python $(PY)"; \
-	else install="$$pip"; fi; \
+	@uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ] && $(PIP) --require-hashes -r requirements-uv.txt; then uv=$(VENV)/bin/uv; fi; \
+	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --python $(PY)"; else install="$(PIP)"; fi; \
 	$$install --require-hashes -r requirements-dev.txt; \
 	$$install --no-build-isolation --no-deps -e .
 	@touch $@
