@@ -18,7 +18,7 @@ from deploy.local.plan import Plan
 from deploy.local.processes import INFRASTRUCTURE, TAG, Spec
 from deploy.local.state import State
 
-READY_SECONDS = float(os.environ.get("CARILLON_READY_SECONDS", "90"))
+READY_SECONDS = float(os.environ.get("CARILLON_READY_SECONDS", "180"))
 # A process that ended this often while it was waited for will not come up by waiting.
 RESTARTS_ENOUGH = 5
 STOP_SECONDS = 90.0
