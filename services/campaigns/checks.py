@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis import ids
+from chassis import ids, phones
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
 
@@ -122,3 +122,11 @@ def secrets(text: str) -> str:
 def cursor_id(parts: list[str]) -> UUID:
     """The id in a cursor that was found to be ours."""
     return UUID(parts[0])
+
+
+def region(code: str) -> str | None:
+    """ISO 3166-1 alpha-2 in either case; empty: none."""
+    code = code.strip().upper()
+    if code and code not in phones.REGIONS:
+        raise errors.invalid("/default_region", f"{code!r} is not a region with phone numbers.")
+    return code or None

@@ -191,12 +191,14 @@ recipients = Table(
     # In the order in which they were added: (chunk, id).
     PrimaryKeyConstraint("account_id", "campaign_id", "chunk", "id", name="recipients_pkey"),
     Index("recipients_id", "account_id", "id", unique=True),
-    Index("recipients_address", "account_id", "campaign_id", "address", unique=True),
+    # The campaign comes last, so that no planner mistakes them for a way to a chunk while it has no statistics yet;
+    # and so they answer what a person was ever sent.
+    Index("recipients_address", "account_id", "address", "campaign_id", unique=True),
     Index(
         "recipients_contact",
         "account_id",
-        "campaign_id",
         "contact_id",
+        "campaign_id",
         unique=True,
         postgresql_where=text("contact_id IS NOT NULL"),
     ),

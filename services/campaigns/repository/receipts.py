@@ -1,6 +1,6 @@
 """Queries on receipts: stored when they come, applied by the workers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,26 +18,21 @@ TAKE = """
 SELECT account_id, sender_id, provider_message_id, status, reason, at FROM receipts
 WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 """
-# Locked in one order by all, so that no two transactions wait for one another. A message is also known by its
-# recipient's id, which the provider got as its idempotency key: the way back for a send whose answer was lost.
-FIND = """
-SELECT m.at AS place, r.*, c.channel
-FROM (
-  SELECT k.at, p.account_id, p.campaign_id, p.chunk, p.recipient_id
-  FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::text[]) AS k (at, account_id, sender_id, message_id)
-  JOIN provider_messages AS p ON p.account_id = k.account_id AND p.sender_id = k.sender_id
-    AND p.provider_message_id = k.message_id
-  UNION
-  SELECT k.at, r.account_id, r.campaign_id, r.chunk, r.id
-  FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $5::uuid[]) AS k (at, account_id, sender_id, recipient_id)
-  JOIN recipients AS r ON r.account_id = k.account_id AND r.id = k.recipient_id
-  JOIN campaigns AS c ON c.account_id = r.account_id AND c.id = r.campaign_id AND c.sender_id = k.sender_id
-) AS m
-JOIN recipients AS r ON r.account_id = m.account_id AND r.campaign_id = m.campaign_id AND r.chunk = m.chunk
-  AND r.id = m.recipient_id
-JOIN campaigns AS c ON c.account_id = r.account_id AND c.id = r.campaign_id
-ORDER BY r.account_id, r.campaign_id, r.chunk, r.id
-FOR UPDATE OF r
+NAMED = """
+SELECT k.place, p.recipient_id
+FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::text[]) AS k (place, account_id, sender_id, message_id)
+JOIN provider_messages AS p ON p.account_id = k.account_id AND p.sender_id = k.sender_id
+  AND p.provider_message_id = k.message_id
+"""
+# Locked in one order by all, so that no two transactions wait for one another.
+LOCK = """
+SELECT k.place, r.* FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS k (place, account_id, id)
+JOIN recipients AS r ON r.account_id = k.account_id AND r.id = k.id
+ORDER BY r.account_id, r.id FOR UPDATE OF r
+"""
+CAMPAIGNS = """
+SELECT c.account_id, c.id, c.channel, c.sender_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id)
+JOIN campaigns AS c ON c.account_id = k.account_id AND c.id = k.id
 """
 APPLY = """
 UPDATE recipients AS r SET status = k.status, reason = k.reason, state_revision = r.state_revision + 1,
@@ -102,18 +97,28 @@ async def take(tx: WriteTx, limit: int) -> list[asyncpg.Record]:
     return await tx.fetch(TAKE, limit)
 
 
-async def find(
-    tx: WriteTx, receipts: Sequence[asyncpg.Record], recipient_ids: Sequence[UUID | None]
-) -> list[asyncpg.Record]:
-    """The recipients that the receipts are of, locked; `place` is the receipt's place in the list."""
-    return await tx.fetch(
-        FIND,
+async def named(tx: WriteTx, receipts: Sequence[asyncpg.Record]) -> dict[int, UUID]:
+    """The recipient by the receipt's place in the list, of those whose message's name is known."""
+    rows = await tx.fetch(
+        NAMED,
         list(range(len(receipts))),
         [receipt["account_id"] for receipt in receipts],
         [receipt["sender_id"] for receipt in receipts],
         [receipt["provider_message_id"] for receipt in receipts],
-        recipient_ids,
     )
+    return {row["place"]: row["recipient_id"] for row in rows}
+
+
+async def lock(tx: WriteTx, receipts: Sequence[asyncpg.Record], recipients: Mapping[int, UUID]) -> list[asyncpg.Record]:
+    """The recipients, each with the `place` of its receipt; held until the commit."""
+    accounts = [receipts[place]["account_id"] for place in recipients]
+    return await tx.fetch(LOCK, list(recipients), accounts, list(recipients.values()))
+
+
+async def campaigns(tx: WriteTx, keys: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], asyncpg.Record]:
+    """Channel and sender, by account and campaign."""
+    rows = await tx.fetch(CAMPAIGNS, [account for account, _ in keys], [campaign for _, campaign in keys])
+    return {(row["account_id"], row["id"]): row for row in rows}
 
 
 async def apply(tx: WriteTx, steps: Sequence[Step]) -> None:

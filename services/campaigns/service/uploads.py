@@ -42,7 +42,7 @@ class Uploads:
         options = first.options
         campaign_id = checks.reference(convert.CAMPAIGN, "campaign", options.campaign_id)
         channel = await self._channel(call, options, campaign_id)
-        reading = Reading(upload_id=ids.new(), channel=channel, region=options.default_region.upper() or None)
+        reading = Reading(upload_id=ids.new(), channel=channel, region=checks.region(options.default_region))
         try:
             await self._read(call, reading, chunks(requests, self._limit))
             return await self._take(call, reading, options.campaign_id, campaign_id)

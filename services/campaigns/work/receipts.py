@@ -3,7 +3,7 @@
 Repeated, out of order or before the send's own answer: harmless, because a state only ever climbs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Counter
 
+from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
@@ -24,6 +25,8 @@ from services.campaigns.work import message_events
 RECEIPTS = Counter("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"])
 
 BATCH = 1000
+# Account and campaign.
+Key = tuple[UUID, UUID]
 
 
 @dataclass(slots=True)
@@ -45,12 +48,12 @@ class ReceiptApplier:
             receipts = await queries.take(tx, BATCH)
             if not receipts:
                 return False
-            found = await queries.find(tx, receipts, [recipient_id(receipt) for receipt in receipts])
+            found, campaigns = await self._find(tx, receipts)
             # The send's own answer must be on record before what came of it.
             known = [row for row in found if row["status"] != Status.CLAIMED]
             places = {row["place"] for row in known}
             moved = move(receipts, known)
-            await self._write(tx, moved)
+            await self._write(tx, moved, campaigns)
             await queries.done(tx, [receipts[place] for place in sorted(places)])
             later = [receipt for place, receipt in enumerate(receipts) if place not in places]
             if later:
@@ -60,7 +63,24 @@ class ReceiptApplier:
         RECEIPTS.labels("not_found_yet").inc(len(later))
         return len(receipts) == BATCH
 
-    async def _write(self, tx: WriteTx, moved: Sequence[Moved]) -> None:
+    async def _find(
+        self, tx: WriteTx, receipts: Sequence[asyncpg.Record]
+    ) -> tuple[list[asyncpg.Record], dict[Key, asyncpg.Record]]:
+        """The recipients that the receipts are of, locked, and their campaigns.
+
+        A message is also known by its recipient's id, which the provider got as its idempotency key: the way back for
+        a send whose answer was lost.
+        """
+        by_key = {place: ids.decode(convert.RECIPIENT, r["provider_message_id"]) for place, r in enumerate(receipts)}
+        recipients = {place: one for place, one in by_key.items() if one is not None}
+        recipients |= await queries.named(tx, receipts)
+        rows = await queries.lock(tx, receipts, recipients)
+        campaigns = await queries.campaigns(tx, {(row["account_id"], row["campaign_id"]) for row in rows})
+        # A sender speaks for its own messages only.
+        own = [row for row in rows if campaigns[key_of(row)]["sender_id"] == receipts[row["place"]]["sender_id"]]
+        return own, campaigns
+
+    async def _write(self, tx: WriteTx, moved: Sequence[Moved], campaigns: Mapping[Key, asyncpg.Record]) -> None:
         if not moved:
             return
         await queries.apply(
@@ -78,19 +98,22 @@ class ReceiptApplier:
                 for one in moved
             ],
         )
-        by_campaign: dict[tuple[UUID, UUID], list[Moved]] = {}
+        by_campaign: dict[Key, list[Moved]] = {}
         for one in moved:
-            by_campaign.setdefault((one.row["account_id"], one.row["campaign_id"]), []).append(one)
+            by_campaign.setdefault(key_of(one.row), []).append(one)
         # In order of key, as everybody who locks several.
         for (account, campaign_id), group in sorted(by_campaign.items()):
             delta: Stats = sum((step(Status(one.row["status"]), one.status) for one in group), NOTHING)
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
-            told: dict[str, list[object]] = {}
+            told: dict[str, list[pb.Recipient]] = {}
             for one in group:
                 told.setdefault(one.status, []).append(convert.recipient(after(one)))
-            tx.add_events(
-                message_events.make(AccountId(account), campaign_id, group[0].row["channel"], told)  # type: ignore[arg-type]
-            )
+            channel = campaigns[account, campaign_id]["channel"]
+            tx.add_events(message_events.make(AccountId(account), campaign_id, channel, told))
+
+
+def key_of(row: asyncpg.Record) -> Key:
+    return row["account_id"], row["campaign_id"]
 
 
 def move(receipts: Sequence[asyncpg.Record], found: Sequence[asyncpg.Record]) -> list[Moved]:
@@ -117,8 +140,3 @@ def after(one: Moved) -> dict[str, object]:
         "delivered_at": delivered_at,
         "state_revision": one.row["state_revision"] + 1,
     }
-
-
-def recipient_id(receipt: asyncpg.Record) -> UUID | None:
-    """Where the provider calls the message by the key that it got with it."""
-    return ids.decode(convert.RECIPIENT, receipt["provider_message_id"])

@@ -224,11 +224,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "campaign_id", "chunk", "id", name="recipients_pkey"),
         postgresql_with={"fillfactor": 60},
     )
-    op.create_index("recipients_address", "recipients", ["account_id", "campaign_id", "address"], unique=True)
+    op.create_index("recipients_address", "recipients", ["account_id", "address", "campaign_id"], unique=True)
     op.create_index(
         "recipients_contact",
         "recipients",
-        ["account_id", "campaign_id", "contact_id"],
+        ["account_id", "contact_id", "campaign_id"],
         unique=True,
         postgresql_where=sa.text("contact_id IS NOT NULL"),
     )
