@@ -10,7 +10,7 @@ import aiohttp
 from deploy.local.demo.contacts_csv import PREMIUM
 from deploy.local.demo.rest import Refused, Rest
 
-# After an error, before the next change.
+# Between two changes, and after one that failed: the cores are for the services.
 PAUSE_SECONDS = 0.05
 CALL_SECONDS = 10.0
 
@@ -38,7 +38,7 @@ class Traffic:
             except (Refused, aiohttp.ClientError, TimeoutError):
                 # Down, or died on the way: whether the change was made is not known.
                 self.unanswered += 1
-                await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _change(self) -> None:
         kind = self.rng.random()
