@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -24,6 +25,8 @@ BULK = "segments-contacts-bulk"
 LIVE_EVENTS = 64
 # Each up to 500 contacts: what is handled before the acknowledgements go out.
 BULK_EVENTS = 8
+# The longest that the bulk lane gives way at a time, so that a busy live lane does not starve it.
+BULK_PATIENCE_SECONDS = 0.1
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
 
@@ -38,15 +41,39 @@ def consumers(nats: Nats, evaluator: Evaluator) -> list[Consumer]:
 
 
 class ContactEvents:
+    """The handler of both lanes. A live batch goes first: the bulk lane starts no transaction beside it."""
+
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
+        self._live_batches = 0
+        self._no_live = asyncio.Event()
+        self._no_live.set()
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
         async for batch, contacts in batches(events):
+            bulk = batch[0].bulk
             for start in range(0, len(contacts), MAX_BATCH):
-                await self._evaluator.apply(account, contacts[start : start + MAX_BATCH], bulk=batch[0].bulk)
+                async with self._turn(bulk=bulk):
+                    await self._evaluator.apply(account, contacts[start : start + MAX_BATCH], bulk=bulk)
             observe(batch)
+
+    @asynccontextmanager
+    async def _turn(self, *, bulk: bool) -> AsyncIterator[None]:
+        if bulk:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BULK_PATIENCE_SECONDS):
+                    await self._no_live.wait()
+            yield
+            return
+        self._live_batches += 1
+        self._no_live.clear()
+        try:
+            yield
+        finally:
+            self._live_batches -= 1
+            if not self._live_batches:
+                self._no_live.set()
 
 
 async def batches(events: Sequence[Received]) -> AsyncIterator[tuple[list[Received], list[ContactVersion]]]:

@@ -111,9 +111,5 @@ def highest_versions(contacts: Sequence[ContactVersion]) -> list[ContactVersion]
             kept[contact.contact_id] = contact
         elif contact.version != known.version:
             newer = max(known, contact, key=lambda c: c.version)
-            kept[contact.contact_id] = without_changes(newer)
+            kept[contact.contact_id] = newer._replace(changed=None)
     return list(kept.values())
-
-
-def without_changes(contact: ContactVersion) -> ContactVersion:
-    return ContactVersion(contact.contact_id, contact.public_id, contact.version, contact.facts, contact.snapshot, None)

@@ -1,7 +1,7 @@
 """This service's own copy of the contacts: the highest version of each, tombstones included."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.db import WriteTx
@@ -29,8 +29,7 @@ SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (c
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ContactVersion:
+class ContactVersion(NamedTuple):
     """A contact as an event told of it."""
 
     contact_id: UUID

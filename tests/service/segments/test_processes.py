@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -73,7 +74,7 @@ async def test_a_segment_is_kept_while_workers_come_and_go(urls, broker, keys, a
     with process("serve", serve_ops, serving):
         with process("work", first_ops, working):
             await asyncio.gather(
-                *(eventually(lambda p=p: up(p), seconds=START_SECONDS) for p in (serve_ops, first_ops))
+                *(eventually(partial(up, port), seconds=START_SECONDS) for port in (serve_ops, first_ops))
             )
             segment = await api.create()
             await contacts.created(ana)

@@ -1,5 +1,6 @@
 """What the consumer makes of events, before any database."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,8 @@ from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Invalid, Received
 from chassis.ids import AccountId
-from services.segments.consumers import decode
+from services.segments import consumers
+from services.segments.consumers import ContactEvents, decode
 from services.segments.domain.rules import NOBODY
 from services.segments.evaluation import highest_versions
 from services.segments.projection import array_literal
@@ -85,3 +87,58 @@ def test_the_same_version_twice_is_one():
 
 def test_array_literals_quote_what_postgres_reads():
     assert array_literal(['a"b', "c\\d", "e,{f}", ""]) == '{"a\\"b","c\\\\d","e,{f}",""}'
+
+
+class SlowEvaluator:
+    """Records who is at work; a live batch ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.live_began = asyncio.Event()
+        self.live_may_end = asyncio.Event()
+
+    async def apply(self, account, contacts, *, bulk):
+        self.begun.append("bulk" if bulk else "live")
+        if not bulk:
+            self.live_began.set()
+            await self.live_may_end.wait()
+
+
+def event(*, bulk):
+    contact = contacts_pb2.Contact(id=ids.encode("cnt", ids.new()), version=1)
+    data = events_pb2.ContactsChanged(changes=[events_pb2.ContactChange(contact=contact)]).SerializeToString()
+    return Received("1", "contact.created", AccountId(ids.new()), datetime.now(UTC), data, bulk, None)  # type: ignore[arg-type]
+
+
+async def handle_beside_a_live_batch():
+    """The order in which a live and a bulk batch begin, and the bulk one's task, with the live one at work."""
+    evaluator = SlowEvaluator()
+    handler = ContactEvents(evaluator)  # type: ignore[arg-type]
+    live = asyncio.create_task(handler.handle(AccountId(ids.new()), [event(bulk=False)]))
+    await evaluator.live_began.wait()
+    bulk = asyncio.create_task(handler.handle(AccountId(ids.new()), [event(bulk=True)]))
+    return evaluator, live, bulk
+
+
+async def test_the_bulk_lane_begins_nothing_beside_a_live_batch(monkeypatch):
+    monkeypatch.setattr(consumers, "BULK_PATIENCE_SECONDS", 60)
+    evaluator, live, bulk = await handle_beside_a_live_batch()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert evaluator.begun == ["live"]
+
+    evaluator.live_may_end.set()
+    await asyncio.gather(live, bulk)
+
+    assert evaluator.begun == ["live", "bulk"]
+
+
+async def test_the_bulk_lane_is_not_starved(monkeypatch):
+    monkeypatch.setattr(consumers, "BULK_PATIENCE_SECONDS", 0.001)
+    evaluator, live, bulk = await handle_beside_a_live_batch()
+
+    await bulk
+
+    assert evaluator.begun == ["live", "bulk"]
+    evaluator.live_may_end.set()
+    await live
