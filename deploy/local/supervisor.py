@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from deploy.local import identity, plan, postgres
+from deploy.local.files import write_private
 from deploy.local.home import Home
 from deploy.local.identity import Identity, Record
 from deploy.local.processes import STOP_ORDER, Spec
@@ -120,7 +121,7 @@ class Supervisor:
         started = identity.of(child.popen.pid) or Identity(child.popen.pid, "ended at once")
         child.record = Record(started, time.time(), child.restarts)
         identity.write(self.home.record(spec.name), child.record)
-        self.home.pid(spec.name).write_text(f"{child.popen.pid}\n")
+        write_private(self.home.pid(spec.name), f"{child.popen.pid}\n")
         say(f"{spec.name} started, pid {child.popen.pid}")
 
 
