@@ -5,6 +5,8 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
+# Without their byte code, processes take seconds to start, and to come back after a kill.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -87,7 +89,7 @@ $(READY): requirements-dev.txt requirements-uv.txt pyproject.toml
 	@echo "Installing the pinned dependencies"
 	@uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ] && $(PIP) --require-hashes -r requirements-uv.txt; then uv=$(VENV)/bin/uv; fi; \
-	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --python $(PY)"; else install="$(PIP)"; fi; \
+	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --compile-bytecode --python $(PY)"; else install="$(PIP)"; fi; \
 	$$install --require-hashes -r requirements-dev.txt; \
 	$$install --no-build-isolation --no-deps -e .
 	@touch $@

@@ -19,6 +19,8 @@ ALL = (*INFRASTRUCTURE, *SERVING, *WORKING)
 STOP_ORDER = (("gateway",), WORKING, ("contacts", "segments", "campaigns"), ("carrier",), ("nats",), ("postgres",))
 # Names that a shell may hold for another stack (from its env file) and that must not reach this one's processes.
 NOT_INHERITED = (
+    # This would have each process compile all it imports at every start.
+    "PYTHONDONTWRITEBYTECODE",
     "CARILLON_HOME", "CARILLON_PORT", "CARILLON_SUPERVISE", "CARILLON_URL", "CARILLON_API_KEY", "CARILLON_NATS_URL",
     "CARILLON_CARRIER_URL", "CARILLON_METRICS_URLS",
     *(f"CARILLON_{service.upper()}_DATABASE_URL" for service in SERVICES),
