@@ -1,7 +1,7 @@
 """What can be done with segments. Each change of rules is one transaction under the account's exclusive lock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -151,7 +151,7 @@ class Segments:
         more = paging.encode_cursor(scope, str(page[-1].contact)) if len(rows) > limit else ""
         return MemberPage(page, more, found.revision)
 
-    async def audience(self, account: AccountId, public_id: str) -> AsyncIterator[list[bytes]]:
+    async def audience(self, account: AccountId, public_id: str) -> AsyncGenerator[list[bytes], None]:
         """All members as serialised contacts, AUDIENCE_BATCH at a time, from one snapshot.
 
         Waits for a running first build. Raises NotFound, Unavailable (the build takes too long), FailedPrecondition.

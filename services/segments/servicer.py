@@ -1,6 +1,7 @@
 """SegmentsService over the wire: messages in, messages out. The contract is in the proto."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis.call import Call
@@ -68,8 +69,10 @@ class SegmentsServicer:
     async def StreamAudience(
         self, call: Call, request: pb.StreamAudienceRequest
     ) -> AsyncIterator[pb.StreamAudienceResponse]:
-        async for snapshots in self._segments.audience(call.account, request.segment_id):
-            yield pb.StreamAudienceResponse(contacts=[convert.contact(snapshot) for snapshot in snapshots])
+        # Closed at once when the caller goes away: it holds a database connection.
+        async with aclosing(self._segments.audience(call.account, request.segment_id)) as batches:
+            async for snapshots in batches:
+                yield pb.StreamAudienceResponse(contacts=[convert.contact(snapshot) for snapshot in snapshots])
 
 
 def segments_of(page: Page) -> list[pb.Segment]:
