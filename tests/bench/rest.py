@@ -82,8 +82,9 @@ async def measure(stack: ThrowawayStack, empty_port: int, *, rounds: int) -> dic
     async with aiohttp.ClientSession(
         headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=CLIENTS)
     ) as http:
+        requests = calls(http, stack.url, contacts=contacts, empty_port=empty_port)
         for round_number in range(-1, rounds):
-            for name, call in calls(http, stack.url, contacts=contacts, empty_port=empty_port).items():
+            for name, call in requests.items():
                 result = await closed_loop(call, clients=CLIENTS, seconds=SECONDS if round_number >= 0 else 0.5)
                 if round_number >= 0:
                     found.setdefault(name, []).append(result)
