@@ -4,7 +4,7 @@ import re
 
 import email_validator
 
-from chassis import phones
+from formats import phones
 from services.campaigns.domain.audience import Channel
 
 MAX_EMAIL = 254

@@ -9,7 +9,8 @@ from uuid import UUID
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis import ids, phones
+from chassis import ids
+from formats import phones
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
 

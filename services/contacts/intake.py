@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chassis import phones
+from formats import phones
 from services.contacts.addresses import read_email
 from services.contacts.domain import countries, limits, metadata, names, tags
 from services.contacts.domain.contact import FLAGS, TEXTS, Email, Patch
@@ -106,8 +106,6 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "tags": ("tags", tags.clean),
     "metadata_json": ("metadata", json_object("metadata")),
     "current_campaign_data_json": ("current_campaign_data", json_object("current_campaign_data")),
-    # As a file's columns give it.
-    "metadata": ("metadata", metadata.check_texts),
 }
 
 

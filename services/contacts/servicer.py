@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from chassis import phones
 from chassis.call import Call
 from chassis.grpc_server import rpc
+from formats import phones
 from services.contacts import convert, errors
 from services.contacts.domain import emails
 from services.contacts.domain.contact import Patch

@@ -1,6 +1,6 @@
 """Recipients from a file: read as it streams in, staged, and taken into the ledger in one transaction at its end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,7 +12,9 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import InvalidArgument, Reason, ResourceExhausted
-from chassis.tabular import Row, open_table
+from formats.layout import Empty
+from formats.records import Broken, Record, Unreadable
+from formats.stream import open_table
 from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel, address_column, variable_name
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
@@ -62,14 +64,19 @@ class Uploads:
         return Channel(row["channel"])
 
     async def _read(self, call: Call, reading: "Reading", source: AsyncIterator[bytes]) -> None:
-        table = await open_table(source)
-        reading.choose_columns(table.layout.columns)
-        async for batch in table.batches(MAX_TARGETS):
-            await self._stage(call, reading, batch)
+        try:
+            table = await open_table(source, lambda titles: address_column(titles, reading.channel) is not None)
+            reading.choose_columns(table.layout.titles)
+            async for batch in table.batches(MAX_TARGETS):
+                await self._stage(call, reading, batch)
+        except Unreadable as unreadable:
+            raise InvalidArgument(Reason.FILE_UNREADABLE, str(unreadable)) from unreadable
+        except Empty as empty:
+            raise no_rows() from empty
         if reading.rows == 0:
-            raise InvalidArgument(Reason.FILE_EMPTY, "The file has a header but no rows.")
+            raise no_rows()
 
-    async def _stage(self, call: Call, reading: "Reading", batch: list[Row]) -> None:
+    async def _stage(self, call: Call, reading: "Reading", batch: list[Record]) -> None:
         found = reading.understand(batch)
         async with self._db.write(call.account) as tx:
             new = await queries.stage(
@@ -132,7 +139,7 @@ class Reading:
     # By column; empty where a column is no variable.
     variables: list[str] = field(default_factory=list)
 
-    def choose_columns(self, columns: list[str]) -> None:
+    def choose_columns(self, columns: Sequence[str]) -> None:
         """Raises InvalidArgument(UNKNOWN_COLUMNS)."""
         column = address_column(columns, self.channel)
         if column is None:
@@ -148,11 +155,15 @@ class Reading:
             if at != column and name not in self.variables:
                 self.variables[at] = name
 
-    def understand(self, batch: list[Row]) -> dict[str, tuple[int, str]]:
+    def understand(self, batch: list[Record]) -> dict[str, tuple[int, str]]:
         """Row number and variables by address, of the rows that are whole; counts the others."""
         found: dict[str, tuple[int, str]] = {}
         for row, cells in batch:
             self.rows += 1
+            if isinstance(cells, Broken) or len(cells) > len(self.variables):
+                reason = cells.reason if isinstance(cells, Broken) else "More cells than the header has"
+                self._fail(row, reason, code=Reason.VALIDATION_FAILED)
+                continue
             text = cells[self.column].strip() if self.column < len(cells) else ""
             address = addresses.normalise(text, self.channel, region=self.region) if text else None
             if address is None:
@@ -182,6 +193,10 @@ class Reading:
         if len(self.errors) < MAX_ERRORS:
             code = code or f"invalid_{self.channel.address}"
             self.errors.append(contacts.RowError(row=row, code=code, reason=reason, column=self.column_name))
+
+
+def no_rows() -> InvalidArgument:
+    return InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.")
 
 
 async def chunks(requests: AsyncIterator[pb.UploadRecipientsRequest], limit: int) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from chassis.phones import Phone
+from formats.phones import Phone
 from services.contacts.domain import metadata as json_object
 from services.contacts.domain import names, tags
 from services.contacts.domain.metadata import Json

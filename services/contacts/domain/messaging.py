@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from chassis import phones
+from formats import phones
 from services.contacts.domain import emails
 
 Refusal = Literal["do_not_disturb", "opted_out", "suppressed", "address_gone", "invalid_address"]

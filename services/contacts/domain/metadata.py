@@ -53,9 +53,10 @@ def check_texts(value: dict[str, str]) -> Json:
 
 def merge(present: Json, patch: Json) -> Json:
     """By key: a null drops it, any other value replaces it whole. Raises Refused when it grows too large."""
+    if not present and None not in patch.values():
+        return patch
     merged = {key: value for key, value in (present | patch).items() if patch.get(key, value) is not None}
-    if present:
-        check(merged, field="metadata")
+    check(merged, field="metadata")
     return merged
 
 

@@ -8,7 +8,7 @@ from services.contacts.domain.problems import Problem, Refused, invalid
 
 def clean(tags: Iterable[str]) -> list[str]:
     """Trimmed, without repeats, in order. Raises Refused for an empty or over-long tag, or too many."""
-    kept = list(dict.fromkeys(tag.strip() for tag in tags))
+    kept = list(dict.fromkeys([tag.strip() for tag in tags]))
     problems = [problem for at, tag in enumerate(kept) if (problem := fault(tag, at)) is not None]
     if len(kept) > limits.TAGS:
         problems.append(invalid("tags", f"A contact has at most {limits.TAGS} tags."))

@@ -51,7 +51,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 FIELDS = {synonym: field for field, synonyms in SYNONYMS.items() for synonym in synonyms}
 IDENTITY = frozenset({"phone", "email", "external_id"})
-MAX_COLUMNS = 256
 TITLE_CHARACTERS = 200
 
 

@@ -19,9 +19,9 @@ from chassis import ids
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
+from formats.records import Record, Records, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import chunk, files, repository
-from services.contacts.imports.reader import Record, Records, Unreadable
 from services.contacts.imports.record import RowError
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.rows import Draft, RowReader

@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from formats.records import Encoding
+
 OnDuplicate = Literal["skip", "update", "merge"]
-Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,23 @@
 """Makes contacts of a file's rows, by the same rules as a single create."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from chassis import ids
-from services.contacts.domain import tags
-from services.contacts.domain.contact import Contact, Patch, fill
+from formats.records import Broken, Record
+from services.contacts.domain import metadata, tags
+from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
 from services.contacts.domain.identity import Key, pairs
-from services.contacts.domain.problems import Problem, Refused, invalid
+from services.contacts.domain.problems import Refused, invalid
 from services.contacts.imports.plan import Plan
-from services.contacts.imports.reader import Broken, Record
 from services.contacts.imports.record import RowError
-from services.contacts.intake import read_patch
+from services.contacts.intake import READERS, phone, write_name
 
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
 FALSE = frozenset({"false", "no", "n", "0"})
-# Where a row has several faults, the one named is the one that matters most for who it is about.
-WEIGHT = ("invalid_phone", "invalid_email", "identity_required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,13 @@ class Draft:
 class RowReader:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._fields = [
-            (at, column.target) for at, column in enumerate(plan.columns) if column.target not in ("", "metadata")
+        # Where the cells of a field are, the column of the contact that they write, and what reads them.
+        self._cells = [
+            (at, *readers(column.target, plan))
+            for at, column in enumerate(plan.columns)
+            if column.target not in ("", "metadata", "tags")
         ]
+        self._tags = next((at for at, column in enumerate(plan.columns) if column.target == "tags"), None)
         self._extras = [(at, column.title) for at, column in enumerate(plan.columns) if column.target == "metadata"]
         self._titles = {column.target: column.title for column in plan.columns if column.target != "metadata"}
 
@@ -49,42 +53,49 @@ class RowReader:
         cells = record[1]
         if isinstance(cells, Broken):
             return RowError(row, "validation_failed", cells.reason)
-        if not any(cells) or not any(map(str.strip, cells)):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
             return None
         try:
-            patch = read_patch(self._raw(cells), region=self._plan.default_region)
+            patch = Patch(self._sets(cells))
             contact = Contact(id=ids.new(), created_at=now, updated_at=now)
             fill(contact, patch)
         except Refused as refused:
             return self.error(row, refused)
         return Draft(row, patch, contact, pairs(contact))
 
-    def _raw(self, cells: list[str]) -> dict[str, object]:
-        """Cells that say something, by field. Raises Refused."""
+    def _sets(self, cells: list[str]) -> dict[str, object]:
+        """What the cells that are not empty write. Raises Refused."""
         width = len(self._plan.columns)
-        if len(cells) > width and any(map(str.strip, cells[width:])):
-            raise Refused(invalid("", "The row has more cells than the header; quote cells that hold the delimiter"))
-        present = len(cells)
-        raw: dict[str, object] = {
-            field: cell for at, field in self._fields if at < present and (cell := cells[at].strip())
-        }
-        extras = {title: cell for at, title in self._extras if at < present and (cell := cells[at].strip())}
+        if len(cells) != width:
+            if any(cells[width:]):
+                raise Refused(
+                    invalid("", "The row has more cells than the header; quote the cells that hold the delimiter.")
+                )
+            cells = cells[:width] + [""] * (width - len(cells))
+        sets: dict[str, object] = {column: read(cells[at]) for at, column, read in self._cells if cells[at]}
+        if "name" in sets:
+            write_name(sets, given=sets)
+        extras = {title: cells[at] for at, title in self._extras if cells[at]}
         if extras:
-            raw["metadata"] = extras
-        if "tags" in raw or self._plan.tags:
-            raw["tags"] = tags.parse_cell(str(raw.get("tags", ""))) + list(self._plan.tags)
-        if "do_not_disturb" in raw:
-            raw["do_not_disturb"] = read_flag("do_not_disturb", str(raw["do_not_disturb"]))
-        return raw
+            sets["metadata"] = metadata.check_texts(extras)
+        if (tagged := "" if self._tags is None else cells[self._tags]) or self._plan.tags:
+            sets["tags"] = tags.clean([*tags.parse_cell(tagged), *self._plan.tags])
+        return sets
 
     def error(self, row: int, refused: Refused) -> RowError:
-        worst = min(refused.problems, key=weight)
+        worst = refused.problems[0]
         column = self._titles.get(worst.pointer.split("/")[1], "") if worst.pointer else ""
         return RowError(row, worst.code, worst.detail, column)
 
 
-def weight(problem: Problem) -> int:
-    return WEIGHT.index(problem.code) if problem.code in WEIGHT else len(WEIGHT)
+def readers(field: str, plan: Plan) -> tuple[str, Callable[[Any], object]]:
+    """The column of the contact that a field's cells write, and what reads them: mostly as in a single create."""
+    if field == "phone":
+        return "phone", partial(phone, region=plan.default_region)
+    if field in FLAGS:
+        return field, partial(read_flag, field)
+    return READERS[field]
 
 
 def read_flag(field: str, cell: str) -> bool:

@@ -11,12 +11,14 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import Aborted, CarillonError, InvalidArgument, Reason, ResourceExhausted
+from formats.layout import Empty, Scan, read_layout
+from formats.records import Unreadable
 from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
-from services.contacts.imports import head, repository
+from services.contacts.imports import repository
+from services.contacts.imports.columns import identifies, known, map_columns
 from services.contacts.imports.files import Upload
 from services.contacts.imports.plan import Plan
-from services.contacts.imports.reader import Unreadable
 from services.contacts.imports.record import Import
 from services.contacts.intake import read_region
 
@@ -49,9 +51,9 @@ class ImportService:
 
     async def _receive(
         self, requests: AsyncIterator[pb.CreateImportRequest], upload: Upload
-    ) -> tuple[pb.ImportOptions, head.Scan]:
+    ) -> tuple[pb.ImportOptions, Scan]:
         """Raises ResourceExhausted(PAYLOAD_TOO_LARGE), Aborted(UPLOAD_INCOMPLETE)."""
-        options, scan, ended = pb.ImportOptions(), head.Scan(), False
+        options, scan, ended = pb.ImportOptions(), Scan(), False
         async for request in requests:
             match request.WhichOneof("part"):
                 case "options":
@@ -92,28 +94,29 @@ async def kept_only_on_success(upload: Upload) -> AsyncIterator[None]:
         raise
 
 
-def read_plan(options: pb.ImportOptions, scan: head.Scan) -> Plan:
+def read_plan(options: pb.ImportOptions, scan: Scan) -> Plan:
     """Raises InvalidArgument: FILE_EMPTY, FILE_UNREADABLE, UNKNOWN_COLUMNS, VALIDATION_FAILED."""
     with errors.refusing():
         region = read_region(options.default_region)
         added = tags.clean(options.tags)
     try:
-        layout = head.read_layout(scan)
-    except head.Empty as empty:
+        layout = read_layout(scan, known)
+    except Empty as empty:
         raise InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.") from empty
     except Unreadable as unreadable:
         raise InvalidArgument(Reason.FILE_UNREADABLE, str(unreadable)) from unreadable
-    except head.UnknownColumns as unknown:
+    columns = map_columns(layout.titles)
+    if not identifies(columns):
         raise InvalidArgument(
             Reason.UNKNOWN_COLUMNS,
             "No column is called phone, email or external_id, or a name known for one of them.",
-            metadata={"columns": ",".join(unknown.titles)[:1000]},
-        ) from unknown
+            metadata={"columns": ",".join(layout.titles)[:1000]},
+        )
     return Plan(
         encoding=layout.encoding,
         delimiter=layout.delimiter,
         preamble=layout.preamble,
-        columns=layout.columns,
+        columns=columns,
         on_duplicate=convert.ON_DUPLICATE.get(options.on_duplicate, "skip"),
         default_region=region,
         tags=tuple(added),

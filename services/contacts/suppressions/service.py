@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.events.v1 import events_pb2
-from chassis import ids, paging, phones
+from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import AlreadyExists, Reason
+from formats import phones
 from services.contacts import convert, errors
 from services.contacts.addresses import read_email
 from services.contacts.domain import limits, messaging

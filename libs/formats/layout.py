@@ -1,14 +1,13 @@
-"""Looks at an upload before it is queued: is it text, in which encoding, with which delimiter and columns?"""
+"""Looks at the beginning of a file: is it text, in which encoding, with which delimiter and columns?"""
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.contacts.imports.columns import MAX_COLUMNS, identifies, known, map_columns
-from services.contacts.imports.plan import Column, Encoding
-from services.contacts.imports.reader import Broken, Records, Unreadable
+from formats.records import Broken, Encoding, Records, Unreadable
 
+MAX_COLUMNS = 256
 # What of the file's start is kept while it streams by.
 HEAD_BYTES = 256 * 1024
 SAMPLE_RECORDS = 50
@@ -32,22 +31,14 @@ class Empty(Exception):
     """The file has no rows."""
 
 
-class UnknownColumns(Exception):
-    """None of the columns says who a row is about."""
-
-    def __init__(self, titles: Sequence[str]) -> None:
-        super().__init__("unknown columns")
-        self.titles = list(titles)
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """See plan.Plan."""
+    """preamble: records before the header, a spreadsheet's `sep=;` and blank ones. titles: the header, trimmed."""
 
     encoding: Encoding
     delimiter: str
     preamble: int
-    columns: tuple[Column, ...]
+    titles: tuple[str, ...]
 
 
 class Scan:
@@ -78,8 +69,8 @@ class Scan:
         except UnicodeDecodeError:
             self._utf8 = None
 
-    def encoding(self) -> Encoding:
-        """To be asked at the end. Raises Empty, Unreadable."""
+    def encoding(self, *, whole: bool = True) -> Encoding:
+        """By what has come so far; whole: there is no more. Raises Empty, Unreadable."""
         if not self.size:
             raise Empty
         for magic, reason in KINDS:
@@ -87,7 +78,7 @@ class Scan:
                 raise Unreadable(reason)
         if VCARD.match(self.head):
             raise Unreadable("vCard files are not read yet; send CSV.")
-        self._decode(b"", final=True)
+        self._decode(b"", final=whole)
         if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         if self._nul:
@@ -117,27 +108,39 @@ def has_any(data: bytes, unwanted: bytes) -> bool:
     return len(data.translate(None, unwanted)) != len(data)
 
 
-def read_layout(scan: Scan) -> Layout:
-    """Raises Empty, Unreadable, UnknownColumns."""
-    encoding = scan.encoding()
-    whole = scan.size <= HEAD_BYTES
+def read_layout(scan: Scan, known: Callable[[Sequence[str]], int], *, whole: bool = True) -> Layout:
+    """known: how many of a row's titles mean something here; it tells a header from data. whole: the scan saw all.
+
+    Raises Empty, Unreadable. A file that is seen whole and ends within an open quote is Unreadable.
+    """
+    encoding = scan.encoding(whole=whole)
+    whole = whole and scan.size <= HEAD_BYTES
     forced = separator_line(scan.head, encoding)
     samples = [
         (delimiter, sample(scan.head, encoding, delimiter=delimiter, whole=whole))
         for delimiter in (DELIMITERS if forced is None else (forced,))
     ]
     skipped = 0 if forced is None else 1
-    delimiter, rows = max(samples, key=lambda candidate: score(candidate[1][skipped:]))
+    delimiter, rows = max(samples, key=lambda candidate: score(candidate[1][skipped:], known))
     preamble = skipped + next((at for at, row in enumerate(rows[skipped:]) if any(row)), len(rows))
+    if whole:
+        check_closed(scan.head, encoding, delimiter)
     if preamble >= len(rows) or (whole and not any(any(row) for row in rows[preamble + 1 :])):
         raise Empty
     titles = rows[preamble]
     if len(titles) > MAX_COLUMNS:
         raise Unreadable(f"The file has more than {MAX_COLUMNS} columns.")
-    columns = map_columns(titles)
-    if not identifies(columns):
-        raise UnknownColumns(titles)
-    return Layout(encoding, delimiter, preamble, columns)
+    return Layout(encoding, delimiter, preamble, tuple(titles))
+
+
+def check_closed(file: bytes, encoding: Encoding, delimiter: str) -> None:
+    """Raises Unreadable where a record of a small file is none: better mended at once than imported in part."""
+    records = Records(encoding=encoding, delimiter=delimiter)
+    records.feed(file, final=True)
+    while taken := records.take(SAMPLE_RECORDS):
+        for number, cells in taken:
+            if isinstance(cells, Broken):
+                raise Unreadable(f"Row {number}: {cells.reason}")
 
 
 def separator_line(head: bytes, encoding: Encoding) -> str | None:
@@ -158,7 +161,7 @@ def sample(head: bytes, encoding: Encoding, *, delimiter: str, whole: bool) -> l
     return [[] if isinstance(cells, Broken) else [cell.strip() for cell in cells] for _, cells in taken]
 
 
-def score(rows: list[list[str]]) -> tuple[int, float, int]:
+def score(rows: list[list[str]], known: Callable[[Sequence[str]], int]) -> tuple[int, float, int]:
     """How much the rows look like a table: titles known, rows as wide as the header, columns."""
     rows = [row for row in rows if any(row)]
     if not rows:

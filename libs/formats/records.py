@@ -1,4 +1,4 @@
-"""Reads the records of a delimited text file from pieces of any size, in constant memory.
+"""Reads the records of a delimited text file (RFC 4180, loosely) from pieces of any size, in constant memory.
 
 Bytes go in with `feed`, records come out with `take`. A record number counts every record from 1, blank ones too.
 """
@@ -8,8 +8,9 @@ import csv
 import io
 from collections import deque
 from dataclasses import dataclass
+from typing import Literal
 
-from services.contacts.imports.plan import Encoding
+Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
 
 CELL_CHARACTERS = 131_072
 RECORD_CHARACTERS = 1_048_576
@@ -37,6 +38,16 @@ class NeedMore(Exception):
 
 class Unclosed(Exception):
     """A quoted cell never ends."""
+
+
+def as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """For bytes that are not UTF-8 in a file that is so far: an old editor's accents, mostly."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", errors="replace"), error.end
+
+
+codecs.register_error("windows-1252", as_windows_1252)
 
 
 class Lines:
@@ -77,8 +88,9 @@ class Lines:
 
 class Records:
     def __init__(self, *, encoding: Encoding, delimiter: str) -> None:
-        # The encoding was checked over the whole upload; UTF-16 alone may hold lone surrogates.
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        # UTF-16 may hold lone surrogates; UTF-8 was perhaps only seen at the file's head.
+        errors = "windows-1252" if encoding.startswith("utf-8") else "replace"
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
         self._carry = ""
         self._lines = Lines()
         csv.field_size_limit(CELL_CHARACTERS)

@@ -9,7 +9,7 @@ import rphonenumbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import phones
+from formats import phones
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
