@@ -1,6 +1,8 @@
 """The main job: contacts, a segment, a campaign, and every message accounted for by the carrier's own log."""
 
+import secrets
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest_asyncio
@@ -29,8 +31,12 @@ async def segment_id(api: Api) -> str:
     return str(segment)
 
 
+def marked(name: str) -> str:
+    """What tells one campaign's messages from all others in the carrier's log."""
+    return f"{name}-{secrets.token_hex(4)}"
+
+
 async def campaign(api: Api, *, mark: str, sender: str, **fields: Any) -> str:
-    """mark: told from other campaigns' messages in the carrier's log by it."""
     template = (await api.post("/v1/templates", {"name": mark, "body": mark + ": Hi {{ name }} {{ offer }}"})).ok(201)
     body = {"name": mark, "template_id": template["id"], "sender_id": sender, "variables": {"offer": "-20 %"}, **fields}
     return str((await api.post("/v1/campaigns", body)).ok(201)["id"])
@@ -55,7 +61,7 @@ async def ended(api: Api, campaign_id: str) -> dict[str, Any]:
 
 
 async def test_a_segment_is_sent_to_once_each(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
-    mark = "to-segment"
+    mark = marked("to-segment")
     made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id)
     (await api.post(f"/v1/campaigns/{made}/start")).ok()
     found = await ended(api, made)
@@ -72,8 +78,8 @@ async def test_a_segment_is_sent_to_once_each(api: Api, carrier: Carrier, sender
 async def test_paused_nothing_is_sent_and_resumed_nobody_twice(
     api: Api, carrier: Carrier, sender_id: str, segment_id: str
 ) -> None:
-    mark = "paused-once"
-    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=40)
+    mark = marked("paused-once")
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=25)
     (await api.post(f"/v1/campaigns/{made}/start")).ok()
 
     async def sent() -> int:
@@ -93,7 +99,7 @@ async def test_paused_nothing_is_sent_and_resumed_nobody_twice(
 
 
 async def test_uploaded_recipients_bring_their_variables(api: Api, carrier: Carrier, sender_id: str) -> None:
-    mark = "uploaded"
+    mark = marked("uploaded")
     made = await campaign(api, mark=mark, sender=sender_id)
     rows = "phone,name,offer\n" + "".join(f"+1555030{number:04d},N{number},{number} %\n" for number in range(120))
     found = (await api.upload(f"/v1/campaigns/{made}/recipients", rows.encode(), file_name="r.csv")).ok()
@@ -112,7 +118,7 @@ async def test_uploaded_recipients_bring_their_variables(api: Api, carrier: Carr
 
 
 async def test_a_carrier_that_refuses_and_one_that_fails_receipts(api: Api, carrier: Carrier, sender_id: str) -> None:
-    mark = "receipts-fail"
+    mark = marked("receipts-fail")
     await carrier.behave(receipt_failed_rate=1.0)
     made = await campaign(api, mark=mark, sender=sender_id)
     rows = "phone,name\n" + "".join(f"+1555040{number:04d},N\n" for number in range(10))
@@ -126,9 +132,7 @@ async def test_a_carrier_that_refuses_and_one_that_fails_receipts(api: Api, carr
 
 
 async def test_a_schedule_starts_by_itself(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
-    from datetime import UTC, datetime, timedelta
-
-    mark = "scheduled"
+    mark = marked("scheduled")
     due = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
     made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, schedule_at=due)
     found = await ended(api, made)
@@ -136,7 +140,7 @@ async def test_a_schedule_starts_by_itself(api: Api, carrier: Carrier, sender_id
 
 
 async def test_cancelled_the_rest_is_skipped(api: Api, carrier: Carrier, sender_id: str, segment_id: str) -> None:
-    mark = "cancelled"
+    mark = marked("cancelled")
     made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=20)
     (await api.post(f"/v1/campaigns/{made}/start")).ok()
 
