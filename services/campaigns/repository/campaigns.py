@@ -1,6 +1,6 @@
 """Queries on campaigns, their numbers and their runs."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -171,7 +171,7 @@ async def uses_sender(tx: WriteTx, sender_id: UUID) -> bool:
 async def add_stats(tx: WriteTx, account: UUID, campaign_id: UUID, *, delta: Stats) -> None:
     """The last lock that a transaction takes, so that no two wait for one another."""
     if delta != NOTHING:
-        await tx.execute(ADD_STATS, account, campaign_id, *astuple(delta))
+        await tx.execute(ADD_STATS, account, campaign_id, *delta.values())
 
 
 async def stats(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:

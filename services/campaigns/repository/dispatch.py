@@ -36,7 +36,7 @@ UPDATE chunks AS k SET lease_until = now() + $5 * interval '1 s'
 FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[]) AS mine (account_id, campaign_id, chunk, generation)
 WHERE k.account_id = mine.account_id AND k.campaign_id = mine.campaign_id AND k.chunk = mine.chunk
   AND k.lease_generation = mine.generation
-RETURNING k.account_id, k.campaign_id, k.chunk
+RETURNING k.account_id, k.campaign_id, k.chunk, k.lease_generation
 """
 CONTEXT = """
 SELECT c.account_id, c.id, c.channel, c.sender_id, c.variables, c.started_body, c.started_subject, r.failed_rounds,
@@ -117,6 +117,10 @@ UPDATE runs SET failed_rounds = 0 WHERE account_id = $1 AND campaign_id = $2 AND
 """
 
 
+# Account, campaign, chunk, generation.
+Key = tuple[UUID, UUID, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A chunk that is ours until somebody else's generation is on it."""
@@ -129,7 +133,7 @@ class Lease:
     idle_passes: int
 
     @property
-    def key(self) -> tuple[UUID, UUID, int, int]:
+    def key(self) -> Key:
         return self.account, self.campaign, self.chunk, self.generation
 
 
@@ -152,11 +156,11 @@ async def lease(tx: WriteTx, account: UUID, campaign_id: UUID, *, seconds: float
     return None if row is None else Lease(*row.values())
 
 
-async def renew(tx: WriteTx, leases: Sequence[Lease], *, seconds: float) -> set[tuple[UUID, UUID, int]]:
-    """The account, campaign and chunk of those that are still ours."""
+async def renew(tx: WriteTx, leases: Sequence[Lease], *, seconds: float) -> set[Key]:
+    """The keys of those that are still ours."""
     columns = list(zip(*(lease.key for lease in leases), strict=True))
     rows = await tx.fetch(RENEW, *columns, seconds)
-    return {(row["account_id"], row["campaign_id"], row["chunk"]) for row in rows}
+    return {tuple(row.values()) for row in rows}
 
 
 async def context(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:

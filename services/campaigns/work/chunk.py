@@ -38,7 +38,7 @@ from services.campaigns.domain.sending import (
     outcome,
     round_delay,
 )
-from services.campaigns.domain.stats import NOTHING, step
+from services.campaigns.domain.stats import steps
 from services.campaigns.peers import Contacts
 from services.campaigns.providers.port import Outbound
 from services.campaigns.repository import campaigns as campaign_queries
@@ -193,7 +193,7 @@ class Chunk:
             return
         async with self._db.across() as tx:
             statuses = await queries.leave_out(tx, self._lease, outcomes)
-            delta = sum((step(Recipient.PENDING, Recipient(status)) for status in statuses), NOTHING)
+            delta = steps(Recipient.PENDING, statuses)
             await campaign_queries.add_stats(tx, self._lease.account, self._lease.campaign, delta=delta)
         self._settled += len(statuses)
         for one in outcomes.values():
@@ -234,11 +234,11 @@ class Chunk:
     async def _settle(self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> int:
         lease, by_id = self._lease, {one.id: one for one in settled}
         done = await queries.settle(tx, lease, settled)
-        delta = sum((step(Recipient.CLAIMED, Recipient(row["status"])) for row in done), NOTHING)
+        delta = steps(Recipient.CLAIMED, (row["status"] for row in done))
         if len(done) < len(settled):
             found = {row["id"] for row in done}
             late = await queries.settle_late(tx, lease, [one for one in settled if one.id not in found])
-            delta += sum((step(Recipient.UNCERTAIN, Recipient(row["status"])) for row in late), NOTHING)
+            delta += steps(Recipient.UNCERTAIN, (row["status"] for row in late))
             done += late
         names = {row["id"]: by_id[row["id"]].outcome.provider_message_id for row in done}
         await queries.name_messages(tx, lease, self._sending.sender_id, {k: v for k, v in names.items() if v})

@@ -51,7 +51,7 @@ class Dispatcher:
         self._most = chunks
         self._woken = woken
         self._lease_seconds = lease_seconds
-        self._held: dict[tuple[UUID, UUID, int], Held] = {}
+        self._held: dict[queries.Key, Held] = {}
         self._turn = UUID(int=0)
 
     async def run(self) -> None:
@@ -88,13 +88,16 @@ class Dispatcher:
             for row in self._in_turn(ready):
                 leased = await self._lease(row) or leased
             return leased
-        except (CarillonError, asyncpg.PostgresError) as error:
-            log.warning("dispatch.interrupted", error=type(error).__name__)
-            return False
+        except CarillonError as error:
+            log.warning("dispatch.interrupted", reason=error.reason)
+        except Exception:
+            # Whatever a database that goes away throws: the next look is in a second.
+            log.exception("dispatch.failed")
+        return False
 
     def _in_turn(self, ready: list[asyncpg.Record]) -> list[asyncpg.Record]:
         """Campaigns that have room for another chunk, beginning behind the one served last."""
-        holding = Counter(campaign for _, campaign, _ in self._held)
+        holding = Counter(campaign for _, campaign, _, _ in self._held)
         rows = [row for row in ready if holding[row["id"]] < self._share(row)]
         later = [row for row in rows if row["id"] > self._turn]
         return later + [row for row in rows if row["id"] <= self._turn]
@@ -117,13 +120,12 @@ class Dispatcher:
             return False
         self._turn = campaign_id
         held = Held(lease)
-        key = (lease.account, lease.campaign, lease.chunk)
-        self._held[key] = held
-        held.task = asyncio.create_task(self._work(key, held, context), name="dispatch-chunk")
+        self._held[lease.key] = held
+        held.task = asyncio.create_task(self._work(held, context), name="dispatch-chunk")
         HELD.set(len(self._held))
         return True
 
-    async def _work(self, key: tuple[UUID, UUID, int], held: Held, context: asyncpg.Record) -> None:
+    async def _work(self, held: Held, context: asyncpg.Record) -> None:
         try:
             chunk = Chunk(
                 self._db,
@@ -141,7 +143,7 @@ class Dispatcher:
         except Exception:
             log.exception("dispatch.chunk_failed")
         finally:
-            del self._held[key]
+            del self._held[held.lease.key]
             HELD.set(len(self._held))
             self._woken.set()
 
@@ -152,7 +154,8 @@ class Dispatcher:
             held = dict(self._held)
             if not held:
                 continue
-            with suppress(CarillonError, asyncpg.PostgresError):
+            # Not renewed in time, a lease runs out: the fence holds all the same.
+            with suppress(Exception):
                 async with self._db.across() as tx:
                     ours = await queries.renew(tx, [one.lease for one in held.values()], seconds=self._lease_seconds)
                 for key, one in held.items():

@@ -6,7 +6,7 @@ from chassis.db import Database
 from services.campaigns import lifecycle
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
 from services.campaigns.domain.recipient import Status as Recipient
-from services.campaigns.domain.stats import NOTHING, step
+from services.campaigns.domain.stats import steps
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import finishing as queries
 
@@ -50,7 +50,7 @@ class Finisher:
         """Skip those whom a cancel has left pending; whether there is more to do at once."""
         async with self._db.across() as tx:
             statuses = await queries.close_chunks(tx, account, campaign_id, limit=CHUNKS_AT_ONCE)
-            delta = sum((step(Recipient.PENDING, Recipient(status)) for status in statuses), NOTHING)
+            delta = steps(Recipient.PENDING, statuses)
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
             if not await queries.has_open_chunk(tx, account, campaign_id):
                 await queries.set_settled(tx, account, campaign_id)

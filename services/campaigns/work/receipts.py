@@ -3,13 +3,14 @@
 Repeated, out of order or before the send's own answer: harmless, because a state only ever climbs.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
@@ -17,12 +18,12 @@ from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
 from services.campaigns import convert
 from services.campaigns.domain.recipient import Reason, Receipt, Status, after_receipt
-from services.campaigns.domain.stats import NOTHING, Stats, step
+from services.campaigns.domain.stats import NOTHING, step
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import receipts as queries
 from services.campaigns.work import message_events
 
-RECEIPTS = Counter("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"])
+RECEIPTS = Metric("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"])
 
 BATCH = 1000
 # Account and campaign.
@@ -103,7 +104,8 @@ class ReceiptApplier:
             by_campaign.setdefault(key_of(one.row), []).append(one)
         # In order of key, as everybody who locks several.
         for (account, campaign_id), group in sorted(by_campaign.items()):
-            delta: Stats = sum((step(Status(one.row["status"]), one.status) for one in group), NOTHING)
+            taken = Counter((one.row["status"], one.status) for one in group)
+            delta = sum((step(Status(was), now) * times for (was, now), times in taken.items()), NOTHING)
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
             told: dict[str, list[pb.Recipient]] = {}
             for one in group:
