@@ -12,7 +12,12 @@ from carillon.errors.v1.reasons import Reason
 from deploy.local.databases import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
-HAND_WRITTEN = [*ROOT.glob("libs/chassis/**/*.py"), *ROOT.glob("services/**/*.py"), *ROOT.glob("deploy/**/*.py")]
+HAND_WRITTEN = [
+    *ROOT.glob("libs/chassis/**/*.py"),
+    *ROOT.glob("libs/formats/**/*.py"),
+    *ROOT.glob("services/**/*.py"),
+    *ROOT.glob("deploy/**/*.py"),
+]
 VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "base", "impl", "misc"}
 PERSONAL = {"phone", "email", "address", "to", "key", "token", "secret", "authorization", "body", "name_of_contact"}
 
