@@ -89,8 +89,12 @@ class Chunk:
         *,
         slot: AbstractAsyncContextManager[object],
         lease_seconds: float,
+        recovering: bool,
     ) -> None:
-        """slot: bounds the micro-batches of this process that are under way at once."""
+        """slot: bounds the micro-batches of this process that are under way at once.
+
+        recovering: nothing went through of late.
+        """
         self._db = db
         self._contacts = contacts
         self._sending = sending
@@ -98,6 +102,7 @@ class Chunk:
         self._lease = held.lease
         self._slot = slot
         self._lease_seconds = lease_seconds
+        self._recovering = recovering
         self._settled = 0
 
     async def run(self) -> bool:
@@ -255,8 +260,10 @@ class Chunk:
             await budget.block(self._db, account, self._sending.sender_id, throttled)
             return
         if any(isinstance(answer, Accepted | Refused) for answer in answers):
-            async with self._db.across() as tx:
-                await queries.went_through(tx, account, campaign)
+            if self._recovering:
+                async with self._db.across() as tx:
+                    await queries.went_through(tx, account, campaign)
+                self._recovering = False
         elif any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
             await self._failed_round()
             raise Stop(0.0)

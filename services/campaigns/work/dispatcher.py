@@ -134,6 +134,7 @@ class Dispatcher:
                 held,
                 slot=self._slots,
                 lease_seconds=self._lease_seconds,
+                recovering=context["failed_rounds"] > 0,
             )
             if await chunk.run():
                 await complete(self._db, held.lease.account, held.lease.campaign)
