@@ -30,6 +30,8 @@ TROUBLE: dict[str, object] = {
 }
 
 PIPED_WIDTH = 110
+# Whoever kills a process to see what happens should not see the demo itself fall over.
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ async def demonstrate(run: Run, console: Console) -> bool:
     csv = run.where.folder / "demo" / "contacts.csv"
     book = make_file(screen, csv, run=run)
     key = await asyncio.to_thread(demo_account.create_account, run.where, known, f"demo {mark}")
-    carrier_url = processes.carrier_url(known)
+    url, carrier_url = processes.gateway_url(known), processes.carrier_url(known)
     witness = Witness(run.where.carrier, mark)
-    async with Rest(processes.gateway_url(known), key) as rest, control(carrier_url, TROUBLE):
+    async with Rest(url, key, patience_seconds=PATIENCE_SECONDS) as rest, control(carrier_url, TROUBLE):
         screen.step("1. Import")
         made = await importing.run(rest, screen, csv, book=book)
         screen.step("2. A segment")

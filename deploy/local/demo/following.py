@@ -10,7 +10,7 @@ from deploy.local.demo.contacts_csv import PREMIUM
 from deploy.local.demo.rest import Rest
 
 POLL_SECONDS = 0.004
-GIVE_UP_SECONDS = 30.0
+GIVE_UP_SECONDS = 60.0
 
 
 @dataclass(slots=True)

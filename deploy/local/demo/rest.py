@@ -1,6 +1,9 @@
 """A thin client of the public REST API, as any customer would write one."""
 
+import asyncio
 import io
+import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,11 +26,18 @@ class Refused(Exception):
         self.status = status
 
 
+# Answers that say nothing of the request: something is being restarted.
+PASSING = (502, 503, 504)
+RETRY_SECONDS = 0.2
+
+
 class Rest:
     """The API as seen with one key. Use as a context manager."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, patience_seconds: float = 0.0) -> None:
+        """patience_seconds: for so long a call is repeated while the API, or a part of it, is down."""
         self.url = url
+        self._patience_seconds = patience_seconds
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key}"},
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
@@ -49,9 +59,26 @@ class Rest:
         return await self.call("POST", path, body=body)
 
     async def call(self, method: str, path: str, *, body: object = None, query: dict[str, str] | None = None) -> Any:
-        """The answer's JSON, None where it has no body. Raises Refused for anything but 2xx."""
-        async with self._session.request(method, self.url + path, json=body, params=query) as answer:
-            return await _content(answer, f"{method} {path}")
+        """The answer's JSON, None where it has no body. Raises Refused for anything but 2xx.
+
+        A POST carries an Idempotency-Key, so that its repetition does nothing twice.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)} if method == "POST" else None
+        deadline = time.monotonic() + self._patience_seconds
+        repeated = False
+        while True:
+            try:
+                async with self._session.request(
+                    method, self.url + path, json=body, params=query, headers=headers
+                ) as answer:
+                    return await _content(answer, f"{method} {path}")
+            except (Refused, aiohttp.ClientError, TimeoutError) as error:
+                if repeated and method == "DELETE" and isinstance(error, Refused) and error.status == 404:
+                    return None  # The call before, whose answer was lost, did it.
+                if time.monotonic() > deadline or not _passes(error, repeated=repeated):
+                    raise
+            repeated = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def upload(
         self, path: str, file: Path, *, on_bytes: Callable[[int, int], None], headers: dict[str, str] | None = None
@@ -77,6 +104,11 @@ class Counted(io.BufferedReader):
         data = super().read(size)
         self._on_bytes(self.tell(), self._size)
         return data
+
+
+def _passes(error: Exception, *, repeated: bool) -> bool:
+    """Whether the same call may do better in a moment. 409 to a repetition: the first one is still under way."""
+    return not isinstance(error, Refused) or error.status in PASSING or (repeated and error.status == 409)
 
 
 async def _content(answer: aiohttp.ClientResponse, call: str) -> Any:
