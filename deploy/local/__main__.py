@@ -30,6 +30,8 @@ def main() -> int:
     except (NotUp, AccountFailed, MigrationFailed, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -51,6 +53,8 @@ def run(where: Home, arguments: argparse.Namespace) -> None:
         case "env":
             print(where.env.read_text(), end="")
         case "account":
+            if "postgres" not in stack.running(where):
+                raise NotUp("the stack is not running; `make up` starts it")
             print(demo_account.create_account(where, state.load(where), arguments.name))
 
 

@@ -21,6 +21,8 @@ SENDERS = (
     {"name": "Demo email", "channel": "email", "address": "hello@carillon.example"},
 )
 CALL_SECONDS = 30.0
+# The answer when the database was lost and the key with it.
+UNKNOWN_KEY = object()
 
 
 class AccountFailed(Exception):
@@ -29,15 +31,18 @@ class AccountFailed(Exception):
 
 def make(home: Home, state: State) -> None:
     """Safe to repeat after a crash at any point: the key is kept as soon as it is known, senders are looked for."""
-    if not state.api_key:
+    if not state.api_key or call(state, "GET", "/v1/senders?limit=1") is UNKNOWN_KEY:
         state.api_key = create_account(home, state, NAME)
         state.save(home)
-    existing = {sender["name"] for sender in call(state, "GET", "/v1/senders?limit=100")["data"]}
+    existing = {sender["name"]: sender for sender in call(state, "GET", "/v1/senders?limit=100")["data"]}
+    settings = {"url": f"{processes.carrier_url(state)}/messages"}
     for sender in SENDERS:
-        if sender["name"] not in existing:
-            settings = {"url": f"{processes.carrier_url(state)}/messages"}
+        made = existing.get(sender["name"])
+        if made is None:
             call(state, "POST", "/v1/senders", sender | {"provider": "http", "settings": settings, "is_default": True})
-    state.demo_ready = True
+        elif made["settings"] != settings:
+            call(state, "PUT", f"/v1/senders/{made['id']}", {"settings": settings})
+    state.demo_carrier = processes.carrier_url(state)
     state.save(home)
 
 
@@ -69,4 +74,6 @@ def call(state: State, method: str, path: str, body: dict[str, Any] | None = Non
         with DIRECT.open(request, timeout=CALL_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        if error.code == 401:
+            return UNKNOWN_KEY
         raise AccountFailed(f"{method} {path} answered {error.code}: {error.read().decode()[:1000]}") from error

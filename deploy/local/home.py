@@ -1,6 +1,5 @@
 """Where a stack keeps its files. Several stacks live side by side, each in a folder of its own."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -60,10 +59,6 @@ class Home:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def remove(self) -> None:
-        """All of it, with the data of Postgres where that had to live elsewhere."""
-        installation = self.postgres / "installation.json"
-        if installation.exists():
-            shutil.rmtree(json.loads(installation.read_text())["data"], ignore_errors=True)
         for name in MADE:
             path = self.folder / name
             if path.is_dir():

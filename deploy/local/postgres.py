@@ -19,6 +19,7 @@ from deploy.local import ports, unprivileged
 from deploy.local.files import write_private
 
 TREE = "pginstall18"
+RECORD = "installation.json"
 SUPERUSER = "postgres"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -78,16 +79,10 @@ def prepare(folder: Path, *, durable: bool = True) -> Installation:
     """Make the data folder unless it is there; safe to repeat after a crash half way."""
     folder.mkdir(parents=True, exist_ok=True)
     user = unprivileged.current()
-    record = folder / "installation.json"
+    record = folder / RECORD
     if record.exists():
         known = json.loads(record.read_text())
-        installation = Installation(
-            folder,
-            Path(known["data"]),
-            binaries(user),
-            password=known["password"],
-            user=user,
-        )
+        installation = Installation(folder, data_folder(folder), binaries(user), password=known["password"], user=user)
         if (installation.data / "PG_VERSION").exists():
             write_settings(installation, durable=durable)
             return installation
@@ -97,8 +92,15 @@ def prepare(folder: Path, *, durable: bool = True) -> Installation:
     installation = Installation(folder, data, binaries(user), password=secrets.token_urlsafe(24), user=user)
     initialise(installation, durable=durable)
     write_settings(installation, durable=durable)
-    write_private(record, json.dumps({"data": str(data), "password": installation.password}))
+    inside = data.is_relative_to(folder.resolve())
+    place = str(data.relative_to(folder.resolve()) if inside else data)
+    write_private(record, json.dumps({"data": place, "password": installation.password}))
     return installation
+
+
+def data_folder(folder: Path) -> Path:
+    """Where the data of a prepared folder is; within the folder it moves along with it."""
+    return folder.resolve() / str(json.loads((folder / RECORD).read_text())["data"])
 
 
 def binaries(user: unprivileged.User) -> Path:

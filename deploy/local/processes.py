@@ -38,6 +38,8 @@ class Spec:
     env: dict[str, str] = field(repr=False)
     # An URL that answers 200 once the process is ready; of Postgres, the superuser's database URL.
     ready: str
+    # One that must answer too, whatever it answers: the gateway's public port.
+    answers: str | None = None
     folder: str = str(REPOSITORY)
     uid: int | None = None
     gid: int | None = None
@@ -68,14 +70,9 @@ def specs(home: Home, state: State, *, environ: Mapping[str, str] = os.environ) 
         for mode in ("serve", "work"):
             settings = service_settings(state, service, mode=mode, nats_url=broker.url)
             name = service if mode == "serve" else f"{service}-work"
-            made.append(
-                Spec(
-                    name,
-                    carillon(service, mode),
-                    inherited | settings,
-                    f"http://{settings['CARILLON_OPS_BIND']}/readyz",
-                )
-            )
+            ready = f"http://{settings['CARILLON_OPS_BIND']}/readyz"
+            answers = gateway_url(state) if name == "gateway" else None
+            made.append(Spec(name, carillon(service, mode), inherited | settings, ready, answers))
     by_name = {spec.name: spec for spec in made}
     return {name: by_name[name] for name in ALL}
 

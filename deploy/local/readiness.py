@@ -18,11 +18,21 @@ def problem(spec: Spec) -> str | None:
         return None if postgres.is_ready(spec.ready) else "does not take connections"
     try:
         with DIRECT.open(spec.ready, timeout=PROBE_SECONDS):
-            return None
+            return None if spec.answers is None or does_answer(spec.answers) else "does not answer in public"
     except urllib.error.HTTPError as error:
         return f"answers {error.code}: {reasons(error.read())}"
     except OSError:
         return "does not answer"
+
+
+def does_answer(url: str) -> bool:
+    try:
+        DIRECT.open(url, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def reasons(body: bytes) -> str:

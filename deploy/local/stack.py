@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,19 @@ from contextlib import contextmanager
 
 import psutil
 
-from deploy.local import databases, demo_account, env, identity, migrate, plan, processes, readiness, state, supervisor
+from deploy.local import (
+    databases,
+    demo_account,
+    env,
+    identity,
+    migrate,
+    plan,
+    postgres,
+    processes,
+    readiness,
+    state,
+    supervisor,
+)
 from deploy.local.home import REPOSITORY, Home
 from deploy.local.identity import Identity
 from deploy.local.plan import Plan
@@ -55,9 +68,10 @@ def up(
         specs = {name: spec for name, spec in processes.specs(home, known, environ=environ).items() if name in only}
         wanted = Plan(specs, restart=environ.get("CARILLON_SUPERVISE", "1") != "0")
         env.write(home, known)
-        if not is_up(home, wanted, alive):
+        cold = not is_up(home, wanted, alive)
+        if cold:
             start(home, known, wanted)
-        if demo and "gateway" in specs and not known.demo_ready:
+        if demo and "gateway" in specs and (cold or known.demo_carrier != processes.carrier_url(known)):
             demo_account.make(home, known)
             env.write(home, known)
 
@@ -114,7 +128,6 @@ def ignore_reload() -> None:
 
 def wait_ready(home: Home, specs: Mapping[str, Spec]) -> None:
     waiting = dict(specs)
-    problems: dict[str, str] = {}
     deadline = time.monotonic() + READY_SECONDS
     before = {name: restarts(home, name) for name in specs}
     while waiting:
@@ -124,8 +137,6 @@ def wait_ready(home: Home, specs: Mapping[str, Spec]) -> None:
                 del waiting[name]
             elif time.monotonic() > deadline or restarts(home, name) - before[name] >= RESTARTS_ENOUGH:
                 raise NotUp(explain(home, name, problem))
-            else:
-                problems[name] = problem
         time.sleep(0.05)
 
 
@@ -191,6 +202,8 @@ def end_strays(home: Home) -> None:
 def reset(home: Home) -> None:
     """Stop, and drop the data, the keys, the ports and the logs."""
     down(home)
+    if (home.postgres / postgres.RECORD).exists():
+        shutil.rmtree(postgres.data_folder(home.postgres), ignore_errors=True)  # may lie elsewhere, for root
     home.remove()
 
 

@@ -37,7 +37,8 @@ class State:
     migrated: dict[str, str] = field(default_factory=dict)
     # Of the demo account; empty until the first start has made it.
     api_key: str = ""
-    demo_ready: bool = False
+    # Where the demo account's senders send; it moves when the carrier had to take another port.
+    demo_carrier: str = ""
 
     def save(self, home: Home) -> None:
         write_private(home.state, json.dumps(asdict(self), indent=2) + "\n")
