@@ -1,5 +1,6 @@
 """The application: every operation under its prefix, in an order in which none swallows another."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -82,11 +83,13 @@ def connected(
     backends: Backends,
     authenticator: Authenticator,
     ready: Callable[[], Awaitable[None]],
+    stopping: asyncio.Event,
 ) -> FastAPI:
-    """ready: raises a chassis error when the gateway should get no traffic."""
+    """ready: raises a chassis error when the gateway should get no traffic. stopping: see HttpServer."""
     app = build()
     app.state.settings = settings
     app.state.backends = backends
     app.state.authenticator = authenticator
     app.state.ready = ready
+    app.state.stopping = stopping
     return app

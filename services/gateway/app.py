@@ -1,5 +1,7 @@
 """The `serve` process: REST on HTTP_BIND."""
 
+import asyncio
+
 from chassis import schema
 from chassis.db import Database
 from chassis.runner import Process
@@ -22,8 +24,9 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
         await schema.check(db, VERSIONS)
 
     authenticator = Authenticator(lookup, ttl=settings.key_cache_seconds)
-    app = api.connected(settings, backends=behind, authenticator=authenticator, ready=ready)
-    server = HttpServer(Edge(app), bind=settings.http_bind)
+    stopping = asyncio.Event()
+    app = api.connected(settings, backends=behind, authenticator=authenticator, ready=ready, stopping=stopping)
+    server = HttpServer(Edge(app), bind=settings.http_bind, stopping=stopping)
     process.add(db)
     process.add(behind)
     process.add(server)

@@ -6,6 +6,7 @@ which is the back-pressure of uploads.
 
 import asyncio
 import contextlib
+import socket
 
 import structlog
 from granian.constants import Interfaces
@@ -26,8 +27,11 @@ HEAD_TIMEOUT_MS = 15_000
 class HttpServer:
     """A component of the runner. `serve` is its loop: it ends the process where the server dies."""
 
-    def __init__(self, app: ASGIApp, *, bind: str) -> None:
+    def __init__(self, app: ASGIApp, *, bind: str, stopping: asyncio.Event) -> None:
+        """stopping: set when the process is told to stop, so that requests that wait for something answer at once."""
+        self._stopping = stopping
         host, port = host_and_port(bind)
+        self._host, self._port = host, port
         self._granian = Granian(
             app,
             address=host,
@@ -41,7 +45,16 @@ class HttpServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        """Returns when the port is bound. Raises OSError where another process has it."""
+        check_free(self._host, self._port)
+        bound = asyncio.Event()
+        self._granian.on_startup(bound.set)
         self._serving = asyncio.create_task(self._granian.serve(), name="http")
+        waiting = asyncio.create_task(bound.wait())
+        await asyncio.wait([self._serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._serving.done():
+            await self._serving
 
     async def watch(self) -> None:
         """Until cancelled. Raises RuntimeError when the server ends by itself, so that the process does too."""
@@ -53,6 +66,7 @@ class HttpServer:
         """New connections are refused; requests under way are answered, for GRACE_SECONDS."""
         if self._serving is None:
             return
+        self._stopping.set()
         self._granian.stop()  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(GRACE_SECONDS):
@@ -62,3 +76,11 @@ class HttpServer:
             self._serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._serving
+
+
+def check_free(host: str, port: int) -> None:
+    """granian binds with SO_REUSEPORT, and so would share a port with a gateway forgotten there. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

@@ -1,6 +1,7 @@
 """Imports of contacts from a file."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -72,7 +73,7 @@ async def import_contacts(caller: CallerOf, request: Request) -> Response:
     respond_async = ASYNC.search(request.headers.get("prefer", "")) is not None
     found = getattr(answer, "import")  # a keyword in Python
     if not respond_async:
-        found = await ended(caller, found)
+        found = await ended(caller, found, stopping=request.app.state.stopping)
     if found.status == pb.IMPORT_STATUS_FAILED:
         raise failed(found)
     if found.status == pb.IMPORT_STATUS_COMPLETED and not respond_async:
@@ -118,12 +119,13 @@ def region(value: str) -> str:
     return value
 
 
-async def ended(caller: Caller, found: pb.Import) -> pb.Import:
-    """The import once it has ended, or as it stands after `import_wait_seconds`."""
+async def ended(caller: Caller, found: pb.Import, *, stopping: asyncio.Event) -> pb.Import:
+    """The import once it has ended, or as it stands after `import_wait_seconds`, or when the gateway is to stop."""
     deadline = time.monotonic() + caller.settings.import_wait_seconds
     pause = FIRST_POLL_SECONDS
-    while found.status not in ENDED and time.monotonic() < deadline:
-        await asyncio.sleep(pause)
+    while found.status not in ENDED and time.monotonic() < deadline and not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause)
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
         found = await get(caller, found.id)
     return found

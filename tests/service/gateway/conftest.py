@@ -1,5 +1,6 @@
 """The gateway as it runs (granian, FastAPI, Postgres), in front of fake services."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -109,8 +110,10 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
 
     behind = backends.connect(settings)
     # No cache, so that a test sees at once what it wrote; the cache has unit tests.
-    app = api.connected(settings, backends=behind, authenticator=Authenticator(lookup, ttl=0), ready=serve.ping)
-    http = HttpServer(Edge(app), bind=bind)
+    stopping = asyncio.Event()
+    authenticator = Authenticator(lookup, ttl=0)
+    app = api.connected(settings, backends=behind, authenticator=authenticator, ready=serve.ping, stopping=stopping)
+    http = HttpServer(Edge(app), bind=bind, stopping=stopping)
     await http.start()
     account = await service.create_account(work, "Test", scopes=["admin"])
     async with aiohttp.ClientSession() as session:
