@@ -47,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.demo", description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the CSV (default 100000)")
     parser.add_argument("--seed", type=int, default=1, help="of the contacts (default 1)")
-    parser.add_argument("--rate", type=int, default=800, help="messages a second (default 800, 0: unlimited)")
+    parser.add_argument("--rate", type=int, default=500, help="messages a second (default 500, 0: unlimited)")
     asked = parser.parse_args()
     run = Run(home.find(), asked.rows, asked.seed, asked.rate)
     # Piped into a file there is no width to ask for.
