@@ -1,5 +1,6 @@
 """The three evaluators against one another: the oracle, the matcher, and the SQL on a real Postgres."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from chassis import ids
@@ -39,18 +40,30 @@ async def matched_by_sql(db, people, written) -> list[list[int]]:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(case=cases())
-async def test_all_three_agree(work_db, case):
+async def agree(db, case):
     written, people = case
     rule_set = RuleSet({place: compile_rule(conditions) for place, conditions in enumerate(written)})
     matched = rule_set.match([facts(person) for person in people])
-    by_sql = await matched_by_sql(work_db, people, written)
+    by_sql = await matched_by_sql(db, people, written)
 
     for place, conditions in enumerate(written):
         expected = [at for at, person in enumerate(people) if oracle.holds(conditions, person)]
         assert list(bits(matched.get(place, 0))) == expected
         assert by_sql[place] == expected
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases())
+async def test_all_three_agree(work_db, case):
+    await agree(work_db, case)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases())
+async def test_all_three_agree_for_long(work_db, case):
+    await agree(work_db, case)
 
 
 async def test_every_word_against_every_other(work_db):
