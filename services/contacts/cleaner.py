@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import structlog
 
 from chassis import idempotency, outbox
@@ -23,8 +24,8 @@ class Cleaner:
         while True:
             try:
                 await self.run_once()
-            except Unavailable:
-                log.warning("cleaner.database_unavailable")
+            except (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as trouble:
+                log.warning("cleaner.database_trouble", error=type(trouble).__name__)
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def run_once(self) -> None:

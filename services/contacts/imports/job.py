@@ -38,6 +38,8 @@ CHUNK_RECORDS = 5_000
 CHUNK_BYTES = 4 * 1024 * 1024
 # Rows that are read before other tasks of the process get their turn.
 SLICE = 250
+# What passes by itself: the loop goes on at its next turn.
+DATABASE_TROUBLE = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
 
 
@@ -63,8 +65,8 @@ class ImportWorker:
         while True:
             try:
                 worked = await self.run_once()
-            except Unavailable:
-                log.warning("imports.database_unavailable")
+            except DATABASE_TROUBLE as trouble:
+                log.warning("imports.database_trouble", error=type(trouble).__name__)
                 worked = False
             if not worked:
                 await self._rest()

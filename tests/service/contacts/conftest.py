@@ -78,6 +78,14 @@ def worker(work_db) -> ImportWorker:
     return ImportWorker(work_db, asyncio.Event(), chunk_records=100)
 
 
+@pytest_asyncio.fixture(autouse=True)
+async def no_import_left_open(work_db) -> AsyncIterator[None]:
+    """Workers take the oldest import of any account: another test's must not be among them."""
+    yield
+    async with work_db.across() as tx:
+        await tx.execute("DELETE FROM imports WHERE status IN ('queued', 'running')")
+
+
 @pytest_asyncio.fixture
 async def admin(urls) -> AsyncIterator[asyncpg.Connection]:
     """Past every policy: to look, and to set up what no call can."""
