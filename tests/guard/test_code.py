@@ -103,3 +103,13 @@ def test_the_repository_speaks_of_carillon_alone() -> None:
         path = ROOT / name
         if path.is_file() and path != Path(__file__).resolve():
             assert not forbidden.search(path.read_bytes()), name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_serving_imports_no_migration_tool(service: str) -> None:
+    """It would double the time in which a killed process comes back; see docs/adr/0006."""
+    import subprocess
+    import sys
+
+    code = f"import sys, services.{service}.app; assert not {{'alembic', 'sqlalchemy'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
