@@ -29,10 +29,13 @@ def main() -> int:
     parser.add_argument("--recipients", type=int, default=3000)
     parser.add_argument("--rate", type=int, default=60, help="messages a second (default 60)")
     parser.add_argument("--kill", default=",".join(faults.PROCESSES), help="comma separated; default: each once")
+    parser.add_argument(
+        "--careless-carrier", action="store_true", help="checks the audit: a carrier that ignores keys must fail it"
+    )
     asked = parser.parse_args()
     victims = in_order(asked.kill.split(","), asked.seed)
     console = Console()
-    wanted = Scenario(asked.seed, asked.recipients, asked.rate, victims)
+    wanted = Scenario(asked.seed, asked.recipients, asked.rate, victims, careless_carrier=asked.careless_carrier)
     console.print(f"seed {wanted.seed}: killing {', '.join(wanted.victims)}")
     found, history = run(wanted)
     path = write(wanted, found, history)

@@ -43,6 +43,12 @@ class Scenario:
     # Killed in this order, each once its predecessor is back.
     victims: tuple[str, ...]
     editors: int = 4
+    # The carrier forgets the keys that it was given: then the audit must fail, or it is no audit.
+    careless_carrier: bool = False
+
+    @property
+    def trouble(self) -> dict[str, object]:
+        return TROUBLE | {"honour_keys": False} if self.careless_carrier else TROUBLE
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ async def play(scenario: Scenario, stack: ThrowawayStack, history: History) -> l
     book = contacts_csv.write(file, rows=rows, seed=scenario.seed)
     key = await asyncio.to_thread(stack.create_account, f"chaos {mark}")
     witness = Witness(stack.home.carrier, mark)
-    async with Rest(stack.url, key) as rest, control(stack.carrier_url, TROUBLE):
+    async with Rest(stack.url, key) as rest, control(stack.carrier_url, scenario.trouble):
         run = Run(scenario, stack, rest, witness, history, book)
         await rest.upload("/v1/contacts/import", file, on_bytes=lambda done, size: None)
         await prepare(run, mark)
