@@ -20,12 +20,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
+# A collector that is gone must not hold up a stop.
+EXPORT_SECONDS = 2
+
+
 def setup(service: str, process: str, *, log_level: str = "info") -> None:
     """process: `serve` or `work`."""
     set_up_logs(f"{service}-{process}", log_level)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}-{process}"}))
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
+        provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS), schedule_delay_millis=500)
+        )
         trace.set_tracer_provider(provider)
 
 
