@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 LINE_SECONDS = 2.0
+
+
+class Count(ProgressColumn):
+    """So many of how many."""
+
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{total}", style="progress.download")
 
 
 class Bars:
@@ -58,7 +67,7 @@ class Screen:
         columns = (
             TextColumn("  {task.description:<10}"),
             BarColumn(bar_width=40),
-            MofNCompleteColumn(),
+            Count(),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console) as progress:
