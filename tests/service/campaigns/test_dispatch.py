@@ -12,6 +12,7 @@ from chassis.ids import AccountId
 from services.campaigns.domain.recipient import Status
 from services.campaigns.domain.sending import Outcome
 from services.campaigns.repository import dispatch as queries
+from services.campaigns.work.budget import acquire, block
 from tests.service.campaigns.world import World, numbers_csv, phone
 from tests.service.stack import eventually
 
@@ -233,9 +234,9 @@ async def test_a_provider_that_is_down_pauses_the_campaign(
 
 
 async def test_the_senders_rate_is_kept(world: World, account: AccountId) -> None:
-    sender = await world.sender(account, rate_limit_per_second=40)
+    sender = await world.sender(account, rate_limit_per_second=10)
     campaign = await world.campaign(account, sender_id=sender.id)
-    await world.upload(account, campaign, numbers_csv(60))
+    await world.upload(account, campaign, numbers_csv(20))
     times: list[float] = []
 
     async def note(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
@@ -247,9 +248,23 @@ async def test_the_senders_rate_is_kept(world: World, account: AccountId) -> Non
     async with world.working(), world.working():
         await world.start(account, campaign)
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
-    assert len(times) == 60
-    # 60 at 40 a second, less what two blocks of a tenth may be ahead.
-    assert times[-1] - times[0] >= 60 / 40 - 0.25
+    assert len(times) == 20
+    # 20 at 10 a second, less what two blocks of a tenth may be ahead.
+    assert times[-1] - times[0] >= 20 / 10 - 0.25
+
+
+async def test_one_budget_for_all_who_ask_at_once(world: World, account: AccountId) -> None:
+    sender = await world.sender(account, rate_limit_per_second=1)
+    sender_id = ids.decode("sender", sender.id)
+    assert sender_id is not None
+    grants = await asyncio.gather(*(acquire(world.work_db, account, [sender_id], 50) for _ in range(6)))
+    assert sorted(grant.permits for grant in grants) == [0, 0, 0, 0, 0, 1]
+    assert all(0 < grant.wait < 1 for grant in grants if not grant.permits)
+    # A change of the rate takes effect at once; a block holds even without a rate.
+    await world.call(account, "UpdateSender", pb.UpdateSenderRequest(id=sender.id, rate_limit_per_second=0))
+    assert (await acquire(world.work_db, account, [sender_id], 50)).permits == 50
+    await block(world.work_db, account, sender_id, 60)
+    assert (await acquire(world.work_db, account, [sender_id], 50)).permits == 0
 
 
 async def test_events_tell_of_every_message(world: World, account: AccountId) -> None:

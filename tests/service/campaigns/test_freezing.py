@@ -6,6 +6,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import ids
 from chassis.ids import AccountId
+from services.campaigns.repository import freezing as queries
 from tests.service.campaigns.world import World, member, phone
 
 
@@ -127,3 +128,18 @@ async def test_two_freezers_share_nothing(world: World, account: AccountId) -> N
     taken.set()
     assert await old
     assert (await world.check_stats(account, campaign)).total == 300
+
+
+async def test_a_stale_freeze_lease_holds_nothing(world: World, account: AccountId) -> None:
+    campaign = await world.campaign(account, segment_id=world.segments.add(account, [member(1)]))
+    await world.start(account, campaign)
+    async with world.work_db.across() as tx:
+        old = await queries.claim(tx, lease_seconds=-1)
+    async with world.work_db.across() as tx:
+        new = await queries.claim(tx, lease_seconds=60)
+        assert await queries.claim(tx, lease_seconds=60) is None
+    assert old is not None
+    assert new is not None
+    async with world.work_db.across() as tx:
+        assert not await queries.hold(tx, old, lease_seconds=60)
+        assert await queries.hold(tx, new, lease_seconds=60)

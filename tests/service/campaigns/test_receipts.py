@@ -70,15 +70,16 @@ async def test_order_and_repetition_change_nothing(
     assert (stats.sent, stats.delivered, stats.failed) == (1, 1, 0)
 
 
-async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, account: AccountId) -> None:
+@pytest.mark.parametrize("name", ["id", "key"])
+async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, account: AccountId, name: str) -> None:
     sender = await world.sender(account)
     campaign = await world.campaign(account, sender_id=sender.id)
     await world.upload(account, campaign, numbers_csv(1))
     answered = asyncio.Event()
 
     async def receipt_first(message: dict[str, Any]) -> None:
-        name = world.provider.accepted[message["key"]]["id"]
-        await record(world, account, sender, pb.Receipt(provider_message_id=name, status=DELIVERED))
+        known_as = world.provider.accepted[message["key"]][name]
+        await record(world, account, sender, pb.Receipt(provider_message_id=known_as, status=DELIVERED))
         await applied(world)
         answered.set()
 
