@@ -44,6 +44,8 @@ def normalise(text: str, default_region: str | None = None) -> Phone | None:
 
     default_region: ISO 3166-1 alpha-2, for numbers without a country code; such numbers are refused without it.
     """
+    if is_e164(text):
+        return read_e164(text)
     compacted = compact(text)
     if compacted is None:
         return None
@@ -64,8 +66,6 @@ def compact(text: str) -> str | None:
 
     Letters are refused, so that neither an extension nor a vanity number is dialled by mistake.
     """
-    if is_e164(text):
-        return text
     if len(text) > MAX_CHARACTERS:
         return None
     if not text.isascii():
@@ -92,8 +92,10 @@ def international(compacted: str) -> str | None:
 
 def read_international(compacted: str) -> Phone | None:
     e164 = international(compacted)
-    if e164 is None:
-        return None
+    return None if e164 is None else read_e164(e164)
+
+
+def read_e164(e164: str) -> Phone:
     judged = judge(e164, None)
     if judged is not None and judged.valid:
         return judged

@@ -4,17 +4,27 @@ COPY into a table under row-level security is an error, hence the detour. For th
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from uuid import UUID
 
 from chassis.db import WriteTx
 from chassis.ids import AccountId
+from services.contacts import repository
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Key
-from services.contacts.repository import COLUMNS, WRITTEN, inserted_values
+
+# What no file writes: its default for a new contact, as it was for one that is there.
+UNTOUCHED = {"list_ids", "preferences", "current_campaign_data", "is_chat_window_open", "is_bot_active"}
+COLUMNS = tuple(name for name in repository.COLUMNS if name not in UNTOUCHED)
+NAMES = ", ".join(COLUMNS)
+staged_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
 
 # One a session; its rows go with the transaction.
-CREATE = "CREATE TEMPORARY TABLE IF NOT EXISTS staged (fresh boolean NOT NULL, LIKE contacts) ON COMMIT DELETE ROWS"
+CREATE = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS staged ON COMMIT DELETE ROWS
+AS SELECT true AS fresh, account_id, {NAMES} FROM contacts WITH NO DATA
+"""
 # asyncpg encodes a COPY's rows without giving way to other tasks; this bounds how long.
 COPY_ROWS = 500
 
@@ -32,7 +42,6 @@ SELECT k.value, c.id FROM unnest($2::text[]) AS k(value)
 JOIN contacts AS c ON c.account_id = $1 AND c.email_normal = k.value AND c.phone IS NULL
 """,
 }
-NAMES = ", ".join(COLUMNS)
 # ON CONFLICT only for what came in since HOLDERS was asked.
 INSERT = f"""
 WITH added AS (
@@ -45,7 +54,7 @@ WITH added AS (
 SELECT id FROM added
 """
 UPDATE = f"""
-UPDATE contacts AS c SET {", ".join(f"{name} = s.{name}" for name in WRITTEN)}
+UPDATE contacts AS c SET {", ".join(f"{name} = s.{name}" for name in COLUMNS if name not in repository.KEPT_ON_UPDATE)}
 FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id
 """
 UNTAG = """
@@ -87,6 +96,6 @@ async def update(tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contac
 async def stage(tx: WriteTx, account: AccountId, contacts: Sequence[Contact], *, fresh: bool) -> None:
     await tx.execute(CREATE)
     for start in range(0, len(contacts), COPY_ROWS):
-        records = [(fresh, account, *inserted_values(row)) for row in contacts[start : start + COPY_ROWS]]
+        records = [(fresh, account, *staged_values(row)) for row in contacts[start : start + COPY_ROWS]]
         await tx.copy("staged", columns=("fresh", "account_id", *COLUMNS), records=records)
         await asyncio.sleep(0)
