@@ -160,7 +160,7 @@ class Reading:
         found: dict[str, tuple[int, str]] = {}
         for row, cells in batch:
             self.rows += 1
-            if isinstance(cells, Broken) or len(cells) > len(self.variables):
+            if isinstance(cells, Broken) or any(cells[len(self.variables) :]):
                 reason = cells.reason if isinstance(cells, Broken) else "More cells than the header has"
                 self._fail(row, reason, code=Reason.VALIDATION_FAILED)
                 continue

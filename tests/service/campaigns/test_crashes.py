@@ -89,7 +89,7 @@ async def test_killed_before_the_answer_is_repeated_with_the_same_key(
     assert (await world.check_stats(account, campaign)).sent == WHOLE
     # Nobody has two messages, and whoever was under way was asked for again by its key.
     assert sorted(world.provider.addresses) == [phone(number) for number in range(WHOLE)]
-    assert set(world.provider.repeats) == in_flight
+    assert in_flight <= set(world.provider.repeats)
 
 
 async def test_killed_before_the_answer_is_uncertain_where_keys_are_not_honoured(
@@ -108,12 +108,15 @@ async def test_killed_before_the_answer_is_uncertain_where_keys_are_not_honoured
     async with world.working():
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED, seconds=40)
     stats = await world.check_stats(account, campaign)
-    assert stats.uncertain == len(in_flight) > 0
-    assert stats.sent == WHOLE - len(in_flight)
+    # A batch may have been killed between its intents and its calls: uncertain as well, as nobody can tell.
+    assert stats.uncertain >= len(in_flight) > 0
+    assert stats.sent == WHOLE - stats.uncertain
     assert not world.provider.repeats
     lines = await world.recipients(account, campaign)
     uncertain = {line.id for line in lines if line.status == pb.RECIPIENT_STATUS_UNCERTAIN}
-    assert uncertain == set(in_flight)
+    assert uncertain >= set(in_flight)
+    # Whoever is `sent` has the message, once.
+    assert {line.id for line in lines} - uncertain <= set(world.provider.accepted)
     assert {line.reason for line in lines if line.id in uncertain} == {"no_answer"}
 
 
