@@ -4,6 +4,7 @@ A handler may take its time (what it holds is kept alive) and must be idempotent
 out of order. What a killed process held comes to another one after ACK_SECONDS. What it does with a batch:
   returns              every event of the batch is acknowledged
   raises Invalid       the batch is retried one by one; the event that is still invalid goes to the dead letters
+  raises Unavailable   the batch comes again after a pause, for as long as the outage lasts
   raises anything else the batch comes again after a pause; after MAX_DELIVERIES it goes to the dead letters
 Dead letters lie in the stream DEAD under `dead.<durable>` with their reason. When DEAD_LIMIT of them arise within
 DEAD_WINDOW_SECONDS the consumer stops and says so, rather than draining the stream into them.
@@ -25,6 +26,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 from prometheus_client import Counter, Gauge, Histogram
 
+from chassis.errors import Unavailable
 from chassis.ids import AccountId, decode_account
 from chassis.nats import DEAD, EVENTS, Nats
 from chassis.telemetry import tracer, with_remote_parent
@@ -219,10 +221,15 @@ class Consumer:
             await self._handler(account, events)
 
     async def _retry(self, events: Sequence[Received], error: Exception) -> None:
-        log.exception("consumer.failed", durable=self._durable, events=len(events), error=type(error).__name__)
+        """Again after a pause. An outage of what the handler needs is no fault of the event, however long it lasts."""
+        outage = isinstance(error, Unavailable)
+        if outage:
+            log.warning("consumer.outage", durable=self._durable, events=len(events))
+        else:
+            log.error("consumer.failed", durable=self._durable, events=len(events), exc_info=error)
         for event in events:
             deliveries = event.message.metadata.num_delivered
-            if deliveries >= MAX_DELIVERIES:
+            if deliveries >= MAX_DELIVERIES and not outage:
                 await self._bury(event.message, f"{type(error).__name__} after {deliveries} deliveries")
                 continue
             self._held.pop(id(event.message), None)

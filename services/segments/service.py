@@ -154,13 +154,16 @@ class Segments:
     async def audience(self, account: AccountId, public_id: str) -> AsyncGenerator[list[bytes], None]:
         """All members as serialised contacts, AUDIENCE_BATCH at a time, from one snapshot.
 
-        Waits for a running first build. Raises NotFound, Unavailable (the build takes too long), FailedPrecondition.
+        Waits for a running build, the first or one after an edit. Raises NotFound, Unavailable (the build takes too long), FailedPrecondition.
         """
         await self._wait_until_served(account, public_id)
         async with self._db.read(account, snapshot=True) as tx:
             found = await repository.get(tx, account, segment_uuid(public_id))
-            if found is None or found.served_build is None:
+            if found is None:
                 raise errors.segment_not_found(public_id)
+            if found.served_build is None or found.next_state is not None:
+                # Edited since; the caller comes again.
+                raise errors.still_building(public_id)
             cursor = await tx.connection.cursor(repository.AUDIENCE, account, found.served_build)
             while rows := await cursor.fetch(AUDIENCE_BATCH):
                 yield [row["snapshot"] for row in rows]
@@ -169,10 +172,11 @@ class Segments:
         ends = asyncio.get_running_loop().time() + AUDIENCE_WAIT_SECONDS
         while True:
             found = await self.get(account, public_id)
-            if found.served_build is not None:
-                return
             if found.next_state is State.FAILED:
                 raise errors.build_failed(public_id)
+            # While another rule is being built, the members served are still those of the rule before.
+            if found.served_build is not None and found.next_state is None:
+                return
             if asyncio.get_running_loop().time() > ends:
                 raise errors.still_building(public_id)
             await asyncio.sleep(AUDIENCE_POLL_SECONDS)

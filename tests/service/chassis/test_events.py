@@ -11,6 +11,7 @@ from carillon.events.v1 import events_pb2
 from chassis import consumer as consumers
 from chassis import relay as relays
 from chassis.consumer import Consumer, Invalid, Received
+from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId, encode_account
 from chassis.nats import DEAD, EVENTS, Nats, Poker
 from chassis.relay import Relay
@@ -37,6 +38,7 @@ class Recorder:
         self.ids: list[str] = []
         self.invalid: set[str] = set()
         self.failures = 0
+        self.error: Exception = RuntimeError("told so")
 
     async def __call__(self, account: AccountId, events: Sequence[Received]) -> None:
         names = [change(event) for event in events]
@@ -44,7 +46,7 @@ class Recorder:
             raise Invalid("told so")
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("told so")
+            raise self.error
         self.ids += names
 
 
@@ -155,6 +157,24 @@ async def test_a_failing_handler_gets_the_event_again(
             return got.ids == ["a"]
 
         await eventually(arrived)
+
+
+async def test_an_outage_buries_nothing_however_long_it_lasts(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "MAX_DELIVERIES", 2)
+    monkeypatch.setattr(consumers, "BACKOFF_SECONDS", (0.05,))
+    got = Recorder()
+    got.failures, got.error = 5, Unavailable(Reason.UNAVAILABLE, "The database cannot be reached.")
+    consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got)
+    await tell(dbs, account, "a")
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def arrived() -> bool:
+            return got.ids == ["a"]
+
+        await eventually(arrived)
+    assert (await nats.jetstream.stream_info(DEAD)).state.messages == 0
 
 
 async def test_an_invalid_event_is_buried_alone_with_its_reason(

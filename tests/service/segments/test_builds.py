@@ -10,7 +10,7 @@ from chassis.errors import DeadlineExceeded, NotFound, Unavailable
 from services.segments import builder, builds, service, steps
 from services.segments.builds import State
 from services.segments.evaluation import Evaluator
-from tests.service.segments.world import changes, contact, counts_differ, deliver, events_of
+from tests.service.segments.world import PREMIUM, changes, contact, counts_differ, deliver, events_of
 from tests.service.stack import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
@@ -284,6 +284,22 @@ async def test_an_audience_waits_for_the_first_build(api, evaluator, account, sm
     await finish(work_db)
 
     assert await reading == expected
+
+
+async def test_an_audience_after_an_edit_is_that_of_the_new_rule(api, evaluator, account, small_steps, work_db):
+    everybody = [pb.Condition(field="tags", operator="contains", values=["premium", "basic"])]
+    premium = await fill_account(evaluator, account)
+    segment = await api.create(everybody)
+    await finish(work_db)
+    await api.update(segment.id, conditions=PREMIUM)
+
+    async def read():
+        return {one.id async for message in api.audience(segment.id) for one in message.contacts}
+
+    reading = asyncio.create_task(read())
+    await finish(work_db)
+
+    assert await reading == premium
 
 
 async def test_an_audience_does_not_wait_for_ever(api, account, monkeypatch):
