@@ -15,6 +15,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,6 +44,7 @@ ALIVE_SECONDS = 2.0
 MAX_DELIVERIES = 10
 MAX_ACK_PENDING = 20_000
 PULL_EXPIRES_SECONDS = 30.0
+HEARTBEAT_SECONDS = 1.0
 DEAD_LIMIT = 100
 DEAD_WINDOW_SECONDS = 60.0
 BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -142,8 +144,8 @@ class Consumer:
         self._signal.set()
 
     async def _take(self) -> list[Msg]:
-        """What has arrived, at least one. Raises TimeoutError when not even the end of the request comes."""
-        async with asyncio.timeout(PULL_EXPIRES_SECONDS + 2):
+        """What has arrived, at least one. Raises TimeoutError when the server has forgotten the request."""
+        async with asyncio.timeout(2.5 * HEARTBEAT_SECONDS):
             await self._signal.wait()
         self._signal.clear()
         messages = list(self._arrived)
@@ -154,14 +156,20 @@ class Consumer:
         while True:
             await asyncio.sleep(ALIVE_SECONDS)
             for message in list(self._held.values()):
-                await message.in_progress()
+                with suppress(nats.errors.Error):
+                    await message.in_progress()
 
     async def _acknowledge(self, message: Msg) -> None:
         self._held.pop(id(message), None)
         await message.ack()
 
     async def _request(self, inbox: str) -> None:
-        pull = {"batch": self._batch, "expires": int(PULL_EXPIRES_SECONDS * 1e9)}
+        pull = {
+            "batch": self._batch,
+            "expires": int(PULL_EXPIRES_SECONDS * 1e9),
+            # A restarted server has forgotten the request: its silence is how we know.
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+        }
         await self._nats.client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._durable}", json.dumps(pull).encode(), reply=inbox
         )
@@ -185,7 +193,7 @@ class Consumer:
         for message in messages:
             try:
                 event = parse(message)
-            except (ValueError, KeyError) as error:
+            except (ValueError, LookupError) as error:
                 await self._bury(message, f"not an event: {type(error).__name__}")
                 continue
             by_account.setdefault(event.account, []).append(event)

@@ -30,6 +30,9 @@ from carillon.errors.v1.reasons import Reason
 __all__ = ["CarillonError", "Reason", "Violation"]
 
 DOMAIN = "carillon"
+# A status travels in trailers, which gRPC bounds at 8 KiB.
+MAX_VIOLATIONS = 25
+MAX_DETAIL_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +116,36 @@ BY_STATUS: dict[grpc.StatusCode, type[CarillonError]] = {kind.status: kind for k
 BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 # What a status means that came without details: from the transport, or from a proxy between.
-UNDETAILED: dict[grpc.StatusCode, tuple[type[CarillonError], str]] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExceeded, Reason.DEADLINE_EXCEEDED),
-    grpc.StatusCode.CANCELLED: (DeadlineExceeded, Reason.DEADLINE_EXCEEDED),
-    grpc.StatusCode.UNAVAILABLE: (Unavailable, Reason.UNAVAILABLE),
-    grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, Reason.UNAUTHENTICATED),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: (ResourceExhausted, Reason.PAYLOAD_TOO_LARGE),
+# Its own text names addresses of the inside, so that it is not passed on.
+UNDETAILED: dict[grpc.StatusCode, tuple[type[CarillonError], str, str]] = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        DeadlineExceeded,
+        Reason.DEADLINE_EXCEEDED,
+        "The answer was not ready in time.",
+    ),
+    grpc.StatusCode.CANCELLED: (DeadlineExceeded, Reason.DEADLINE_EXCEEDED, "The call was given up."),
+    grpc.StatusCode.UNAVAILABLE: (Unavailable, Reason.UNAVAILABLE, "A part of the service cannot be reached now."),
+    grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, Reason.UNAUTHENTICATED, "The call is not authenticated."),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (ResourceExhausted, Reason.PAYLOAD_TOO_LARGE, "The message is too large."),
 }
+NOT_OURS = (Internal, Reason.INTERNAL, "Internal error.")
 
 
 def to_status(error: CarillonError) -> status_pb2.Status:
-    """The google.rpc.Status of an error: ErrorInfo always, BadRequest where fields are at fault (AIP-193)."""
+    """The google.rpc.Status of an error: ErrorInfo always, BadRequest where fields are at fault (AIP-193).
+
+    At most MAX_VIOLATIONS fields are named: who mends those hears of the next.
+    """
     status = status_pb2.Status(code=error.status.value[0], message=error.detail)
     info = error_details_pb2.ErrorInfo(reason=error.reason.upper(), domain=DOMAIN, metadata=error.metadata)
     status.details.add().Pack(info)
     if error.violations:
         bad = error_details_pb2.BadRequest()
-        for violation in error.violations:
+        for violation in error.violations[:MAX_VIOLATIONS]:
             bad.field_violations.add(
-                field=violation.pointer, reason=violation.code.upper(), description=violation.detail
+                field=violation.pointer[:MAX_DETAIL_CHARACTERS],
+                reason=violation.code.upper(),
+                description=violation.detail[:MAX_DETAIL_CHARACTERS],
             )
         status.details.add().Pack(bad)
     return status
@@ -155,5 +169,5 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> CarillonError:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             return from_status(status_pb2.Status.FromString(bytes(value)))  # type: ignore[arg-type]
-    kind, reason = UNDETAILED.get(error.code(), (Internal, Reason.INTERNAL))
-    return kind(reason, error.details() or error.code().name)
+    kind, reason, detail = UNDETAILED.get(error.code(), NOT_OURS)
+    return kind(reason, detail)

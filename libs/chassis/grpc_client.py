@@ -105,7 +105,7 @@ class Client(Generic[Stub]):
     ) -> tuple[Response, bool]:
         """Sends a stream; the response, and whether it is a replay."""
         with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
-            rpc = method(requests, timeout=timeout, metadata=self._metadata(call))
+            rpc = method(requests, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
@@ -121,7 +121,7 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> AsyncIterator[Response]:
         with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
-            rpc = method(request, timeout=timeout, metadata=self._metadata(call))
+            rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
         try:
             async for response in rpc:
                 yield response

@@ -56,9 +56,8 @@ GRACE_SECONDS = 10.0
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # So that clients find new replicas; see docs/adr.
+    # So that clients find new replicas. No grace is set: uploads and audiences under way may end in their own time.
     ("grpc.max_connection_age_ms", 300_000),
-    ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.so_reuseport", 0),
 ]
 

@@ -47,20 +47,28 @@ class Nats:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.jetstream: JetStreamContext = client.jetstream(timeout=5.0)
+        self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
-    async def connect(cls, url: str, name: str) -> Self:
-        """Keeps trying in the background, for ever: a process may start before its broker."""
-        client = Client()
-        nats = cls(client)
+    async def connect(cls, url: str, name: str, *, wait: bool = True) -> Self:
+        """Keeps trying for ever. wait=False: returns at once; for who serves requests, which needs no broker.
 
+        Without a connection `poke` does nothing, and no subscription may be made.
+        """
+        nats = cls(Client())
+        nats._connecting = asyncio.create_task(nats._connect(url, name), name="nats-connect")
+        if wait:
+            await nats._connecting
+        return nats
+
+    async def _connect(self, url: str, name: str) -> None:
         async def on_error(error: Exception) -> None:
             log.warning("nats.error", error=type(error).__name__)
 
         async def on_disconnect() -> None:
             log.warning("nats.disconnected")
 
-        await client.connect(
+        await self.client.connect(
             servers=url.split(","),
             name=name,
             allow_reconnect=True,
@@ -71,12 +79,16 @@ class Nats:
             disconnected_cb=on_disconnect,
             pending_size=32 * 1024 * 1024,
         )
-        return nats
 
     async def start(self) -> None:
         """Nothing to do: see connect."""
 
     async def stop(self) -> None:
+        if not self.client.is_connected:
+            if self._connecting is not None:
+                self._connecting.cancel()
+            await self.client.close()
+            return
         try:
             await asyncio.wait_for(self.client.drain(), timeout=3)
         except (TimeoutError, nats_py.errors.Error):
@@ -91,8 +103,9 @@ class Nats:
         for config in STREAMS:
             assert config.name is not None
             try:
-                await self.jetstream.stream_info(config.name)
-                await self.jetstream.update_stream(config)
+                present = (await self.jetstream.stream_info(config.name)).config
+                # How many replicas there are is the operator's to say.
+                await self.jetstream.update_stream(config.evolve(num_replicas=present.num_replicas))
             except NotFoundError:
                 await self.jetstream.add_stream(config)
 

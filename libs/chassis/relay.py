@@ -9,19 +9,20 @@ Order is not kept, and need not be: events carry revisions.
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 import nats.errors
 import structlog
 from nats.js.errors import Error as JetStreamError
-from nats.js.errors import NoStreamResponseError
+from nats.js.errors import NoStreamResponseError, NotFoundError
 from opentelemetry.propagate import inject
 from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
-from chassis.nats import Nats
+from chassis.nats import EVENTS, Nats
 from chassis.telemetry import tracer, with_remote_parent
 
 log = structlog.get_logger()
@@ -51,6 +52,11 @@ MARK = """
 UPDATE outbox SET published_at = now() FROM unnest($1::uuid[], $2::uuid[]) AS done (account_id, id)
 WHERE outbox.account_id = done.account_id AND outbox.id = done.id
 """
+REPUBLISH = """
+UPDATE outbox SET published_at = NULL WHERE account_id IS NOT NULL AND published_at < $1
+"""
+# Between the broker's clock and the database's.
+CLOCK_SKEW = timedelta(seconds=10)
 MEASURE = """
 SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
 FROM outbox WHERE published_at IS NULL
@@ -65,6 +71,8 @@ class Relay:
         self._nats = nats_connection
         self._service = service
         self._wake = {lane: asyncio.Event() for lane in BATCH}
+        # When the stream that we publish to was made.
+        self._stream_made: datetime | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -128,8 +136,29 @@ class Relay:
         except (nats.errors.Error, JetStreamError, TimeoutError) as error:
             log.warning("relay.declare", error=type(error).__name__)
 
+    async def _republish_after_a_wipe(self) -> None:
+        """A stream younger than a row's publishing has lost the row: publish it again.
+
+        Consumers may have had it before; revisions make that harmless. Looked at once for each stream, as it costs a
+        look at the whole outbox.
+        """
+        made = (await self._nats.jetstream.stream_info(EVENTS)).created
+        if made is None or made == self._stream_made:
+            return
+        async with self._db.across() as tx:
+            done = await tx.execute(REPUBLISH, made + CLOCK_SKEW)
+        self._stream_made = made
+        if done != "UPDATE 0":
+            log.warning("relay.republished", done=done)
+
     async def _measure(self) -> None:
         while True:
+            try:
+                await self._republish_after_a_wipe()
+            except NotFoundError:
+                await self._redeclare()
+            except (nats.errors.Error, JetStreamError, TimeoutError, CarillonError, asyncpg.PostgresError) as error:
+                log.warning("relay.stream", error=type(error).__name__)
             try:
                 async with self._db.across() as tx:
                     row = await tx.fetchrow(MEASURE)

@@ -8,9 +8,11 @@ consumer), because those are ours anyway.
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import asyncpg
 import structlog
 from opentelemetry import context, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -42,6 +44,7 @@ def set_up_logs(process: str, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             add_trace_id,
+            without_values,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
@@ -58,6 +61,21 @@ def add_trace_id(_: object, __: str, event: structlog.typing.EventDict) -> struc
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = f"{span.trace_id:032x}"
+    return event
+
+
+def without_values(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Postgres names the values of the row that it refuses; they are people's, and stay out of the log."""
+    error = event.get("exc_info")
+    if error is True:
+        error = sys.exc_info()[1]
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+            error.args = (type(error).__name__,)
+        error = error.__cause__ or error.__context__
     return event
 
 

@@ -51,10 +51,12 @@ def spare_collector() -> None:
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
-    nats = await Nats.connect(settings.nats_url, SERVICE)
+    nats = await Nats.connect(settings.nats_url, SERVICE, wait=isinstance(settings, WorkSettings))
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
     process.ready_check("schema", lambda: schema.check(db, VERSIONS))
-    process.ready_check("nats", nats.ping)
+    if isinstance(settings, WorkSettings):
+        # Who serves needs no broker: events wait in the outbox.
+        process.ready_check("nats", nats.ping)
     return db, nats

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,9 @@ from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId, encode_account
 from chassis.nats import DEAD, EVENTS, Nats, Poker
 from chassis.relay import Relay
+from deploy.local import nats as local_nats
 from tests.service.chassis.conftest import Databases
-from tests.service.stack import eventually
+from tests.service.stack import eventually, free_port
 
 
 @asynccontextmanager
@@ -142,6 +144,61 @@ async def test_nothing_is_lost_when_jetstream_is_wiped_before_publishing(
                 return got.ids == ["a"]
 
             await eventually(arrived)
+
+
+async def test_what_was_published_is_published_again_when_jetstream_was_wiped(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    async def unpublished() -> int:
+        async with dbs.work.across() as tx:
+            query = "SELECT count(*) FROM outbox WHERE account_id = $1 AND published_at IS NULL"
+            return int(await tx.fetchval(query, account))
+
+    async def published() -> bool:
+        return await unpublished() == 0
+
+    await tell(dbs, account, "a")
+    async with running(Relay(dbs.work, nats, service="contacts").run):
+        await eventually(published)
+    await nats.jetstream.delete_stream(EVENTS)
+    got = Recorder()
+    consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got)
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def arrived() -> bool:
+            return "a" in got.ids
+
+        await eventually(arrived)
+
+
+async def test_a_restarted_broker_is_asked_again_at_once(
+    dbs: Databases, account: AccountId, durable: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    server = local_nats.start(tmp_path, port=port)
+    nats = await Nats.connect(server.url, "test")
+    got = Recorder()
+    consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got)
+    dbs.serve.on_events = Poker(nats, relays.topic("contacts"))
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+        await tell(dbs, account, "a")
+
+        async def first() -> bool:
+            return "a" in got.ids
+
+        await eventually(first)
+        server.process.kill()
+        server.process.wait()
+        server = local_nats.start(tmp_path, port=port)
+        await tell(dbs, account, "b")
+
+        async def second() -> bool:
+            return "b" in got.ids
+
+        # Well below the time after which a pull request would expire by itself.
+        await eventually(second, seconds=15)
+    await nats.stop()
+    server.stop(remove=True)
 
 
 async def test_a_failing_handler_gets_the_event_again(

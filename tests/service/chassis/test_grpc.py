@@ -11,7 +11,18 @@ from carillon.contacts.v1 import contacts_pb2_grpc as rpc_stubs
 from carillon.segments.v1 import segments_pb2 as segments
 from carillon.segments.v1 import segments_pb2_grpc as segments_stubs
 from chassis.call import Call, Outgoing
-from chassis.errors import DeadlineExceeded, Internal, NotFound, PermissionDenied, Reason, Unauthenticated, Unavailable
+from chassis.errors import (
+    MAX_VIOLATIONS,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Reason,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server, rpc
 from chassis.ids import AccountId
@@ -41,6 +52,9 @@ class Contacts:
         self.calls.append(call)
         if request.id == "slow":
             await asyncio.sleep(30)
+        if request.id == "faulty":
+            faults = [Violation(f"/conditions/{n}/operator", "invalid_rule", "x" * 1000) for n in range(100)]
+            raise InvalidArgument(Reason.INVALID_RULE, "Faults.", violations=faults)
         if request.id == "broken":
             raise ZeroDivisionError("secret")
         return pb.GetContactResponse(contact=pb.Contact(id=request.id))
@@ -87,6 +101,12 @@ async def test_an_error_comes_back_as_it_was_raised(wire: Wire, account: Account
         await wire.client.unary(
             wire.client.stub.DeleteContact, pb.DeleteContactRequest(), call=Outgoing(account), timeout=5
         )
+
+
+async def test_a_hundred_faults_still_travel(wire: Wire, account: AccountId) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await get(wire.client, account, "faulty")
+    assert len(refused.value.violations) == MAX_VIOLATIONS
 
 
 async def test_an_unknown_error_says_nothing_of_the_inside(wire: Wire, account: AccountId) -> None:
