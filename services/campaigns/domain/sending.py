@@ -36,7 +36,7 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The message was not taken: a 5xx, or no connection could be made."""
+    """To be tried again: the provider said that it did not take the message, or no connection could be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,18 @@ class Unanswered:
 Answer = Accepted | Refused | Throttled | Unavailable | Unanswered
 
 
-def classify(http_status: int, *, retry_after: float | None = None) -> Refused | Throttled | Unavailable:
-    """What an answer other than 2xx means."""
+def classify(
+    http_status: int, *, retry_after: float | None = None, keys_honoured: bool = True
+) -> Refused | Throttled | Unavailable | Unanswered:
+    """What an answer other than 2xx means.
+
+    Only 503 says that nothing was done: behind any other 5xx the message may have been taken, and without keys it must
+    not be repeated.
+    """
     if http_status == 429:
         return Throttled(retry_seconds(retry_after))
     if http_status >= 500:
-        return Unavailable()
+        return Unavailable() if keys_honoured or http_status == 503 else Unanswered()
     return Refused()
 
 

@@ -2,7 +2,8 @@
 
     {"to": "+1…", "from": "…", "channel": "sms", "text": "…", "subject": "…", "callback_url": "https://…"}
 
-2xx {"id": "…"}: accepted. 429: wait (Retry-After). 5xx: try again. Any other answer is final.
+2xx {"id": "…"}: accepted. 429: wait (Retry-After). 503: try again; so any 5xx where keys are honoured, else it is as
+good as no answer. Any other answer is final.
 """
 
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ class HttpProvider:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                return await understand(response)
+                return await understand(response, self.keys)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             # No connection, so no request.
             return Unavailable()
@@ -63,10 +64,13 @@ class HttpProvider:
             return Unanswered()
 
 
-async def understand(response: aiohttp.ClientResponse) -> Answer:
+async def understand(response: aiohttp.ClientResponse, keys: Keys) -> Answer:
+    """Raises aiohttp.ClientError where the body breaks off: the message may be taken, its name is not known."""
     if not 200 <= response.status < 300:
-        return classify(response.status, retry_after=seconds(response.headers.get("Retry-After")))
-    raw = await response.content.read(MAX_ANSWER_BYTES)
+        return classify(
+            response.status, retry_after=seconds(response.headers.get("Retry-After")), keys_honoured=keys.honoured
+        )
+    raw = await beginning(response.content)
     try:
         found = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -74,6 +78,14 @@ async def understand(response: aiohttp.ClientResponse) -> Answer:
     name = found.get("id") if isinstance(found, dict) else None
     usable = isinstance(name, str | int) and not isinstance(name, bool) and len(str(name)) <= MAX_ID
     return Accepted(str(name).replace("\0", "") if usable else "")
+
+
+async def beginning(content: aiohttp.StreamReader) -> bytes:
+    """Up to MAX_ANSWER_BYTES, however many pieces they come in."""
+    raw = b""
+    while len(raw) < MAX_ANSWER_BYTES and (piece := await content.read(MAX_ANSWER_BYTES - len(raw))):
+        raw += piece
+    return raw
 
 
 def seconds(header: str | None) -> float | None:

@@ -43,6 +43,11 @@ def test_http_statuses(status: int, answer: Answer) -> None:
     assert classify(status) == answer
 
 
+def test_without_keys_only_503_may_be_repeated() -> None:
+    assert classify(503, keys_honoured=False) == Unavailable()
+    assert classify(500, keys_honoured=False) == classify(504, keys_honoured=False) == Unanswered()
+
+
 @pytest.mark.parametrize(("asked", "taken"), [(None, 1.0), (7.0, 7.0), (-5.0, 0.1), (1e9, MAX_RETRY_AFTER)])
 def test_retry_after_is_kept_within_reason(asked: float | None, taken: float) -> None:
     assert classify(429, retry_after=asked) == Throttled(taken)
