@@ -58,7 +58,7 @@ RANK: dict[Status, int] = {
 def after_receipt(status: Status, receipt: Receipt) -> Status | None:
     """The state that a receipt leads to; None where it changes nothing.
 
-    A `claimed` recipient waits for the send's own answer first; a `pending` or `skipped` one was not sent.
+    A recipient with an attempt under way waits for the answer first; a `pending` or `skipped` one was not sent.
     """
     rank = RANK.get(status)
     told = Status(receipt.value)

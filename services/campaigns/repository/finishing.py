@@ -1,5 +1,6 @@
 """Queries of the ends: completing, settling the cancelled, removing the deleted, starting the scheduled."""
 
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -44,7 +45,11 @@ ORDER BY schedule_at LIMIT 100
 HOLD = """
 UPDATE campaigns SET status_reason = $3, version = version + 1, updated_at = now() WHERE account_id = $1 AND id = $2
 """
-DELETED = "SELECT account_id, id, sender_id FROM campaigns WHERE deleted_at IS NOT NULL ORDER BY id LIMIT 1"
+# Held until the commit: two that remove one campaign would each see only a part of its chunks.
+DELETED = """
+SELECT account_id, id, sender_id FROM campaigns WHERE deleted_at IS NOT NULL
+ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
 DELETE_CHUNKS = """
 DELETE FROM chunks WHERE account_id = $1 AND campaign_id = $2 AND chunk IN (
   SELECT chunk FROM chunks WHERE account_id = $1 AND campaign_id = $2 ORDER BY chunk LIMIT $3)
@@ -57,8 +62,9 @@ RETURNING provider_message_id
 DELETE_NAMES = """
 DELETE FROM provider_messages WHERE account_id = $1 AND sender_id = $2 AND provider_message_id = ANY ($3::text[])
 """
-# Of what has no chunks: the few rows that are left.
+# Of what has no chunks: the few rows that are left. Nothing may outlive the campaign.
 DELETE_REST = [
+    "DELETE FROM recipients WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM budgets WHERE account_id = $1 AND owner_id = $2",
     "DELETE FROM runs WHERE account_id = $1 AND campaign_id = $2",
@@ -91,6 +97,13 @@ async def set_settled(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
     await tx.execute(SETTLED, account, campaign_id)
 
 
+async def now(tx: ReadTx) -> datetime:
+    """The database's clock: one for all replicas."""
+    found = await tx.fetchval("SELECT now()")
+    assert isinstance(found, datetime)
+    return found
+
+
 async def due(tx: ReadTx) -> list[asyncpg.Record]:
     return await tx.fetch(DUE)
 
@@ -99,7 +112,7 @@ async def hold(tx: WriteTx, account: UUID, campaign_id: UUID, *, reason: str) ->
     await tx.execute(HOLD, account, campaign_id, reason)
 
 
-async def deleted(tx: ReadTx) -> asyncpg.Record | None:
+async def deleted(tx: WriteTx) -> asyncpg.Record | None:
     return await tx.fetchrow(DELETED)
 
 

@@ -1,5 +1,6 @@
 """The ends of campaigns: completed when nobody is left, settled after a cancel, removed after a delete."""
 
+from functools import partial
 from uuid import UUID
 
 from chassis.db import Database
@@ -9,6 +10,7 @@ from services.campaigns.domain.recipient import Status as Recipient
 from services.campaigns.domain.stats import steps
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import finishing as queries
+from services.campaigns.work.polling import attempted
 
 CHUNKS_AT_ONCE = 25
 
@@ -41,10 +43,13 @@ class Finisher:
         async with self._db.across() as tx:
             finished = await queries.finished(tx)
             unsettled = await queries.unsettled(tx)
-        for row in finished:
-            await complete(self._db, row["account_id"], row["id"])
-        worked = [await self._settle(row["account_id"], row["id"]) for row in unsettled]
-        return any([*worked, await self._remove()])
+        # Each by itself: one that cannot be ended does not keep the others.
+        jobs = [
+            *(partial(complete, self._db, row["account_id"], row["id"]) for row in finished),
+            *(partial(self._settle, row["account_id"], row["id"]) for row in unsettled),
+            self._remove,
+        ]
+        return any([await attempted("finish", job) for job in jobs])
 
     async def _settle(self, account: UUID, campaign_id: UUID) -> bool:
         """Skip those whom a cancel has left pending; whether there is more to do at once."""

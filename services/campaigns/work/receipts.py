@@ -50,9 +50,10 @@ class ReceiptApplier:
             if not receipts:
                 return False
             found, campaigns = await self._find(tx, receipts)
-            # The send's own answer must be on record before what came of it.
-            known = [row for row in found if row["status"] != Status.CLAIMED]
-            places = {row["place"] for row in known}
+            # Of a campaign that is gone: nothing to move.
+            gone = {row["place"] for row in found if key_of(row) not in campaigns}
+            known = [row for row in found if row["place"] not in gone and is_settled(row)]
+            places = gone | {row["place"] for row in known}
             moved = move(receipts, known)
             await self._write(tx, moved, campaigns)
             await queries.done(tx, [receipts[place] for place in sorted(places)])
@@ -78,7 +79,12 @@ class ReceiptApplier:
         rows = await queries.lock(tx, receipts, recipients)
         campaigns = await queries.campaigns(tx, {(row["account_id"], row["campaign_id"]) for row in rows})
         # A sender speaks for its own messages only.
-        own = [row for row in rows if campaigns[key_of(row)]["sender_id"] == receipts[row["place"]]["sender_id"]]
+        own = [
+            row
+            for row in rows
+            if key_of(row) not in campaigns
+            or campaigns[key_of(row)]["sender_id"] == receipts[row["place"]]["sender_id"]
+        ]
         return own, campaigns
 
     async def _write(self, tx: WriteTx, moved: Sequence[Moved], campaigns: Mapping[Key, asyncpg.Record]) -> None:
@@ -112,6 +118,13 @@ class ReceiptApplier:
                 told.setdefault(one.status, []).append(convert.recipient(after(one)))
             channel = campaigns[account, campaign_id]["channel"]
             tx.add_events(message_events.make(AccountId(account), campaign_id, channel, told))
+
+
+def is_settled(row: asyncpg.Record) -> bool:
+    """Whether the send's own answer is on record; it must be, before what came of it."""
+    return row["status"] != Status.CLAIMED and not (
+        row["status"] == Status.PENDING and row["unanswered_since"] is not None
+    )
 
 
 def key_of(row: asyncpg.Record) -> Key:

@@ -1,7 +1,7 @@
 """Starts drafts whose time has come, or says on them why not."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,7 @@ from services.campaigns import convert, lifecycle
 from services.campaigns.domain.campaign import Status, hold_when_due
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import finishing as queries
+from services.campaigns.work.polling import attempted
 
 log = structlog.get_logger()
 
@@ -25,21 +26,21 @@ class Scheduler:
     async def step(self) -> bool:
         async with self._db.across() as tx:
             due = await queries.due(tx)
-        for row in due:
-            await self._start(row["account_id"], row["id"])
-        if due:
+        worked = [await attempted("schedule", partial(self._start, row["account_id"], row["id"])) for row in due]
+        if any(worked):
             self._wake()
-        return bool(due)
+        return any(worked)
 
-    async def _start(self, account: UUID, campaign_id: UUID) -> None:
-        now = datetime.now(UTC)
+    async def _start(self, account: UUID, campaign_id: UUID) -> bool:
+        """Whether it was started, or held."""
         async with self._db.across() as tx:
+            now = await queries.now(tx)
             row = await campaign_queries.lock(tx, account, campaign_id)
             # Another replica, or its owner, was faster.
             if row is None or row["status"] != Status.DRAFT or row["status_reason"] or row["schedule_at"] is None:
-                return
+                return False
             if row["schedule_at"] > now:
-                return
+                return False
             held = hold_when_due(now, row["schedule_at"], has_audience=lifecycle.has_audience(row))
             if held is None:
                 await lifecycle.start_draft(tx, account, row)
@@ -51,3 +52,4 @@ class Scheduler:
             campaign=ids.encode(convert.CAMPAIGN, campaign_id),
             result="started" if held is None else held.value,
         )
+        return True

@@ -2,13 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import errors, ids
+from chassis.db import WriteTx
 from chassis.ids import AccountId
+from services.campaigns import lifecycle
+from services.campaigns.repository import finishing as finishing_queries
+from services.campaigns.work.scheduler import Scheduler
 from tests.service.campaigns.world import World, member, numbers_csv
 from tests.service.stack import eventually
 
@@ -212,3 +218,34 @@ async def test_a_repeated_start_gets_its_first_answer(world: World, account: Acc
     first = await world.call(account, "StartCampaign", pb.StartCampaignRequest(id=campaign.id), key="once")
     again = await world.call(account, "StartCampaign", pb.StartCampaignRequest(id=campaign.id), key="once")
     assert first == again
+
+
+async def test_one_at_a_time_removes_a_deleted_campaign(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 3)
+    await world.call(account, "DeleteCampaign", pb.DeleteCampaignRequest(id=campaign.id))
+    async with world.work_db.across() as one, world.work_db.across() as other:
+        assert await finishing_queries.deleted(one) is not None
+        assert await finishing_queries.deleted(other) is None
+
+
+async def test_one_that_cannot_be_started_does_not_keep_the_others(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = [await world.ready(account, 1) for _ in range(2)]
+    await world.admin("UPDATE campaigns SET schedule_at = now() WHERE account_id = $1", account)
+    start, broken = lifecycle.start_draft, ids.decode("cmp", drafts[0].id)
+
+    async def fails(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Campaign:
+        if row["id"] == broken:
+            raise RuntimeError("broken")
+        return await start(tx, account, row)
+
+    monkeypatch.setattr(lifecycle, "start_draft", fails)
+    scheduler = Scheduler(world.work_db, wake=lambda: None)
+    assert await scheduler.step()
+    assert [(await world.get(account, one)).status for one in drafts] == [
+        pb.CAMPAIGN_STATUS_DRAFT,
+        pb.CAMPAIGN_STATUS_RUNNING,
+    ]
+    # Nothing changed: no reason to look again at once.
+    assert not await scheduler.step()

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
-from chassis import errors
+from chassis import errors, ids
 from chassis.ids import AccountId
 from services.campaigns.work.receipts import ReceiptApplier
 from tests.service.campaigns.world import World, numbers_csv
@@ -148,3 +148,33 @@ async def test_a_clock_that_runs_ahead_is_set_back(world: World, account: Accoun
     await applied(world)
     (after,) = await world.recipients(account, campaign)
     assert after.delivered_at.ToDatetime(UTC) <= datetime.now(UTC)
+
+
+async def test_a_receipt_of_a_campaign_that_is_gone_is_done_with(world: World, account: AccountId) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    other_sender, other, (other_line,) = await sent(world, account, 1)
+    await world.admin(
+        "DELETE FROM campaigns WHERE account_id = $1 AND id = $2", account, ids.decode("cmp", campaign.id)
+    )
+    await record(world, account, sender, pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED))
+    receipt = pb.Receipt(provider_message_id=other_line.provider_message_id, status=DELIVERED)
+    await record(world, account, other_sender, receipt)
+    await applied(world)
+    assert (await world.check_stats(account, other)).delivered == 1
+    assert not await world.admin("SELECT FROM receipts WHERE account_id = $1", account)
+
+
+async def test_a_receipt_waits_while_an_attempt_has_no_answer(world: World, account: AccountId) -> None:
+    """Unanswered, then told to wait: pending again, and the message may be out already."""
+    sender, campaign, (line,) = await sent(world, account, 1)
+    change = "UPDATE recipients SET status = 'pending', unanswered_since = {} WHERE account_id = $1"
+    receipt = pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED)
+    await world.admin(change.format("now()"), account)
+    await record(world, account, sender, receipt)
+    await applied(world)
+    assert len(await world.admin("SELECT FROM receipts WHERE account_id = $1", account)) == 1
+    await world.admin(change.format("NULL"), account)
+    await world.admin("UPDATE recipients SET status = 'sent' WHERE account_id = $1", account)
+    await world.admin("UPDATE receipts SET due_at = now() WHERE account_id = $1", account)
+    await applied(world)
+    assert (await world.check_stats(account, campaign)).delivered == 1
