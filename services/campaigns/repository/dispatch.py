@@ -31,11 +31,12 @@ WHERE (account_id, campaign_id, chunk) = (
   ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING account_id, campaign_id, chunk, lease_generation, idle_passes
 """
+# Not what was released in the meantime.
 RENEW = """
 UPDATE chunks AS k SET lease_until = now() + $5 * interval '1 s'
 FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[]) AS mine (account_id, campaign_id, chunk, generation)
 WHERE k.account_id = mine.account_id AND k.campaign_id = mine.campaign_id AND k.chunk = mine.chunk
-  AND k.lease_generation = mine.generation
+  AND k.lease_generation = mine.generation AND k.lease_until > 'epoch'
 RETURNING k.account_id, k.campaign_id, k.chunk, k.lease_generation
 """
 CONTEXT = """
@@ -46,9 +47,10 @@ JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id
 JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
 WHERE c.account_id = $1 AND c.id = $2
 """
+# Whoever failed before comes last, so that they do not stand in the way of the rest.
 OPEN = """
-SELECT id, contact_id, address, variables, status, attempts, unanswered_since, state_revision FROM recipients
-WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND status IN ('pending', 'claimed') ORDER BY id
+SELECT id, contact_id, address, variables, status, reason, attempts, unanswered_since, state_revision FROM recipients
+WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND status IN ('pending', 'claimed') ORDER BY attempts, id
 """
 # One statement: the campaign runs, the lease is ours, it is renewed, and the intent is on record. Whoever takes the
 # chunk over waits for this row, and then sees the intents.
@@ -70,9 +72,10 @@ SETTLE = """
 UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision = r.state_revision + 1,
   provider_message_id = coalesce(nullif(t.message_id, ''), r.provider_message_id),
   sent_at = CASE WHEN t.status IN ('sent', 'failed') THEN now() ELSE r.sent_at END,
-  unanswered_since = CASE WHEN t.answered THEN NULL ELSE r.unanswered_since END
-FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::boolean[])
-  AS t (id, status, reason, message_id, answered)
+  unanswered_since = CASE WHEN t.answered THEN NULL ELSE r.unanswered_since END,
+  attempts = r.attempts - CASE WHEN t.counts THEN 0 ELSE 1 END
+FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::boolean[], $10::boolean[])
+  AS t (id, status, reason, message_id, answered, counts)
 WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.generation = $4 AND r.id = t.id
 """
 FROM_CLAIMED = SETTLE + " AND r.status = 'claimed' RETURNING r.id, r.status, r.sent_at, r.state_revision"
@@ -139,11 +142,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an attempt. answered: whether no attempt is open any more."""
+    """What became of an attempt.
+
+    answered: whether no attempt is open any more; counts: towards the number of attempts that a recipient has.
+    """
 
     id: UUID
     outcome: Outcome
     answered: bool
+    counts: bool = True
 
 
 async def ready(tx: ReadTx) -> list[asyncpg.Record]:
@@ -194,6 +201,7 @@ def columns(settled: Sequence[Settled]) -> list[list[object]]:
         [str(one.outcome.reason) for one in settled],
         [one.outcome.provider_message_id for one in settled],
         [one.answered for one in settled],
+        [one.counts for one in settled],
     ]
 
 

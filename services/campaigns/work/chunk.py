@@ -60,6 +60,8 @@ LONGEST_NAP = 0.25
 # Until contacts is asked again after it did not answer.
 UNCHECKED_SECONDS = 1.0
 OUTCOME_TRIES = 5
+# So many recipients that alone keep failing say nothing of the provider.
+FEW = 5
 
 
 class Stop(Exception):
@@ -104,6 +106,8 @@ class Chunk:
         self._lease_seconds = lease_seconds
         self._recovering = recovering
         self._settled = 0
+        # Whether somebody's message went through in this pass.
+        self._through = False
 
     async def run(self) -> bool:
         """One pass over the chunk; whether it is done. Gives the lease back in any case."""
@@ -206,20 +210,28 @@ class Chunk:
 
     async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
         """Write what became of the calls; None was not made after all."""
-        keys = self._sending.provider.keys
+        self._through = self._through or any(isinstance(answer, Accepted | Refused) for _, answer in called)
         settled = []
         for row, answer in called:
             ATTEMPTS.labels("none" if answer is None else type(answer).__name__.lower()).inc()
-            end = (
-                Outcome(Recipient.PENDING)
-                if answer is None
-                else outcome(answer, attempts=attempts[row["id"]], keys=keys)
-            )
+            end = self._outcome(row, answer, attempts[row["id"]])
             # Still `claimed`: on record already, and repeated with the same key in a later pass.
             if end.status is not Recipient.CLAIMED:
-                settled.append(queries.Settled(row["id"], end, answered=is_answered(row, answer)))
+                made = answer is not None and not isinstance(answer, Throttled)
+                settled.append(queries.Settled(row["id"], end, answered=is_answered(row, answer), counts=made))
         await self._write(settled, {row["id"]: row for row, _ in called})
-        await self._learn([answer for _, answer in called if answer is not None])
+        lonely = len(called) <= FEW and all(failed_alone(row) for row, _ in called)
+        await self._learn([answer for _, answer in called if answer is not None], lonely=lonely)
+
+    def _outcome(self, row: asyncpg.Record, answer: Answer | None, attempts: int) -> Outcome:
+        end = Outcome(Recipient.PENDING)
+        if answer is not None:
+            end = outcome(answer, attempts=attempts, keys=self._sending.provider.keys)
+        if end.status is not Recipient.PENDING:
+            return end
+        # Kept on the recipient until it is settled: it failed while others went through.
+        alone = failed_alone(row) or (self._through and isinstance(answer, Unavailable))
+        return Outcome(Recipient.PENDING, Reason.PROVIDER_ERROR if alone else "")
 
     async def _write(self, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> None:
         """Tried again on any failure: what is lost here is asked of the provider once more."""
@@ -252,8 +264,11 @@ class Chunk:
         await campaign_queries.add_stats(tx, lease.account, lease.campaign, delta=delta)
         return sum(1 for row in done if row["status"] != Recipient.PENDING)
 
-    async def _learn(self, answers: Sequence[Answer]) -> None:
-        """What the answers say of the provider. Raises Stop where it is no use to go on now."""
+    async def _learn(self, answers: Sequence[Answer], *, lonely: bool) -> None:
+        """What the answers say of the provider. Raises Stop where it is no use to go on now.
+
+        lonely: they are of recipients that alone keep failing; those come to an end by their own attempts.
+        """
         account, campaign = self._lease.account, self._lease.campaign
         throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
         if throttled is not None:
@@ -264,7 +279,7 @@ class Chunk:
                 async with self._db.across() as tx:
                     await queries.went_through(tx, account, campaign)
                 self._recovering = False
-        elif any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
+        elif not lonely and any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
             await self._failed_round()
             raise Stop(0.0)
 
@@ -291,6 +306,11 @@ def not_called(row: asyncpg.Record, reason: str) -> Outcome:
     """Somebody who was attempted before, with no answer, may have the message already: not `skipped`."""
     status = Recipient.SKIPPED if row["unanswered_since"] is None else Recipient.UNCERTAIN
     return Outcome(status, reason)
+
+
+def failed_alone(row: asyncpg.Record) -> bool:
+    """Whether it failed before while others went through."""
+    return bool(row["status"] == Recipient.PENDING and row["reason"] == Reason.PROVIDER_ERROR)
 
 
 def is_answered(row: asyncpg.Record, answer: Answer | None) -> bool:

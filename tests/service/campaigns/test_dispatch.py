@@ -1,6 +1,7 @@
 """Sending: every recipient once, whatever happens."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -231,6 +232,64 @@ async def test_a_provider_that_is_down_pauses_the_campaign(
         assert resumed.campaign.status_reason == ""
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
     assert len(world.provider.accepted) == 30
+
+
+@pytest.mark.parametrize("rate", [0, 40])
+async def test_one_address_that_always_fails_does_not_stop_the_campaign(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    for module in ("domain.sending", "work.chunk"):
+        monkeypatch.setattr(f"services.campaigns.{module}.ROUNDS", (0.05, 0.05))
+    monkeypatch.setattr("services.campaigns.domain.sending.MAX_ATTEMPTS", 6)
+    sender = await world.sender(account, rate_limit_per_second=rate)
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(20))
+
+    async def fails(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        return (500 if message["to"] == phone(0) else 200), {}
+
+    world.provider.before = fails
+    async with world.working():
+        await world.start(account, campaign)
+        ended = (pb.CAMPAIGN_STATUS_COMPLETED, pb.CAMPAIGN_STATUS_PAUSED)
+        found = await world.until(account, campaign, lambda found: found.status in ended)
+    assert found.status == pb.CAMPAIGN_STATUS_COMPLETED
+    assert len(world.provider.accepted) == 19
+    reasons = {line.address: line.reason for line in await world.recipients(account, campaign) if line.reason}
+    assert reasons == {phone(0): "provider_error"}
+    assert (await world.check_stats(account, campaign)).failed == 1
+
+
+async def test_a_throttled_attempt_is_given_back(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 3)
+    times: Counter[str] = Counter()
+
+    async def throttle(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        times[message["to"]] += 1
+        return (429, {"Retry-After": "0.1"}) if times[message["to"]] == 1 else (200, {})
+
+    world.provider.before = throttle
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert set(times.values()) == {2}
+    rows = await world.admin("SELECT attempts FROM recipients WHERE account_id = $1", account)
+    assert [row["attempts"] for row in rows] == [1, 1, 1]
+
+
+async def test_a_released_lease_is_not_renewed(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 3)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert lease is not None
+        assert await queries.renew(tx, [lease], seconds=60) == {lease.key}
+        await queries.release(tx, lease, seconds=0, idle_passes=0)
+        assert await queries.renew(tx, [lease], seconds=60) == set()
+    async with world.work_db.across() as tx:
+        assert await queries.lease(tx, account, campaign_id, seconds=60) is not None
 
 
 async def test_the_senders_rate_is_kept(world: World, account: AccountId) -> None:
