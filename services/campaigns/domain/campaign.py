@@ -74,6 +74,8 @@ class Hold(StrEnum):
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     # The segment was deleted before the audience was frozen; paused.
     SEGMENT_NOT_FOUND = "segment_not_found"
+    # The segment could not be built; paused.
+    SEGMENT_FAILED = "segment_failed"
 
 
 def hold_when_due(now: datetime, schedule_at: datetime, *, has_audience: bool) -> Hold | None:

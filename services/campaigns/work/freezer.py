@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from chassis import ids
 from chassis.db import Database
-from chassis.errors import CarillonError, NotFound
+from chassis.errors import CarillonError, FailedPrecondition, NotFound
 from chassis.ids import AccountId
 from services.campaigns import convert, lifecycle
 from services.campaigns.domain.audience import Channel, contact_variables
@@ -37,7 +37,7 @@ MEMBERS = Counter("carillon_campaigns_freeze_members_total", "Members of segment
 
 LEASE_SECONDS = 6.0
 HEARTBEAT_SECONDS = 1.5
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 5.0
 CHUNK_SIZE = 200
 # Fields of a contact that a template may name, besides the keys of its metadata.
 TEXT_FIELDS = (
@@ -76,8 +76,13 @@ class Freezer:
         heartbeat = asyncio.create_task(self._keep(job), name="freeze-heartbeat")
         try:
             await self._freeze(job)
+            # It and the end would each hold what the other waits for.
+            await stopped(heartbeat)
+            await self._finish(job)
         except NotFound:
-            await self._give_up(job)
+            await self._give_up(job, Hold.SEGMENT_NOT_FOUND)
+        except FailedPrecondition:
+            await self._give_up(job, Hold.SEGMENT_FAILED)
         except Lost:
             log.info("freeze.lost", campaign=ids.encode(convert.CAMPAIGN, job["campaign_id"]))
         except CarillonError as error:
@@ -85,8 +90,7 @@ class Freezer:
             async with self._db.across() as tx:
                 await queries.release(tx, job, seconds=RETRY_SECONDS)
         finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            await stopped(heartbeat)
         return True
 
     async def _freeze(self, job: asyncpg.Record) -> None:
@@ -101,10 +105,12 @@ class Freezer:
                     excluded[candidate.contact_id] = why
             kept = [candidate for candidate in candidates if candidate.contact_id not in excluded]
             await self._write(job, kept, excluded)
+
+    async def _finish(self, job: asyncpg.Record) -> None:
         async with self._db.across() as tx:
             if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
                 raise Lost
-            await queries.finish(tx, account, job["campaign_id"])
+            await queries.finish(tx, job["account_id"], job["campaign_id"])
         self._wake()
 
     async def _write(self, job: asyncpg.Record, kept: Sequence[queries.Candidate], excluded: dict[UUID, str]) -> None:
@@ -124,26 +130,29 @@ class Freezer:
         for reason in excluded.values():
             MEMBERS.labels(reason).inc()
 
-    async def _give_up(self, job: asyncpg.Record) -> None:
-        """The segment is gone: pause, with the reason, so that a person decides."""
+    async def _give_up(self, job: asyncpg.Record, reason: Hold) -> None:
+        """The segment is gone, or cannot be built: pause, with the reason, so that a person decides."""
         account, campaign_id = job["account_id"], job["campaign_id"]
         async with self._db.across() as tx:
             row = await campaign_queries.lock(tx, account, campaign_id)
             if row is None or row["status"] != Status.RUNNING:
                 return
-            await campaign_queries.set_status(
-                tx, account, campaign_id, status=Status.PAUSED, reason=Hold.SEGMENT_NOT_FOUND
-            )
+            await campaign_queries.set_status(tx, account, campaign_id, status=Status.PAUSED, reason=reason)
             await lifecycle.append_event(tx, account, campaign_id, "campaign.paused")
 
     async def _keep(self, job: asyncpg.Record) -> None:
         """Renews the lease while segments is still building, or slow; pages are fenced by themselves."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            with suppress(CarillonError):
+            with suppress(CarillonError, asyncpg.PostgresError):
                 async with self._db.across() as tx:
                     if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
                         return
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def sort_out(

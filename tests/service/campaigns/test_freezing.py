@@ -5,6 +5,7 @@ import asyncio
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import ids
+from chassis.errors import FailedPrecondition, Reason
 from chassis.ids import AccountId
 from services.campaigns.repository import freezing as queries
 from tests.service.campaigns.world import World, member, phone
@@ -76,6 +77,19 @@ async def test_a_segment_that_is_gone_pauses_the_campaign(world: World, account:
         world.segments.members[account, segment_id] = pages
         await world.call(account, "ResumeCampaign", pb.ResumeCampaignRequest(id=campaign.id))
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+
+
+async def test_a_segment_that_cannot_be_built_pauses_the_campaign(world: World, account: AccountId) -> None:
+    campaign = await world.campaign(account, segment_id=world.segments.add(account, [member(1)]))
+
+    async def refuse(_: int) -> None:
+        raise FailedPrecondition(Reason.INVALID_STATE, "could not be built")
+
+    world.segments.before_page = refuse
+    await world.start(account, campaign)
+    assert await world.freezer().step()
+    paused = await world.get(account, campaign)
+    assert (paused.status, paused.status_reason) == (pb.CAMPAIGN_STATUS_PAUSED, "segment_failed")
 
 
 async def test_cancelling_while_freezing_leaves_nobody_pending(world: World, account: AccountId) -> None:
