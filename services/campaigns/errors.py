@@ -38,7 +38,7 @@ def invalid_template(pointer: str, detail: str, *, line: int) -> InvalidArgument
 def invalid_state(error: InvalidState) -> FailedPrecondition:
     return FailedPrecondition(
         Reason.INVALID_STATE,
-        f"A campaign that is {error.status} does not take {error.verb!r}.",
+        f"A campaign that is {error.status} does not take '{error.verb}'.",
         metadata={"status": error.status.value},
     )
 
