@@ -25,7 +25,7 @@ async def import_file(rest: Rest, file: Path) -> None:
         "/v1/contacts/import", file, on_bytes=lambda done, size: None, headers={"Prefer": "respond-async"}
     )
     while answer["status"] not in ("completed", "failed"):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         answer = await rest.get(f"/v1/imports/{answer['id']}")
     if answer["status"] == "failed":
         raise RuntimeError(f"the import failed: {answer['error']}")

@@ -10,7 +10,7 @@ from deploy.local.demo.rest import Rest
 from deploy.local.demo.screen import Screen
 from deploy.local.demo.verdict import Check, equal
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 IMPORT_SECONDS = 300.0
 
 
