@@ -97,9 +97,10 @@ class Records:
         self._reader = csv.reader(self._lines, delimiter=delimiter)
         self._number = 0
         self._broken = 0
+        # Why nothing is read behind the records at hand.
+        self._unreadable: Unreadable | None = None
 
     def feed(self, data: bytes, *, final: bool = False) -> None:
-        """Raises Unreadable for a line beyond all measure."""
         text = self._carry + self._decoder.decode(data, final)
         # StringIO parts lines at \\n, \\r and \\r\\n only, unlike splitlines, and keeps the ends.
         lines = list(io.StringIO(text, newline=""))
@@ -108,12 +109,15 @@ class Records:
         if lines and not final and not lines[-1].endswith("\n"):
             self._carry = lines.pop()
             if len(self._carry) > RECORD_CHARACTERS:
-                raise Unreadable(f"A line is longer than {RECORD_CHARACTERS} characters.")
+                self._unreadable = Unreadable(f"A line is longer than {RECORD_CHARACTERS} characters.")
         self._lines.waiting.extend(lines)
         self._lines.ended = final
 
     def take(self, limit: int) -> list[Record]:
-        """Up to `limit` whole records; fewer when more must be fed, or at the end."""
+        """Up to `limit` whole records; fewer when more must be fed, or at the end.
+
+        Raises Unreadable once every record before that point was taken.
+        """
         taken: list[Record] = []
         while len(taken) < limit:
             try:
@@ -131,6 +135,8 @@ class Records:
                 self._lines.record_ended()
             self._number += 1
             taken.append((self._number, cells))
+        if not taken and self._unreadable is not None:
+            raise self._unreadable
         return taken
 
     def _break(self, reason: str) -> Broken:
@@ -138,5 +144,6 @@ class Records:
         self._lines.put_back(1)
         self._broken += 1
         if self._broken > BROKEN_RECORDS:
-            raise Unreadable(f"More than {BROKEN_RECORDS} rows cannot be read as CSV.")
+            self._unreadable = Unreadable(f"More than {BROKEN_RECORDS} rows cannot be read as CSV.")
+            self._lines.waiting.clear()
         return Broken(reason)

@@ -4,9 +4,9 @@ The key and this fingerprint travel with the call; the owning service keeps them
 of the write (chassis.idempotency).
 
 Of a JSON request the fingerprint is the SHA-256 over method, path, query and body. An upload is not held, so that its
-body's digest would be known only when it has gone through: its fingerprint is over method, path, query, the declared
-length, the file's name and the options that came before the file. Another file under the same key is so refused when
-its length or its name differs, and taken for a repetition when neither does.
+body's digest would be known only when it has gone through: what is made here is over method, path, query, the declared
+length, the file's name and the options that came before the file. The service that takes the file mixes in the
+SHA-256 of its bytes and the options behind it, before it writes.
 """
 
 import hashlib

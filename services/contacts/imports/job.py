@@ -146,20 +146,27 @@ class ImportWorker:
                 metrics.count(outcome)
 
     async def _batches(self, lease: Lease, reader: RowReader) -> AsyncGenerator[Batch, None]:
+        """Raises Unreadable behind the last row that could be read."""
         batch = Batch([], max(lease.records_done, lease.plan.preamble + 1), 0)
         size = 0
-        async for records, fed in self._records(lease):
-            fresh = [record for record in records if record[0] > batch.records_done]
-            batch.outcomes.extend(reader.read_all(fresh))
-            batch.records_done += len(fresh)
-            batch.bytes_done = fed
-            size += sum(map(weight, fresh))
-            if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
-                yield batch
-                batch, size = Batch([], batch.records_done, fed), 0
-            await asyncio.sleep(0)
+        broken_off: Unreadable | None = None
+        try:
+            async for records, fed in self._records(lease):
+                fresh = [record for record in records if record[0] > batch.records_done]
+                batch.outcomes.extend(reader.read_all(fresh))
+                batch.records_done += len(fresh)
+                batch.bytes_done = fed
+                size += sum(map(weight, fresh))
+                if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
+                    yield batch
+                    batch, size = Batch([], batch.records_done, fed), 0
+                await asyncio.sleep(0)
+        except Unreadable as unreadable:
+            broken_off = unreadable
         if batch.outcomes:
             yield batch
+        if broken_off is not None:
+            raise broken_off
 
     async def _records(self, lease: Lease) -> AsyncIterator[tuple[list[Record], int]]:
         """The file's records, up to SLICE at a time, with the bytes read so far."""

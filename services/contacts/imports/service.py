@@ -1,8 +1,10 @@
 """Takes uploads in and tells how their imports stand."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -28,6 +30,19 @@ log = structlog.get_logger()
 POKE = "contacts.imports"
 
 
+@dataclass(slots=True)
+class Received:
+    """What is kept of an upload besides its bytes."""
+
+    options: pb.ImportOptions = field(default_factory=pb.ImportOptions)
+    scan: Scan = field(default_factory=Scan)
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def update(self, data: bytes) -> None:
+        self.scan.update(data)
+        self.digest.update(data)
+
+
 class ImportService:
     def __init__(self, db: Database, wake_workers: Callable[[], None], *, limit_bytes: int) -> None:
         """wake_workers: best effort, they poll besides. limit_bytes: of one upload."""
@@ -40,27 +55,27 @@ class ImportService:
         upload = Upload(self._db, call.account)
         await upload.start()
         async with kept_only_on_success(upload):
-            options, scan = await self._receive(requests, upload)
-            plan = read_plan(options, scan)
-            async with self._db.write(call) as tx:
+            received = await self._receive(requests, upload)
+            plan = read_plan(received.options, received.scan)
+            async with self._db.write(told_apart(call, received)) as tx:
                 await upload.complete(tx)
-                queued = await repository.create(tx, ids.new(), file_id=upload.file_id, plan=plan, size=scan.size)
+                queued = await repository.create(
+                    tx, ids.new(), file_id=upload.file_id, plan=plan, size=received.scan.size
+                )
                 response = await tx.reply(pb.CreateImportResponse(**{"import": convert.import_job(queued)}))
         self._wake_workers()
         return response
 
-    async def _receive(
-        self, requests: AsyncIterator[pb.CreateImportRequest], upload: Upload
-    ) -> tuple[pb.ImportOptions, Scan]:
+    async def _receive(self, requests: AsyncIterator[pb.CreateImportRequest], upload: Upload) -> "Received":
         """Raises ResourceExhausted(PAYLOAD_TOO_LARGE), Aborted(UPLOAD_INCOMPLETE)."""
-        options, scan, ended = pb.ImportOptions(), Scan(), False
+        received, ended = Received(), False
         async for request in requests:
             match request.WhichOneof("part"):
                 case "options":
-                    options.MergeFrom(request.options)
+                    received.options.MergeFrom(request.options)
                 case "chunk":
-                    scan.update(request.chunk)
-                    if scan.size > self._limit_bytes:
+                    received.update(request.chunk)
+                    if received.scan.size > self._limit_bytes:
                         raise too_large(self._limit_bytes)
                     await upload.append(request.chunk)
                 case "end":
@@ -68,8 +83,8 @@ class ImportService:
         if not ended:
             raise Aborted(Reason.UPLOAD_INCOMPLETE, "The upload broke off before its end; nothing was kept.")
         await upload.end()
-        metrics.UPLOAD_BYTES.inc(scan.size)
-        return options, scan
+        metrics.UPLOAD_BYTES.inc(received.scan.size)
+        return received
 
     async def get(self, call: Call, public_id: str) -> Import:
         """Raises NotFound."""
@@ -79,6 +94,16 @@ class ImportService:
         if found is None:
             raise errors.not_found("import", public_id)
         return found
+
+
+def told_apart(call: Call, received: Received) -> Call:
+    """The call, its fingerprint over the file's bytes and the options too: the caller saw neither to their end."""
+    if call.idempotency is None:
+        return call
+    mixed = hashlib.sha256(call.idempotency.fingerprint)
+    mixed.update(received.digest.digest())
+    mixed.update(received.options.SerializeToString(deterministic=True))
+    return replace(call, idempotency=replace(call.idempotency, fingerprint=mixed.digest()))
 
 
 @asynccontextmanager

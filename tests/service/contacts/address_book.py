@@ -63,7 +63,15 @@ class AddressBook:
             if not cursor:
                 return found
 
-    async def upload(self, data: bytes, *, end: bool = True, piece: int = 65536, **options: Any) -> pb.Import:
+    async def upload(
+        self,
+        data: bytes,
+        *,
+        end: bool = True,
+        piece: int = 65536,
+        idempotency: tuple[str, bytes] | None = None,
+        **options: Any,
+    ) -> pb.Import:
         async def requests() -> AsyncIterator[pb.CreateImportRequest]:
             yield pb.CreateImportRequest(options=pb.ImportOptions(**options))
             for start in range(0, len(data), piece):
@@ -72,7 +80,10 @@ class AddressBook:
                 yield pb.CreateImportRequest(end=True)
 
         response, _ = await self.client.stream_in(
-            self.client.stub.CreateImport, requests(), call=Outgoing(self.account), timeout=TIMEOUT
+            self.client.stub.CreateImport,
+            requests(),
+            call=Outgoing(self.account, idempotency=idempotency),
+            timeout=TIMEOUT,
         )
         return getattr(response, "import")
 

@@ -9,6 +9,7 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import Aborted, CarillonError, Reason
+from formats import records
 from services.contacts.cleaner import Cleaner
 from services.contacts.imports.job import ImportWorker
 from tests.service.contacts.events import outbox
@@ -282,3 +283,35 @@ async def left(admin, account) -> tuple[int, int, int]:
             for table in ("files", "file_chunks", "imports")
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("tail", "broken", "reason"),
+    [(b'+14155552672,"' + b"x" * 132_000 + b"\n", 4, "rows cannot be read"), (b"x" * 3_000_000, 0, "A line is")],
+)
+async def test_rows_before_the_point_where_a_file_breaks_off_are_all_counted(
+    book, worker, admin, account, monkeypatch, tail, broken, reason
+):
+    """The chunk under way when the file turns out to be none is written and counted, its broken rows as failed."""
+    monkeypatch.setattr(records, "BROKEN_RECORDS", 3)
+    good = "".join(f"+1415555{n:04},{'x' * 140}\n" for n in range(2_000)).encode()
+    job = await book.upload(b"phone,name\n" + good + tail * max(1, broken) + good)
+    while await worker.run_once():
+        pass
+    done = await book.progress(job.id)
+    assert done.status == pb.IMPORT_STATUS_FAILED
+    assert reason in done.error
+    assert counts(done) == (2_000 + broken, 2_000, 0, 0, broken)
+    assert await admin.fetchval("SELECT count(*) FROM contacts WHERE account_id = $1", account) == 2_000
+
+
+async def test_an_idempotency_key_stands_for_the_bytes_and_the_options(book, admin, account):
+    """Whatever fingerprint came with the call: the caller could not know them."""
+    key = ("up", b"the same")
+    first = await book.upload(SEED, idempotency=key)
+    assert await book.upload(SEED, idempotency=key) == first
+    for data, options in ((SEED.replace(b"Jane", b"June"), {}), (SEED, {"tags": ["other"]})):
+        with pytest.raises(CarillonError) as caught:
+            await book.upload(data, idempotency=key, **options)
+        assert caught.value.reason == Reason.IDEMPOTENCY_KEY_REUSED
+    assert await left(admin, account) == (1, 1, 1)
