@@ -78,18 +78,20 @@ SELECT id, 'email' FROM contacts WHERE account_id = $1 AND email_normal = $4 AND
 """
 
 # $3: the version demanded, null for any.
+DOOM = """
+SELECT id FROM contacts WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR version = $3)
+ORDER BY id FOR UPDATE
+"""
+# A statement by itself, behind the lock: it sees the tags that whoever held the contact before has added.
 DELETE = """
-WITH doomed AS (
-    SELECT id FROM contacts WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR version = $3)
-    ORDER BY id FOR UPDATE
-), gone AS (
-    DELETE FROM contacts AS c USING doomed WHERE c.account_id = $1 AND c.id = doomed.id
+WITH gone AS (
+    DELETE FROM contacts AS c WHERE c.account_id = $1 AND c.id = ANY($2::uuid[])
     RETURNING c.id, c.version + 1 AS version, c.tags
 ), untagged AS (
     DELETE FROM contact_tags AS t USING (SELECT id, unnest(tags) AS tag FROM gone) AS had
     WHERE t.account_id = $1 AND t.tag = had.tag AND t.contact_id = had.id
 ), buried AS (
-    INSERT INTO tombstones (account_id, contact_id, version, deleted_at) SELECT $1, id, version, $4 FROM gone
+    INSERT INTO tombstones (account_id, contact_id, version, deleted_at) SELECT $1, id, version, $3 FROM gone
 )
 SELECT id, version FROM gone
 """
@@ -155,7 +157,8 @@ async def delete(
     tx: WriteTx, account: AccountId, ids: Iterable[UUID], *, if_version: int | None, at: datetime
 ) -> list[tuple[UUID, int]]:
     """Remove contacts and leave tombstones; the ids removed, each with the version of its tombstone."""
-    rows = await tx.fetch(DELETE, account, list(ids), if_version, at)
+    doomed = [row["id"] for row in await tx.fetch(DOOM, account, list(ids), if_version)]
+    rows = await tx.fetch(DELETE, account, doomed, at) if doomed else []
     return [(row["id"], row["version"]) for row in rows]
 
 

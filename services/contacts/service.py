@@ -53,8 +53,12 @@ class ContactService:
         if len(holders) > 1 or not upsert:
             raise errors.taken(holders)
         before = await repository.lock(tx, tx.account, holders[0].id)
-        if before is None:
+        if before is None or not {*identity.pairs(before)} & {*identity.pairs(new)}:
             raise LostRace
+        with errors.refusing():
+            keys = identity.keys(apply(before, patch))
+        if clashing := identity.others(await repository.holders(tx, tx.account, keys), than=before.id):
+            raise errors.taken(clashing)
         return pb.CreateContactResponse(contact=convert.contact(await write(tx, before, patch)), created=False)
 
     async def get(self, call: Call, public_id: str) -> Contact:

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.db import Database, WriteTx
 from services.contacts import events
 from services.contacts import repository as contacts
+from services.contacts.domain import identity
 from services.contacts.domain.contact import Contact, changed_fields
 from services.contacts.imports import repository, staging
 from services.contacts.imports.record import RowError
@@ -59,7 +60,9 @@ async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Seque
     if lease.plan.on_duplicate != "skip" and holders:
         locked = await contacts.lock_many(tx, lease.account, sorted(set(holders.values())))
         present = {row.id: row for row in locked}
-        if len(present) < len(set(holders.values())):
+        kept = {(pair, row.id) for row in locked for pair in identity.pairs(row)}
+        # Gone, or with other keys by the time of the lock.
+        if not kept.issuperset(holders.items()):
             raise Overtaken
     chunk = Chunk(holders=holders, present=present, on_duplicate=lease.plan.on_duplicate, reader=reader)
     return chunk.resolve(drafts)

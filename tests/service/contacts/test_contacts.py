@@ -3,13 +3,16 @@
 import asyncio
 import json
 
+import asyncpg
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.errors import AlreadyExists, CarillonError, FailedPrecondition, InvalidArgument, NotFound, Reason
+from services.contacts import repository
 from tests.service.contacts.address_book import patch
 from tests.service.contacts.events import outbox
+from tests.service.stack import eventually
 
 UNKNOWN = ids.encode("cnt", ids.new())
 
@@ -300,3 +303,41 @@ async def test_default_region_reads_national_phones(book):
     assert (await book.create(phone="020 7946 0958", region="gb")).contact.phone == "+442079460958"
     assert (await refused(book.create(phone="020 7946 0959"))).reason == Reason.INVALID_PHONE
     assert (await refused(book.create(phone="020 7946 0959", region="XX"))).reason == Reason.VALIDATION_FAILED
+
+
+async def test_a_tag_that_comes_while_its_contact_is_deleted_goes_too(book, admin, urls, account):
+    made = (await book.create(phone="+14155552671", tags=["a"])).contact
+    contact_id = ids.decode("cnt", made.id)
+    other = await asyncpg.connect(urls.admin)
+    try:
+        async with other.transaction():
+            await other.execute("UPDATE contacts SET tags = '{a,b}' WHERE id = $1", contact_id)
+            deleting = asyncio.create_task(book.delete(made.id))
+            await eventually(lambda: admin.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            await other.execute("INSERT INTO contact_tags VALUES ($1, 'b', $2)", account, contact_id)
+    finally:
+        await other.close()
+    await deleting
+    assert await admin.fetchval("SELECT count(*) FROM contact_tags WHERE account_id = $1", account) == 0
+
+
+async def test_an_upsert_writes_no_contact_that_lost_the_key_meanwhile(book, admin, monkeypatch):
+    made = (await book.create(phone="+14155552671", name="Ada")).contact
+    lock = repository.lock
+
+    async def overtaken(*args):
+        monkeypatch.setattr(repository, "lock", lock)
+        await admin.execute("UPDATE contacts SET phone = '+14155552672' WHERE id = $1", ids.decode("cnt", made.id))
+        return await lock(*args)
+
+    monkeypatch.setattr(repository, "lock", overtaken)
+    answer = await book.create(upsert=True, phone="+14155552671", name="Bob")
+    assert answer.created
+    assert (await book.get(made.id)).name == "Ada"
+
+
+async def test_an_upsert_that_would_take_another_contacts_key_names_its_holder(book):
+    await book.create(phone="+14155552671", email="a@example.org", external_id="x")
+    alone = (await book.create(email="a@example.org")).contact
+    error = await refused(book.create(upsert=True, external_id="x", phone=""))
+    assert (error.reason, error.metadata) == (Reason.CONTACT_EXISTS, {"existing_id": alone.id})

@@ -10,6 +10,7 @@ from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import Aborted, CarillonError, Reason
 from formats import records
+from services.contacts import repository as contacts
 from services.contacts.cleaner import Cleaner
 from services.contacts.imports.job import ImportWorker
 from tests.service.contacts.events import outbox
@@ -315,3 +316,18 @@ async def test_an_idempotency_key_stands_for_the_bytes_and_the_options(book, adm
             await book.upload(data, idempotency=key, **options)
         assert caught.value.reason == Reason.IDEMPOTENCY_KEY_REUSED
     assert await left(admin, account) == (1, 1, 1)
+
+
+async def test_a_contact_that_lost_the_key_meanwhile_is_not_written(book, worker, admin, monkeypatch):
+    made = (await book.create(phone="+14155552671", name="Ada")).contact
+    lock_many = contacts.lock_many
+
+    async def overtaken(*args):
+        monkeypatch.setattr(contacts, "lock_many", lock_many)
+        await admin.execute("UPDATE contacts SET phone = '+14155552672' WHERE id = $1", ids.decode("cnt", made.id))
+        return await lock_many(*args)
+
+    monkeypatch.setattr(contacts, "lock_many", overtaken)
+    done = await run(book, worker, "phone,name\n+14155552671,Bob\n", on_duplicate=pb.ON_DUPLICATE_UPDATE)
+    assert counts(done) == (1, 1, 0, 0, 0)
+    assert (await book.get(made.id)).name == "Ada"
