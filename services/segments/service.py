@@ -154,7 +154,8 @@ class Segments:
     async def audience(self, account: AccountId, public_id: str) -> AsyncGenerator[list[bytes], None]:
         """All members as serialised contacts, AUDIENCE_BATCH at a time, from one snapshot.
 
-        Waits for a running build, the first or one after an edit. Raises NotFound, Unavailable (the build takes too long), FailedPrecondition.
+        Waits for a running build, the first or one after an edit.
+        Raises NotFound, Unavailable (the build takes too long), FailedPrecondition.
         """
         await self._wait_until_served(account, public_id)
         async with self._db.read(account, snapshot=True) as tx:
