@@ -18,6 +18,10 @@ RECORD_CHARACTERS = 1_048_576
 BROKEN_RECORDS = 100
 
 
+# Told in place of Unreadable's message where it is not the file's fault; nothing but these words tells the two apart.
+FAILED_ON_OUR_SIDE = "The import failed on our side; the rows counted were imported."
+
+
 class Unreadable(Exception):
     """The file cannot be read on; the message is for a person."""
 

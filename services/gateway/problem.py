@@ -79,7 +79,7 @@ def title(reason: str) -> str:
 
 
 def document(error: CarillonError, *, instance: str, request_id: str) -> dict[str, Any]:
-    """The body. An error of the inside tells nothing but the request id."""
+    """The body. An error of the inside tells nothing but the request id, and of an import which one it was."""
     inside = isinstance(error, Internal) or error.reason not in STATUS
     reason = str(Reason.INTERNAL) if inside else error.reason
     body: dict[str, Any] = {
@@ -92,7 +92,7 @@ def document(error: CarillonError, *, instance: str, request_id: str) -> dict[st
         "request_id": request_id,
     }
     if inside:
-        return body
+        return body | {key: value for key, value in error.metadata.items() if key == "import_id"}
     if error.violations:
         body["errors"] = [{"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in error.violations]
     for key, value in error.metadata.items():

@@ -19,7 +19,7 @@ from chassis import ids
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
-from formats.records import Record, Records, Unreadable
+from formats.records import FAILED_ON_OUR_SIDE, Record, Records, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import chunk, files, repository
 from services.contacts.imports.record import RowError
@@ -83,13 +83,18 @@ class ImportWorker:
             lease = await repository.claim(tx)
         if lease is None:
             return False
+        if lease.attempts > ATTEMPTS:
+            # Those before were killed, all of them, or they would have given it up themselves.
+            log.error("imports.given_up", import_id=ids.encode("imp", lease.import_id), attempts=lease.attempts)
+            await self._give_back(lease)
+            return True
         try:
             async with self._held(lease):
                 await self._work(lease)
         except LeaseLost:
             log.warning("imports.lease_lost", import_id=ids.encode("imp", lease.import_id))
         except asyncio.CancelledError:
-            await self._release(lease, after_seconds=0)
+            await self._release(lease, after_seconds=0, tried=False)
             raise
         except Unavailable:
             raise
@@ -193,12 +198,12 @@ class ImportWorker:
             await self._release(lease, after_seconds=RETRY_SECONDS)
             return
         with suppress(LeaseLost):
-            await self._finish(lease, error="The import failed for a reason of ours; rows counted were imported.")
+            await self._finish(lease, error=FAILED_ON_OUR_SIDE)
 
-    async def _release(self, lease: Lease, *, after_seconds: float) -> None:
+    async def _release(self, lease: Lease, *, after_seconds: float, tried: bool = True) -> None:
         try:
             async with self._db.across() as tx:
-                await repository.release(tx, lease, after_seconds=after_seconds)
+                await repository.release(tx, lease, after_seconds=after_seconds, tried=tried)
         except Unavailable:
             # The lease runs out by itself.
             pass

@@ -50,7 +50,7 @@ UPDATE imports SET lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING true
 """
 RELEASE = """
-UPDATE imports SET lease_until = now() + make_interval(secs => $4)
+UPDATE imports SET lease_until = now() + make_interval(secs => $4), attempts = attempts - $5
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running'
 """
 PROGRESS = f"""
@@ -160,9 +160,9 @@ async def heartbeat(tx: WriteTx, held: Lease) -> None:
         raise LeaseLost
 
 
-async def release(tx: WriteTx, held: Lease, *, after_seconds: float) -> None:
-    """Let another worker, or this one, take it up again."""
-    await tx.execute(RELEASE, *held.key, after_seconds)
+async def release(tx: WriteTx, held: Lease, *, after_seconds: float, tried: bool) -> None:
+    """Let another worker, or this one, take it up again. tried: it counts as an attempt."""
+    await tx.execute(RELEASE, *held.key, after_seconds, 0 if tried else 1)
 
 
 async def add_progress(tx: WriteTx, held: Lease, progress: Progress) -> None:

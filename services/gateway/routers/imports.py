@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from chassis.errors import InvalidArgument, Reason
+from chassis.errors import CarillonError, Internal, InvalidArgument, Reason
+from formats.records import FAILED_ON_OUR_SIDE
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import contacts as convert
 from services.gateway.errors import refused_field
@@ -137,8 +138,10 @@ async def get(caller: Caller, import_id: str) -> Any:
     return getattr(answer, "import")  # a keyword in Python
 
 
-def failed(found: pb.Import) -> InvalidArgument:
-    """The file turned out to be unreadable on the way; rows before that point were imported."""
+def failed(found: pb.Import) -> CarillonError:
+    """The file turned out to be unreadable on the way, or we failed; rows before that point were imported."""
+    if found.error == FAILED_ON_OUR_SIDE:
+        return Internal(Reason.INTERNAL, found.error, metadata={"import_id": found.id})
     counts = {name: str(getattr(found, name)) for name in ("imported", "updated", "duplicates", "failed")}
     return InvalidArgument(
         Reason.FILE_UNREADABLE,

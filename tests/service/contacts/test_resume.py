@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from services.contacts.imports.job import ImportWorker
+from formats.records import FAILED_ON_OUR_SIDE
+from services.contacts.imports.job import ATTEMPTS, ImportWorker
 from tests.service.stack import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,3 +76,24 @@ async def test_a_killed_import_is_resumed_with_exact_counts(book, urls, work_db,
 
 async def done_of(book, import_id: str) -> int:
     return (await book.progress(import_id)).rows
+
+
+async def test_an_import_whose_workers_all_die_is_given_up(book, worker, admin, account):
+    job = await book.upload(FILE.encode())
+    dead = "UPDATE imports SET status = 'running', attempts = $2, lease_until = now() WHERE account_id = $1"
+    await admin.execute(dead, account, ATTEMPTS)
+    assert await worker.run_once()
+    failed = await book.progress(job.id)
+    assert (failed.status, failed.error, failed.rows) == (pb.IMPORT_STATUS_FAILED, FAILED_ON_OUR_SIDE, 0)
+
+
+async def test_a_worker_that_is_stopped_counts_for_nothing(book, worker, admin, account, monkeypatch):
+    await book.upload(FILE.encode())
+
+    async def never(*args, **kwargs):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(worker, "_copy", never)
+    with pytest.raises(asyncio.CancelledError):
+        await worker.run_once()
+    assert await admin.fetchval("SELECT attempts FROM imports WHERE account_id = $1", account) == 0

@@ -11,6 +11,7 @@ from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.errors import InvalidArgument, Reason
+from formats.records import FAILED_ON_OUR_SIDE
 from tests.service import stack
 from tests.service.gateway.conftest import UPLOAD_LIMIT, Gateway
 
@@ -95,6 +96,13 @@ async def test_a_file_that_breaks_on_the_way_is_a_problem_with_its_counts(gatewa
     answer = await gateway.call("POST", IMPORT, data=form())
     assert (answer.status, answer.code) == (422, "file_unreadable")
     assert (answer.body["import_id"], answer.body["imported"]) == (IMPORT_ID, "7")
+
+
+async def test_an_import_that_we_failed_is_no_fault_of_the_file(gateway: Gateway) -> None:
+    queued(gateway)
+    becomes(gateway, state(pb.IMPORT_STATUS_FAILED, error=FAILED_ON_OUR_SIDE))
+    answer = await gateway.call("POST", IMPORT, data=form())
+    assert (answer.status, answer.code, answer.body["import_id"]) == (500, "internal", IMPORT_ID)
 
 
 async def test_what_the_service_refuses_is_told(gateway: Gateway) -> None:
