@@ -59,6 +59,8 @@ def build() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Without a Content-Type a body counts as JSON.
+        strict_content_type=False,
         telemetry=NO_TELEMETRY,
     )
     mount(app, nested_segments(), prefix="/v1", in_schema=False)

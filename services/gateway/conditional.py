@@ -3,6 +3,8 @@
 import re
 
 from chassis.errors import Aborted, Reason
+from services.gateway.errors import refused_field
+from services.gateway.problem import FieldCode
 
 TAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 
@@ -22,3 +24,12 @@ def if_version(header: str | None) -> int | None:
     if found is None:
         raise Aborted(Reason.VERSION_MISMATCH, "If-Match holds no ETag of this resource; send exactly one.")
     return int(found.group(1))
+
+
+def refuse(header: str | None) -> None:
+    """For a call that knows no versions: to ignore the condition would do what the client meant to prevent.
+
+    Raises InvalidArgument for any but `*`.
+    """
+    if header is not None and header.strip() != "*":
+        raise refused_field("/If-Match", FieldCode.NOT_ALLOWED, "This call takes no If-Match.")

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from chassis.errors import CarillonError, Internal, InvalidArgument, NotFound, Reason, Violation
 from services.gateway.errors import malformed
@@ -95,7 +96,7 @@ def allowed_methods(request: Request) -> list[str]:
     matching = [
         route
         for route in request.app.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(path) is not None
+        if isinstance(route, Route | APIRoute) and route.path_regex.match(path) is not None
     ]
     literal = [route for route in matching if route.path == path]
     methods = {method for route in literal or matching for method in route.methods or ()}

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from chassis.errors import InvalidArgument, Reason, Violation
 from services.gateway import caller as callers
-from services.gateway import idempotency
+from services.gateway import conditional, idempotency
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain
@@ -168,12 +168,15 @@ class StrictRoute(APIRoute):
         scope, upload = extra[SCOPE], extra[UPLOAD]
         known = frozenset(parameter.alias for parameter in self.dependant.query_params)
         takes_json = self.body_field is not None
+        knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
         async def strict(received: Request) -> Response:
             request = JsonRequest(received.scope, received.receive)
             if scope != "none":
                 await admit(request, scope)
             refuse_unknown_parameters(request, known)
+            if request.method == "DELETE" and not knows_versions:
+                conditional.refuse(request.headers.get("if-match"))
             if request.method in WITH_BODY and not upload:
                 await read_body(request, takes_json=takes_json)
                 identify(request)

@@ -101,8 +101,8 @@ async def test_an_unknown_route_and_method_are_problems_too(gateway: Gateway) ->
     answer = await gateway.call("PATCH", "/v1/contacts")
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, HEAD, POST"
-    lookup = await gateway.call("POST", "/v1/contacts/lookup")
-    assert lookup.headers["allow"] == "GET, HEAD"
+    for path in ("/v1/contacts/lookup", "/openapi.json", "/docs", "/readyz"):
+        assert (await gateway.call("POST", path)).headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,23 @@ async def test_bodies_over_a_mebibyte_are_refused(gateway: Gateway) -> None:
 
     streamed = await gateway.call("POST", "/v1/contacts", data=chunks(), headers=headers)
     assert (streamed.status, streamed.code) == (413, "payload_too_large")
+
+
+async def test_a_body_without_a_type_is_json(with_contact: Gateway) -> None:
+    body = b'{"phone": "+15550100"}'
+    answer = await with_contact.call("POST", "/v1/contacts", data=body, skip_auto_headers=["Content-Type"])
+    assert answer.status == 201
+    assert with_contact.contacts.last("CreateContact").request.contact.phone == "+15550100"
+
+
+@pytest.mark.parametrize("noun", ["campaigns/cmp", "senders/sender", "templates/tmpl", "suppressions/sup"])
+async def test_a_condition_that_would_be_ignored_is_refused(gateway: Gateway, noun: str) -> None:
+    path = f"/v1/{noun.partition('/')[0]}/{ids.encode(noun.partition('/')[2], ids.new())}"
+    answer = await gateway.call("DELETE", path, headers={"If-Match": '"3"'})
+    assert (answer.status, answer.code) == (422, "validation_failed")
+    assert answer.body["errors"][0]["pointer"] == "/If-Match"
+    assert gateway.campaigns.received == gateway.contacts.received == []
+    assert (await gateway.call("DELETE", path, headers={"If-Match": "*"})).status == 204
 
 
 async def test_another_type_than_json_is_refused(gateway: Gateway) -> None:
