@@ -19,6 +19,7 @@ from chassis import ids
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
+from chassis.telemetry import with_remote_parent
 from formats.records import FAILED_ON_OUR_SIDE, Record, Records, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import chunk, files, repository
@@ -90,7 +91,8 @@ class ImportWorker:
             return True
         try:
             async with self._held(lease):
-                await self._work(lease)
+                with with_remote_parent(lease.plan.traceparent):
+                    await self._work(lease)
         except LeaseLost:
             log.warning("imports.lease_lost", import_id=ids.encode("imp", lease.import_id))
         except asyncio.CancelledError:

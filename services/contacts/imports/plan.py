@@ -27,6 +27,8 @@ class Plan:
     default_region: str | None = None
     # Added to every contact of the file.
     tags: tuple[str, ...] = ()
+    # Of the upload: the import's events continue its trace. Empty where it has none.
+    traceparent: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import structlog
+from opentelemetry.propagate import inject
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
@@ -56,7 +57,7 @@ class ImportService:
         await upload.start()
         async with kept_only_on_success(upload):
             received = await self._receive(requests, upload)
-            plan = read_plan(received.options, received.scan)
+            plan = replace(read_plan(received.options, received.scan), traceparent=current_traceparent())
             async with self._db.write(told_apart(call, received)) as tx:
                 await upload.complete(tx)
                 queued = await repository.create(
@@ -104,6 +105,12 @@ def told_apart(call: Call, received: Received) -> Call:
     mixed.update(received.digest.digest())
     mixed.update(received.options.SerializeToString(deterministic=True))
     return replace(call, idempotency=replace(call.idempotency, fingerprint=mixed.digest()))
+
+
+def current_traceparent() -> str:
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    return carrier.get("traceparent", "")
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 
 import pytest
 
@@ -9,6 +10,7 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import Aborted, CarillonError, Reason
+from chassis.telemetry import with_remote_parent
 from formats import records
 from services.contacts import repository as contacts
 from services.contacts.cleaner import Cleaner
@@ -331,3 +333,13 @@ async def test_a_contact_that_lost_the_key_meanwhile_is_not_written(book, worker
     done = await run(book, worker, "phone,name\n+14155552671,Bob\n", on_duplicate=pb.ON_DUPLICATE_UPDATE)
     assert counts(done) == (1, 1, 0, 0, 0)
     assert (await book.get(made.id)).name == "Ada"
+
+
+async def test_the_events_of_an_import_continue_the_trace_of_its_upload(book, worker, admin, account):
+    trace_id = secrets.token_hex(16)
+    with with_remote_parent(f"00-{trace_id}-{'1' * 16}-01"):
+        await book.upload(SEED)
+    assert await worker.run_once()
+    told = await admin.fetch("SELECT type, traceparent FROM outbox WHERE account_id = $1 ORDER BY id", account)
+    assert [row["type"] for row in told] == ["contact.created", "import.completed"]
+    assert all(trace_id in row["traceparent"] for row in told)
