@@ -2,22 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from liquid import BoundTemplate, Environment
-from liquid.exceptions import LiquidError
+from liquid import BoundTemplate
+from liquid.exceptions import LiquidError, ResourceLimitError
+
+from services.campaigns.liquid_limits import Bounded, Limited, check_source, cost
 
 MAX_BODY_BYTES = 64 * 1024
 # Tags that read other templates: there are none to read.
 FORBIDDEN_TAGS = ("include", "render")
-
-
-class Limited(Environment):
-    output_stream_limit: ClassVar[int | None] = 256 * 1024
-    loop_iteration_limit: ClassVar[int | None] = 10_000
-    local_namespace_limit: ClassVar[int | None] = 64 * 1024
-    context_depth_limit: ClassVar[int] = 20
-    block_nesting_limit: ClassVar[int] = 20
 
 
 ENVIRONMENT = Limited()
@@ -26,12 +20,16 @@ for tag in FORBIDDEN_TAGS:
 
 
 class TemplateError(Exception):
-    """A template that does not parse, or could not be rendered. `line` counts from 1."""
+    """A template that does not parse, or could not be rendered. `line` counts from 1.
 
-    def __init__(self, detail: str, *, line: int) -> None:
+    over_limits: it takes more time or memory than a template may.
+    """
+
+    def __init__(self, detail: str, *, line: int, over_limits: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
         self.line = line
+        self.over_limits = over_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +59,36 @@ class Text:
             return Message(self._body.render(variables), subject)
         except LiquidError as error:
             raise explained(error) from error
-        except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
-            # What a filter makes of a value that it was not written for.
+        except Exception as error:
+            # What a filter makes of a value that it was not written for: any exception there is.
             raise TemplateError(f"cannot be rendered: {type(error).__name__}", line=1) from error
+
+    def try_out(self) -> None:
+        """Raises TemplateError where it goes over the limits with no variables at all.
+
+        Other faults may be for want of the variables.
+        """
+        try:
+            self.render({})
+        except TemplateError as error:
+            if error.over_limits:
+                raise
 
 
 def parse(source: str) -> BoundTemplate:
     """Raises TemplateError, also for an unknown filter."""
     try:
+        check_source(source)
         template = ENVIRONMENT.from_string(source)
+        assert isinstance(template, Bounded)
+        template.cost = cost(source)
         unknown = sorted(set(template.analyze(include_partials=False).filters) - set(ENVIRONMENT.filters))
     except LiquidError as error:
         raise explained(error) from error
     except RecursionError as error:
         raise TemplateError("nested too deeply", line=1) from error
+    except Exception as error:
+        raise TemplateError(f"cannot be read: {type(error).__name__}", line=1) from error
     if unknown:
         spans = template.analyze(include_partials=False).filters[unknown[0]]
         line = source.count("\n", 0, spans[0].index) + 1 if spans else 1
@@ -84,4 +98,8 @@ def parse(source: str) -> BoundTemplate:
 
 def explained(error: LiquidError) -> TemplateError:
     context = error.context()
-    return TemplateError(str(error.message or type(error).__name__), line=context[0] if context else 1)
+    return TemplateError(
+        str(error.message or type(error).__name__),
+        line=context[0] if context else 1,
+        over_limits=isinstance(error, ResourceLimitError),
+    )

@@ -94,10 +94,12 @@ def parsed(body: str, subject: str | None, channel: Channel) -> Text:
         if len(subject) > 1000:
             raise errors.invalid("/subject", "subject may have up to 1000 characters.")
         try:
-            Text(subject, None)
+            Text(subject, None).try_out()
         except TemplateError as error:
             raise errors.invalid_template("/subject", error.detail, line=error.line) from error
     try:
-        return Text(body, subject)
+        text = Text(body, subject)
+        text.try_out()
     except TemplateError as error:
         raise errors.invalid_template("/body", error.detail, line=error.line) from error
+    return text
