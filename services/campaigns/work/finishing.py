@@ -1,5 +1,6 @@
 """The ends of campaigns: completed when nobody is left, settled after a cancel, removed after a delete."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -44,7 +45,7 @@ class Finisher:
             finished = await queries.finished(tx)
             unsettled = await queries.unsettled(tx)
         # Each by itself: one that cannot be ended does not keep the others.
-        jobs = [
+        jobs: list[Callable[[], Awaitable[bool]]] = [
             *(partial(complete, self._db, row["account_id"], row["id"]) for row in finished),
             *(partial(self._settle, row["account_id"], row["id"]) for row in unsettled),
             self._remove,
