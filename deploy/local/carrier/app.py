@@ -15,7 +15,7 @@ from deploy.local.carrier import control, twilio
 from deploy.local.carrier.acceptances import Acceptances, Accepted
 from deploy.local.carrier.control import InvalidControl
 from deploy.local.carrier.http import Request, Response
-from deploy.local.carrier.receipts import Generic, Receipt, Receipts
+from deploy.local.carrier.receipts import Dialect, Generic, Receipt, Receipts
 
 TWILIO_PREFIX = f"/{twilio.API_VERSION}/Accounts/"
 TWILIO_SUFFIX = "/Messages.json"
@@ -30,7 +30,8 @@ class Carrier:
         self._control_file = folder / "control.json"
         self.control = control.load(self._control_file)
         self.acceptances = Acceptances(folder / "accepted.jsonl")
-        self.receipts = Receipts(folder, {"generic": Generic(), "twilio": twilio.StatusCallback()})
+        dialects: dict[str, Dialect] = {"generic": Generic(), "twilio": twilio.StatusCallback()}
+        self.receipts = Receipts(folder, dialects, accepted=self.acceptances.found)
         self._routes: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("GET", "/control"): self.get_control,
             ("PUT", "/control"): self.put_control,
@@ -77,9 +78,12 @@ class Carrier:
             return answer(400, {"error": "to must be a string that is not empty, text and callback_url strings"})
         if self.happens(self.control.error_rate):
             return self.failure({"error": TOLD_TO_FAIL})
-        accepted = self.accept(request.headers.get("idempotency-key"), to, text=text, id_prefix="car_")
-        if callback and not accepted.duplicate:
-            self.owe(Receipt(accepted.id, callback, self.happens(self.control.receipt_failed_rate)))
+
+        def owe(made: Accepted) -> None:
+            if callback and not made.duplicate:
+                self.owe(Receipt(made.id, callback, self.happens(self.control.receipt_failed_rate)))
+
+        accepted = self.accept(request.headers.get("idempotency-key"), to, text=text, id_prefix="car_", first=owe)
         return self.answer_or_drop(200 if accepted.duplicate else 202, {"id": accepted.id})
 
     def post_twilio_message(self, request: Request) -> Response:
@@ -95,17 +99,23 @@ class Carrier:
             status = self.control.error_status
             return self.failure(twilio.error(status, code=20429 if status == 429 else 20500, message=TOLD_TO_FAIL))
         key = request.headers.get("i-twilio-idempotency-token") or request.headers.get("idempotency-key")
-        accepted = self.accept(key, to, text=text, id_prefix="SM")
         callback = form.get("StatusCallback")
-        if callback and not accepted.duplicate:
-            extra = {"account": account, "to": to, "from": sender, "token": token}
-            failed = self.happens(self.control.receipt_failed_rate)
-            self.owe(Receipt(accepted.id, callback, failed, "twilio", extra))
+
+        def owe(made: Accepted) -> None:
+            if callback and not made.duplicate:
+                extra = {"account": account, "to": to, "from": sender, "token": token}
+                failed = self.happens(self.control.receipt_failed_rate)
+                self.owe(Receipt(made.id, callback, failed, "twilio", extra))
+
+        accepted = self.accept(key, to, text=text, id_prefix="SM", first=owe)
         return self.answer_or_drop(201, twilio.created(account, accepted.id, to=to, sender=sender, text=text))
 
-    def accept(self, key: str | None, to: str, *, text: str, id_prefix: str) -> Accepted:
+    def accept(
+        self, key: str | None, to: str, *, text: str, id_prefix: str, first: Callable[[Accepted], None]
+    ) -> Accepted:
+        """first: owes the receipt, so that a kill after the message is written down forgets none."""
         honour_keys = self.control.honour_keys
-        return self.acceptances.accept(key, to, text=text, id_prefix=id_prefix, honour_keys=honour_keys)
+        return self.acceptances.accept(key, to, text=text, id_prefix=id_prefix, honour_keys=honour_keys, first=first)
 
     def owe(self, receipt: Receipt) -> None:
         self.receipts.owe(receipt, self.control)

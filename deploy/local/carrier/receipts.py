@@ -9,7 +9,7 @@ A receipt may be posted twice (the simulator dies after the post and before the 
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,10 +72,16 @@ def taken(receipt: Receipt) -> dict[str, str | None]:
 
 
 class Receipts:
-    def __init__(self, folder: Path, dialects: dict[str, Dialect]) -> None:
+    def __init__(self, folder: Path, dialects: dict[str, Dialect], *, accepted: Container[str] | None = None) -> None:
+        """accepted: the messages there are; a receipt is owed before its message is written down, and a kill may come
+        between. None: all that are owed.
+        """
         self._dialects = dialects
         journal = folder / "owed.jsonl"
-        self.held, waiting = unsettled(journal)
+        self.held, waiting = (
+            [receipt for receipt in receipts if accepted is None or receipt.id in accepted]
+            for receipts in unsettled(journal)
+        )
         rewrite(journal, self.held, waiting)
         self._journal = lines.Appender(journal)
         self._taken = lines.Appender(folder / "receipts.jsonl")
