@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import orjson
+
 from services.contacts.domain import limits
 from services.contacts.domain.problems import Problem, Refused, invalid
 
@@ -66,7 +68,11 @@ def load(stored: str) -> Json:
 
 
 def dump(value: Json) -> str:
-    return ENCODER.encode(value)
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        # Integers beyond 64 bits, lone surrogates: rare, and not worth the time of every row of a file.
+        return ENCODER.encode(value)
 
 
 def too_large(field: str) -> Problem:

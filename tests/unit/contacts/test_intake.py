@@ -143,3 +143,15 @@ def test_the_quick_check_of_a_row_takes_nothing_that_the_full_one_refuses(value)
     except Refused:
         return
     metadata.check(value, field="metadata")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": "".join(map(chr, range(0x20, 0x100))), "b": "\b\f\n\r\t\x01\x1f\x7f\u2028\U0001f600/"},
+        {"n": 2**64, "m": -(2**63) - 1, "x": 1.5, "y": None, "z": [True, {}]},
+        {"half": "\ud800"},
+    ],
+)
+def test_metadata_is_written_the_same_whichever_encoder_writes_it(value):
+    assert metadata.dump(value) == metadata.ENCODER.encode(value)
