@@ -81,13 +81,13 @@ async def test_the_use_of_a_key_is_noted(with_contact: Gateway) -> None:
     [
         "/v1/contacts/nothing",
         "/v1/contacts/cnt_short",
-        f"/v1/contacts/{ids.encode('seg', ids.new())}",
+        "/v1/contacts/seg_01m7y46evme3tvxstkhnbb2rf5",
         "/v1/segments/x",
         "/v1/campaigns/cmp_x",
         "/v1/imports/1",
         "/v1/templates/tmpl_abc123",
         "/v1/senders/1",
-        f"/v1/contacts/{CONTACT_ID.upper()}",
+        "/v1/contacts/CNT_01M7Y46EVME3TVXSTKHNBB2RF5",
     ],
 )
 async def test_what_is_no_id_is_not_found(gateway: Gateway, path: str) -> None:
