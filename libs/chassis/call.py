@@ -1,6 +1,7 @@
 """Who calls, for which account: the explicit first argument of every servicer method."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 from chassis.ids import AccountId
 
@@ -24,6 +25,15 @@ class Call:
     scopes: frozenset[str]
     request_id: str
     idempotency: Idempotency | None = None
+
+    def over(self, *content: bytes) -> "Call":
+        """The call, its fingerprint over the content too: of a stream the caller knew neither bytes nor end."""
+        if self.idempotency is None:
+            return self
+        mixed = hashlib.sha256(self.idempotency.fingerprint)
+        for part in content:
+            mixed.update(hashlib.sha256(part).digest())
+        return replace(self, idempotency=replace(self.idempotency, fingerprint=mixed.digest()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Recipients from a file: read as it streams in, staged, and taken into the ledger in one transaction at its end."""
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -46,8 +47,10 @@ class Uploads:
         channel = await self._channel(call, options, campaign_id)
         reading = Reading(upload_id=ids.new(), channel=channel, region=checks.region(options.default_region))
         try:
-            await self._read(call, reading, chunks(requests, self._limit))
-            return await self._take(call, reading, options.campaign_id, campaign_id)
+            digest = hashlib.sha256()
+            await self._read(call, reading, chunks(requests, self._limit, digest))
+            told_apart = call.over(digest.digest(), options.SerializeToString(deterministic=True))
+            return await self._take(told_apart, reading, options.campaign_id, campaign_id)
         finally:
             async with self._db.write(call.account) as tx:
                 await queries.drop(tx, reading.upload_id)
@@ -199,8 +202,10 @@ def no_rows() -> InvalidArgument:
     return InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.")
 
 
-async def chunks(requests: AsyncIterator[pb.UploadRecipientsRequest], limit: int) -> AsyncIterator[bytes]:
-    """The file's bytes. Raises where they end before `end`, and where they are too many."""
+async def chunks(
+    requests: AsyncIterator[pb.UploadRecipientsRequest], limit: int, digest: "hashlib._Hash"
+) -> AsyncIterator[bytes]:
+    """The file's bytes, which go into the digest. Raises where they end before `end`, and where they are too many."""
     total = 0
     async for request in requests:
         if request.HasField("end"):
@@ -213,6 +218,7 @@ async def chunks(requests: AsyncIterator[pb.UploadRecipientsRequest], limit: int
                 metadata={"limit_bytes": str(limit)},
             )
         if request.chunk:
+            digest.update(request.chunk)
             yield request.chunk
     raise InvalidArgument(Reason.UPLOAD_INCOMPLETE, "The upload broke off before its end; nothing was kept.")
 

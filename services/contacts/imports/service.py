@@ -58,7 +58,8 @@ class ImportService:
         async with kept_only_on_success(upload):
             received = await self._receive(requests, upload)
             plan = replace(read_plan(received.options, received.scan), traceparent=current_traceparent())
-            async with self._db.write(told_apart(call, received)) as tx:
+            told_apart = call.over(received.digest.digest(), received.options.SerializeToString(deterministic=True))
+            async with self._db.write(told_apart) as tx:
                 await upload.complete(tx)
                 queued = await repository.create(
                     tx, ids.new(), file_id=upload.file_id, plan=plan, size=received.scan.size
@@ -95,16 +96,6 @@ class ImportService:
         if found is None:
             raise errors.not_found("import", public_id)
         return found
-
-
-def told_apart(call: Call, received: Received) -> Call:
-    """The call, its fingerprint over the file's bytes and the options too: the caller saw neither to their end."""
-    if call.idempotency is None:
-        return call
-    mixed = hashlib.sha256(call.idempotency.fingerprint)
-    mixed.update(received.digest.digest())
-    mixed.update(received.options.SerializeToString(deterministic=True))
-    return replace(call, idempotency=replace(call.idempotency, fingerprint=mixed.digest()))
 
 
 def current_traceparent() -> str:

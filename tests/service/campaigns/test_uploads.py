@@ -144,3 +144,11 @@ async def test_pages_by_number_and_by_cursor_agree(world: World, account: Accoun
     with pytest.raises(errors.InvalidArgument) as caught:
         await page(per_page=10, cursor=first.next_cursor, status=pb.RECIPIENT_STATUS_SENT)
     assert caught.value.reason == "invalid_cursor"
+
+
+async def test_the_same_key_with_another_file_is_refused(world: World, account: AccountId) -> None:
+    campaign = await world.campaign(account)
+    await world.upload(account, campaign, "phone\n+14155550101\n", key="k")
+
+    with pytest.raises(errors.FailedPrecondition, match="idempotency_key_reused"):
+        await world.upload(account, campaign, "phone\n+14155550102\n", key="k")

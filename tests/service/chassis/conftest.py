@@ -8,7 +8,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import migrations, tables
+from chassis import ids, migrations, tables
 from chassis.db import Database
 from deploy.local import databases
 from deploy.local import postgres as local_postgres
@@ -49,7 +49,7 @@ def create(connection: sa.Connection) -> None:
 
 @pytest_asyncio.fixture(scope="package")
 async def urls(postgres: local_postgres.Server) -> databases.Urls:
-    urls = databases.create(postgres.url, "contacts", passwords=stack.PASSWORDS, database="chassis_test")
+    urls = databases.create(postgres.url, "contacts", passwords=stack.PASSWORDS, database=f"chassis_{ids.new().hex}")
     engine = create_async_engine(migrations.async_url(urls.owner))
     async with engine.begin() as connection:
         await connection.run_sync(create)
