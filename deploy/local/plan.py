@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from deploy.local.files import write_private
 from deploy.local.home import Home
@@ -16,10 +17,28 @@ class Plan:
     restart: bool = True
 
 
+def acknowledgement(home: Home) -> Path:
+    return home.plan.with_suffix(".taken")
+
+
+def is_taken(home: Home) -> bool:
+    path = acknowledgement(home)
+    return path.exists() and path.read_text() == home.plan.read_text()
+
+
 def write(home: Home, plan: Plan) -> None:
     write_private(home.plan, json.dumps(asdict(plan)))
 
 
+def acknowledge(home: Home, text: str) -> None:
+    """By the supervisor, once the plan that the text holds is in force, so that `up` knows."""
+    write_private(acknowledgement(home), text)
+
+
 def read(home: Home) -> Plan:
-    known = json.loads(home.plan.read_text())
+    return parse(home.plan.read_text())
+
+
+def parse(text: str) -> Plan:
+    known = json.loads(text)
     return Plan({name: Spec(**spec) for name, spec in known["specs"].items()}, known["restart"])

@@ -31,6 +31,7 @@ from deploy.local.plan import Plan
 from deploy.local.processes import INFRASTRUCTURE, TAG, Spec
 from deploy.local.state import State
 
+TAKEN_SECONDS = 30.0
 READY_SECONDS = float(os.environ.get("CARILLON_READY_SECONDS", "180"))
 # A process that ended this often while it was waited for will not come up by waiting.
 RESTARTS_ENOUGH = 5
@@ -97,6 +98,7 @@ def start(home: Home, known: State, wanted: Plan) -> None:
         databases.create(wanted.specs["postgres"].ready, service, passwords=known.passwords[service])
     migrate.run(home, known)
     supervise(home, wanted)
+    wait_taken(home)
     wait_ready(home, wanted.specs)
 
 
@@ -124,6 +126,15 @@ def supervise(home: Home, wanted: Plan) -> None:
 def ignore_reload() -> None:
     """A SIGHUP that comes before the supervisor listens must not end it; it has the plan still to read anyway."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def wait_taken(home: Home) -> None:
+    """Processes that are ready already do not show that the supervisor has the new plan."""
+    deadline = time.monotonic() + TAKEN_SECONDS
+    while not plan.is_taken(home):
+        if time.monotonic() > deadline:
+            raise NotUp(f"the supervisor did not take the plan; see {home.log('supervisor')}")
+        time.sleep(0.02)
 
 
 def wait_ready(home: Home, specs: Mapping[str, Spec]) -> None:

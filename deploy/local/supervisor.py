@@ -74,7 +74,8 @@ class Supervisor:
 
     def read_plan(self) -> None:
         """Adopt what runs already; everything else that the plan names is due now."""
-        wanted = plan.read(self.home)
+        text = self.home.plan.read_text()
+        wanted = plan.parse(text)
         self.restart = wanted.restart
         for name, spec in wanted.specs.items():
             child = self.children.get(name)
@@ -85,6 +86,7 @@ class Supervisor:
             if not child.is_alive():
                 child.failures = 0
                 self.start(child)
+        plan.acknowledge(self.home, text)
 
     def look(self, child: Child) -> None:
         if child.is_alive():
