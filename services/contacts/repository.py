@@ -12,6 +12,7 @@ from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Holder, Keys
+from services.contacts.lists import memberships
 
 # In the order of the dataclass, so that a row is a contact: Contact(*row).
 COLUMNS = tuple(field.name for field in fields(Contact))
@@ -79,7 +80,8 @@ SELECT id, 'email' FROM contacts WHERE account_id = $1 AND email_normal = $4 AND
 
 # $3: the version demanded, null for any.
 DOOM = """
-SELECT id FROM contacts WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR version = $3)
+SELECT id, list_ids FROM contacts
+WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR version = $3)
 ORDER BY id FOR UPDATE
 """
 # A statement by itself, behind the lock: it sees the tags that whoever held the contact before has added.
@@ -157,8 +159,11 @@ async def delete(
     tx: WriteTx, account: AccountId, ids: Iterable[UUID], *, if_version: int | None, at: datetime
 ) -> list[tuple[UUID, int]]:
     """Remove contacts and leave tombstones; the ids removed, each with the version of its tombstone."""
-    doomed = [row["id"] for row in await tx.fetch(DOOM, account, list(ids), if_version)]
-    rows = await tx.fetch(DELETE, account, doomed, at) if doomed else []
+    doomed = await tx.fetch(DOOM, account, list(ids), if_version)
+    if not doomed:
+        return []
+    await memberships.remove(tx, account, [(list_id, row["id"]) for row in doomed for list_id in row["list_ids"]])
+    rows = await tx.fetch(DELETE, account, [row["id"] for row in doomed], at)
     return [(row["id"], row["version"]) for row in rows]
 
 

@@ -125,6 +125,31 @@ contact_tags = Table(
     Column("contact_id", UUID(), primary_key=True),
 )
 
+lists = Table(
+    "lists",
+    metadata,
+    account_column(),
+    id_column(),
+    # Of the name and the description; members come and go without one.
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    # The rows of contact_lists, counted in the transactions that write them.
+    Column("member_count", BigInteger, nullable=False, server_default=text("0")),
+    time_column("created_at"),
+    time_column("updated_at"),
+)
+
+contact_lists = Table(
+    "contact_lists",
+    metadata,
+    account_column(),
+    # The other way round is contacts.list_ids, which always says the same.
+    Column("list_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    time_column("added_at"),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,
@@ -220,6 +245,8 @@ import_errors = Table(
 PROTECTED = (
     contacts,
     contact_tags,
+    lists,
+    contact_lists,
     tombstones,
     suppressions,
     files,

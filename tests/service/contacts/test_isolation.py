@@ -25,6 +25,14 @@ async def fill(book, serve_db) -> dict[str, str]:
         "CreateContact", pb.CreateContactRequest(contact=patch(email="k@example.org")), idempotency=("k", b"")
     )
     async with serve_db.write(book.account) as tx:
+        await tx.execute(
+            "INSERT INTO lists (account_id, id, name, created_at, updated_at) "
+            "SELECT account_id, id, 'l', now(), now() FROM contacts LIMIT 1"
+        )
+        await tx.execute(
+            "INSERT INTO contact_lists (account_id, list_id, contact_id, added_at) "
+            "SELECT account_id, id, id, now() FROM lists"
+        )
         import_id = await tx.fetchval("SELECT id FROM imports")
         await tx.execute(
             "INSERT INTO import_errors (account_id, import_id, row, code, reason) VALUES ($1, $2, 2, 'c', 'r')",
