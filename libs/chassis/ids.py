@@ -7,12 +7,14 @@ from typing import NewType
 from uuid import UUID
 
 import uuid_utils
+from asyncpg.pgproto import pgproto
 
 AccountId = NewType("AccountId", UUID)
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# Ten bits, two characters, at a time: 13 look-ups an id instead of 26.
+# Ten and fifteen bits at a time: 9 look-ups an id instead of 26.
 PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+TRIPLES = [pair + c for pair in PAIRS for c in ALPHABET]
 # To the digits that int() knows in base 32; every other ASCII character to one that it refuses.
 DIGITS = dict.fromkeys(range(128), "!") | dict(zip(map(ord, ALPHABET), "0123456789abcdefghijklmnopqrstuv", strict=True))
 LENGTH = 26
@@ -20,13 +22,21 @@ LENGTH = 26
 
 def new() -> UUID:
     """A UUIDv7: sorts by the time it was made."""
-    return UUID(int=uuid_utils.uuid7().int)
+    # The driver's UUID, a subclass, is made in a third of the time of the standard library's.
+    made: UUID = pgproto.UUID(uuid_utils.uuid7().bytes)
+    return made
 
 
 def encode(prefix: str, value: UUID) -> str:
     """`encode("cnt", …)` is `cnt_01h455vb4pex5vsknk084sn02q`."""
     number = value.int
-    return prefix + "_" + "".join([PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+    # 60, 45 and 25 bits: numbers of a machine word's size are shifted faster.
+    high, middle, low = number >> 70, number >> 25 & 0x1FFF_FFFF_FFFF, number & 0x1FF_FFFF
+    return (
+        f"{prefix}_{TRIPLES[high >> 45]}{TRIPLES[high >> 30 & 32767]}{TRIPLES[high >> 15 & 32767]}"
+        f"{TRIPLES[high & 32767]}{TRIPLES[middle >> 30]}{TRIPLES[middle >> 15 & 32767]}{TRIPLES[middle & 32767]}"
+        f"{TRIPLES[low >> 10]}{PAIRS[low & 1023]}"
+    )
 
 
 def decode(prefix: str, text: str) -> UUID | None:

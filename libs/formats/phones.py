@@ -6,8 +6,7 @@ judge. The Rust one's "valid" counts by itself except for the calling codes in D
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import phonenumbers
 import rphonenumbers
@@ -17,6 +16,8 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 # Spaces of all kinds, hyphens and dashes, dots, parentheses, slashes: how people group digits.
 GROUPING = re.compile(r"[\s().\-/\u00b7\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff]+")
+# The ASCII ones of these, for the way that costs least.
+PLAIN_GROUPING = {code: None for code in range(128) if GROUPING.match(chr(code))}
 # "+44 (0)20 …": the zero is for callers inside the country.
 TRUNK_ZERO = re.compile(r"^((?:\+|00)[\s().\-]*[1-9][0-9]{0,2})[\s.\-]*\(0\)", re.ASCII)
 # What a spreadsheet makes of a number column.
@@ -27,11 +28,11 @@ MAX_CHARACTERS = 64
 # Calling codes whose plans differ between the two releases: Denmark gave up 37…, Saint Helena is missing in one.
 DISPUTED = frozenset({45, 290})
 NON_GEOGRAPHIC = "001"
+RUST_E164: Any = rphonenumbers.PhoneNumberFormat.E164
 REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 
-@dataclass(frozen=True, slots=True)
-class Phone:
+class Phone(NamedTuple):
     e164: str
     # Whether a numbering plan knows it.
     valid: bool
@@ -71,9 +72,11 @@ def compact(text: str) -> str | None:
     if not text.isascii():
         text = "".join(map(plain, text))
     text = text.strip().removeprefix("'").removeprefix("tel:")
-    if SPREADSHEET_FRACTION.match(text):
+    if text.endswith(".0") and SPREADSHEET_FRACTION.match(text):
         text = text[:-2]
-    text = GROUPING.sub("", TRUNK_ZERO.sub(r"\1", text))
+    if "(0)" in text:
+        text = TRUNK_ZERO.sub(r"\1", text)
+    text = text.translate(PLAIN_GROUPING) if text.isascii() else GROUPING.sub("", text)
     return text if DIGITS.fullmatch(text) else None
 
 
@@ -103,22 +106,32 @@ def read_e164(e164: str) -> Phone:
 
 
 def judge(text: str, region: str | None) -> Phone | None:
-    fast = ask(rphonenumbers, text, region)
-    if fast is not None and fast[1].valid and fast[0] not in DISPUTED:
-        return fast[1]
-    slow = ask(phonenumbers, text, region)
-    return None if slow is None else slow[1]
+    return ask_rust(text, region) or ask_judge(text, region)
 
 
-def ask(library: Any, text: str, region: str | None) -> tuple[int, Phone] | None:
-    """Calling code and number; None where the text cannot be a number there."""
+def ask_rust(text: str, region: str | None) -> Phone | None:
+    """Only what it is trusted with: a valid number of a plan that is not disputed. Once a row: no layers here."""
     try:
-        number = library.parse(text, region)
-    except library.NumberParseException:
+        number = rphonenumbers.parse(text, region)
+    except rphonenumbers.NumberParseException:
         return None
-    e164 = library.format_number(number, library.PhoneNumberFormat.E164)
+    if not rphonenumbers.is_valid_number(number) or number.country_code in DISPUTED:
+        return None
+    e164 = rphonenumbers.format_number(number, RUST_E164)
+    return Phone(e164, True, country_of(rphonenumbers.region_code_for_number(number))) if is_e164(e164) else None
+
+
+def ask_judge(text: str, region: str | None) -> Phone | None:
+    """None where the text cannot be a number."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if not is_e164(e164):
         return None
-    region = library.region_code_for_number(number)
-    phone = Phone(e164, valid=library.is_valid_number(number), region=None if region == NON_GEOGRAPHIC else region)
-    return number.country_code, phone
+    return Phone(e164, phonenumbers.is_valid_number(number), country_of(phonenumbers.region_code_for_number(number)))
+
+
+def country_of(region: str | None) -> str | None:
+    return None if region == NON_GEOGRAPHIC else region

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -61,45 +60,40 @@ def timestamp(time: datetime) -> Timestamp:
 
 
 def contact(row: Contact) -> pb.Contact:
-    """The full snapshot, as answers and events carry it."""
-    return pb.Contact(**contact_fields(row))
-
-
-def contact_fields(row: Contact) -> dict[str, Any]:
-    """The fields of a wire Contact, for a message that holds one: it is built in place then, not copied."""
-    return {
-        "id": ids.encode("cnt", row.id),
-        "phone": row.phone,
-        "email": row.email,
-        "first_name": row.first_name,
-        "last_name": row.last_name,
-        "name": row.name,
-        "country": row.country,
-        "stage": row.stage,
-        "gender": row.gender,
-        "language": row.language,
-        "timezone": row.timezone,
-        "tags": row.tags,
-        "metadata_json": row.metadata,
-        "external_id": row.external_id,
-        "instagram_id": row.instagram_id,
-        "channel": row.channel,
-        "custom_channel": row.custom_channel,
-        "chat_widget_id": row.chat_widget_id,
-        "current_campaign": row.current_campaign,
-        "current_campaign_data_json": row.current_campaign_data,
-        "is_chat_window_open": row.is_chat_window_open,
-        "is_bot_active": row.is_bot_active,
-        "do_not_disturb": row.do_not_disturb,
-        "preferences": preferences(row.preferences),
-        "channels": row.channels,
-        "phone_validity": VALIDITIES[row.phone_validity],
-        "email_validity": VALIDITIES[row.email_validity],
-        "lists": [ids.encode("lst", list_id) for list_id in row.list_ids],
-        "version": row.version,
-        "created_at": timestamp(row.created_at),
-        "updated_at": timestamp(row.updated_at),
-    }
+    """The full snapshot, as answers carry it; `snapshot.py` writes the same for events."""
+    return pb.Contact(
+        id=ids.encode("cnt", row.id),
+        phone=row.phone,
+        email=row.email,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        name=row.name,
+        country=row.country,
+        stage=row.stage,
+        gender=row.gender,
+        language=row.language,
+        timezone=row.timezone,
+        tags=row.tags,
+        metadata_json=row.metadata,
+        external_id=row.external_id,
+        instagram_id=row.instagram_id,
+        channel=row.channel,
+        custom_channel=row.custom_channel,
+        chat_widget_id=row.chat_widget_id,
+        current_campaign=row.current_campaign,
+        current_campaign_data_json=row.current_campaign_data,
+        is_chat_window_open=row.is_chat_window_open,
+        is_bot_active=row.is_bot_active,
+        do_not_disturb=row.do_not_disturb,
+        preferences=preferences(row.preferences),
+        channels=row.channels,
+        phone_validity=VALIDITIES[row.phone_validity],
+        email_validity=VALIDITIES[row.email_validity],
+        lists=[ids.encode("lst", list_id) for list_id in row.list_ids],
+        version=row.version,
+        created_at=timestamp(row.created_at),
+        updated_at=timestamp(row.updated_at),
+    )
 
 
 def preferences(stored: str) -> Mapping[str, pb.Preference.ValueType] | None:

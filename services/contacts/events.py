@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from carillon.events.v1 import events_pb2 as events
@@ -10,20 +9,10 @@ from chassis import ids
 from chassis.ids import AccountId
 from chassis.outbox import MAX_BYTES, MAX_OBJECTS, Event
 from services.contacts import convert
-from services.contacts.domain.contact import Contact
-
-
-def change(contact: Contact, changed: Sequence[str] = ()) -> bytes:
-    """One change, as a serialised ContactsChanged of its own: protobuf joins such messages by joining their bytes.
-
-    changed: as domain.contact.changed_fields says; empty for a created contact.
-    """
-    entry: Any = {"contact": convert.contact_fields(contact), "changed_fields": changed}
-    return events.ContactsChanged(changes=[entry]).SerializeToString()
 
 
 def contacts_changed(event_type: str, account: AccountId, changes: Iterable[bytes], *, bulk: bool) -> list[Event]:
-    """changes: of `change`."""
+    """changes: of `snapshot.change`."""
     return [Event(event_type, account, data, bulk=bulk) for data in batches(changes)]
 
 

@@ -11,7 +11,7 @@ from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError, Reason, Unavailable
-from services.contacts import convert, errors, events, repository
+from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.domain import identity, limits, tags
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, fill
 from services.contacts.domain.problems import invalid
@@ -43,9 +43,9 @@ class ContactService:
         now = datetime.now(UTC)
         new = Contact(id=ids.new(), created_at=now, updated_at=now)
         with errors.refusing():
-            fill(new, patch)
+            fill(new, patch.sets)
         if await repository.insert(tx, tx.account, new):
-            tx.add_events(events.contacts_changed("contact.created", tx.account, [events.change(new)], bulk=False))
+            tx.add_events(events.contacts_changed("contact.created", tx.account, [snapshot.change(new)], bulk=False))
             return pb.CreateContactResponse(contact=convert.contact(new), created=True)
         holders = identity.others(await repository.holders(tx, tx.account, identity.keys(new)))
         if not holders:
@@ -195,7 +195,7 @@ async def write(tx: WriteTx, before: Contact, patch: Patch) -> Contact:
     if changed:
         after.version = before.version + 1
         after.updated_at = max(datetime.now(UTC), before.updated_at)
-        change = events.change(after, [*changed, "updated_at"])
+        change = snapshot.change(after, [*changed, "updated_at"])
         tx.add_events(events.contacts_changed("contact.updated", tx.account, [change], bulk=False))
     await repository.update(tx, tx.account, before=before, after=after)
     return after

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from chassis import copytext
 from chassis.db import WriteTx
 from services.segments.domain.rules import Facts
 
@@ -61,16 +62,7 @@ async def upsert(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, 
         [fact.name for fact in facts],
         [fact.phone for fact in facts],
         [fact.email for fact in facts],
-        [array_literal(fact.tags) for fact in facts],
+        [copytext.array(fact.tags) for fact in facts],
         [contact.snapshot for contact in contacts],
     )
     return dict(rows)  # type: ignore[arg-type]  # rows of two columns
-
-
-def array_literal(values: Sequence[str]) -> str:
-    """Postgres's text form of an array: arrays of arrays of several lengths cannot be sent as such."""
-    return "{" + ",".join([quoted(value) for value in values]) + "}"
-
-
-def quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,9 +1,10 @@
 """The contact: what it holds, how a patch is written onto it, and what a write changed."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from formats.phones import Phone
@@ -36,8 +37,7 @@ TEXTS = (
 FLAGS = {"is_chat_window_open": False, "is_bot_active": True, "do_not_disturb": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Email:
+class Email(NamedTuple):
     """An address as given, and folded for comparison."""
 
     address: str
@@ -111,13 +111,13 @@ class Patch:
 def apply(contact: Contact, patch: Patch) -> Contact:
     """The contact after the patch; equal to it when the patch changes nothing. Raises Refused."""
     after = copy.copy(contact)
-    fill(after, patch)
+    fill(after, patch.sets)
     return after
 
 
-def fill(contact: Contact, patch: Patch) -> None:
-    """Write the patch onto the contact itself. Raises Refused when it is left without an identity."""
-    for name, value in patch.sets.items():
+def fill(contact: Contact, sets: Mapping[str, object]) -> None:
+    """Write a patch's sets onto the contact itself. Raises Refused when it is left without an identity."""
+    for name, value in sets.items():
         writer = WRITERS.get(name)
         if writer is not None:
             writer(contact, value)

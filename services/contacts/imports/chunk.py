@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from chassis.db import Database, WriteTx
-from services.contacts import events
+from services.contacts import events, snapshot
 from services.contacts import repository as contacts
 from services.contacts.domain import identity
 from services.contacts.domain.contact import Contact, changed_fields
@@ -38,7 +38,7 @@ async def commit(
     async with db.across() as tx:
         outcome = await resolve(tx, lease, reader=reader, drafts=drafts)
         outcome.errors.extend(faults)
-        await write(tx, lease, outcome)
+        await write(tx, lease, outcome, columns=reader.columns)
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
@@ -68,40 +68,40 @@ async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Seque
     return chunk.resolve(drafts)
 
 
-async def write(tx: WriteTx, lease: Lease, outcome: Outcome) -> None:
+async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...]) -> None:
     if outcome.updated:
         now = datetime.now(UTC)
         for before, after in outcome.updated:
             after.updated_at = max(now, before.updated_at)
-        await staging.update(tx, lease.account, outcome.updated)
+        await staging.update(tx, lease.account, outcome.updated, columns=columns)
         changes = await told(
             [(after, [*changed_fields(before, after), "updated_at"]) for before, after in outcome.updated]
         )
         tx.add_events(events.contacts_changed("contact.updated", lease.account, changes, bulk=True))
     if outcome.created:
         # The server inserts while the events are made here.
-        added, changes = await asyncio.gather(
-            staging.insert(tx, lease.account, outcome.created), told([(row, ()) for row in outcome.created])
+        lost, changes = await asyncio.gather(
+            staging.insert(tx, lease.account, outcome.created, columns=columns),
+            told([(row, ()) for row in outcome.created]),
         )
-        if len(added) < len(outcome.created):
-            changes = drop_lost(lease, outcome, added=added, changes=changes)
+        if lost:
+            changes = drop_lost(lease, outcome, lost=lost, changes=changes)
         tx.add_events(events.contacts_changed("contact.created", lease.account, changes, bulk=True))
 
 
-def drop_lost(lease: Lease, outcome: Outcome, *, added: set[UUID], changes: list[bytes]) -> list[bytes]:
+def drop_lost(lease: Lease, outcome: Outcome, *, lost: set[UUID], changes: list[bytes]) -> list[bytes]:
     """Rows whose keys were taken while the chunk ran are duplicates; where those change contacts, look anew."""
     if lease.plan.on_duplicate != "skip":
         raise Overtaken
-    lost = len(outcome.created) - len(added)
-    outcome.imported_rows -= lost
-    outcome.duplicate_rows += lost
-    return [change for row, change in zip(outcome.created, changes, strict=True) if row.id in added]
+    outcome.imported_rows -= len(lost)
+    outcome.duplicate_rows += len(lost)
+    return [change for row, change in zip(outcome.created, changes, strict=True) if row.id not in lost]
 
 
 async def told(changes: Sequence[tuple[Contact, Sequence[str]]]) -> list[bytes]:
     """The changes as events carry them."""
     made: list[bytes] = []
     for start in range(0, len(changes), SLICE):
-        made.extend(events.change(row, changed) for row, changed in changes[start : start + SLICE])
+        made.extend(snapshot.change(row, changed) for row, changed in changes[start : start + SLICE])
         await asyncio.sleep(0)
     return made

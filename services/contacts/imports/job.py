@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -37,6 +37,8 @@ ATTEMPTS = 5
 CHUNK_RECORDS = 5_000
 # Bounds the memory of a chunk whose rows are large.
 CHUNK_BYTES = 4 * 1024 * 1024
+# Batches that wait to be written: while the database works, rows are read.
+READ_AHEAD = 2
 # Rows that are read before other tasks of the process get their turn.
 SLICE = 250
 # What passes by itself: the loop goes on at its next turn.
@@ -116,18 +118,11 @@ class ImportWorker:
         metrics.IMPORT_SECONDS.observe(time.perf_counter() - started)
 
     async def _copy(self, lease: Lease) -> None:
-        """Reads one batch ahead while the last one is written. Raises Unreadable, behind what could be read."""
+        """Reads ahead while batches are written. Raises Unreadable, behind what could be read."""
         reader = RowReader(lease.plan)
-        batches = self._batches(lease, reader)
-        ahead = asyncio.ensure_future(anext(batches, None))
-        try:
-            while (batch := await ahead) is not None:
-                ahead = asyncio.ensure_future(anext(batches, None))
+        async with aclosing(ahead(self._batches(lease, reader), READ_AHEAD)) as batches:
+            async for batch in batches:
                 await self._commit(lease, reader, batch=batch)
-        finally:
-            ahead.cancel()
-            await asyncio.wait([ahead])
-            await batches.aclose()
 
     async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> None:
         """Where others write the same keys at once the batch is parted, down to single rows that must get by."""
@@ -230,6 +225,31 @@ class ImportWorker:
                 return
             except Unavailable:
                 log.warning("imports.heartbeat_failed")
+
+
+async def ahead(source: AsyncGenerator[Batch, None], most: int) -> AsyncGenerator[Batch, None]:
+    """What the source yields, up to `most` of it made before it is asked for; then its error, if it has one."""
+    made: asyncio.Queue[Batch | Exception | None] = asyncio.Queue(most)
+
+    async def make() -> None:
+        async with aclosing(source):
+            try:
+                async for batch in source:
+                    await made.put(batch)
+            except Exception as error:
+                await made.put(error)
+            else:
+                await made.put(None)
+
+    making = asyncio.create_task(make())
+    try:
+        while (batch := await made.get()) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+    finally:
+        making.cancel()
+        await asyncio.wait([making])
 
 
 def halves(batch: Batch) -> Sequence[Batch]:

@@ -100,7 +100,8 @@ class Chunk:
         slot.after = after
 
     def _patch(self, draft: Draft, present: Contact) -> Patch:
-        return draft.patch if self._on_duplicate == "update" else only_missing(present, draft.patch)
+        patch = self._reader.patch(draft)
+        return patch if self._on_duplicate == "update" else only_missing(present, patch)
 
     def _collect(self, slot: Slot) -> None:
         if slot.after is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from chassis import ids
@@ -18,14 +18,24 @@ from services.contacts.intake import READERS, phone, write_name
 
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
 FALSE = frozenset({"false", "no", "n", "0"})
+# Targets that write columns of other names, or several.
+COLUMNS = {
+    "phone": ("phone", "phone_validity", "phone_country"),
+    "email": ("email", "email_normal", "email_validity"),
+    "name": ("first_name", "last_name"),
+    "country": ("given_country",),
+}
+# The cells of a column of tags repeat.
+TAG_CELLS_KEPT = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
-    """A row that can be imported: what it writes, and the contact that it makes if nobody has its keys."""
+    """A row that can be imported: the contact that it makes if nobody has its keys, and the cells to patch another."""
 
     row: int
-    patch: Patch
+    # Trimmed, as many as the file has columns.
+    cells: list[str]
     contact: Contact
     keys: list[tuple[Key, str]]
 
@@ -33,15 +43,21 @@ class Draft:
 class RowReader:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._width = len(plan.columns)
         # Where the cells of a field are, the column of the contact that they write, and what reads them.
         self._cells = [
             (at, *readers(column.target, plan))
             for at, column in enumerate(plan.columns)
             if column.target not in ("", "metadata", "tags")
         ]
+        self._named = any(column == "name" for _, column, _ in self._cells)
         self._tags = next((at for at, column in enumerate(plan.columns) if column.target == "tags"), None)
+        self._tagged = self._tags is not None or bool(plan.tags)
         self._extras = [(at, column.title) for at, column in enumerate(plan.columns) if column.target == "metadata"]
         self._titles = {column.target: column.title for column in plan.columns if column.target != "metadata"}
+        # Of the contact: what the file can write.
+        self.columns = written_columns(plan)
+        self._read_tags = lru_cache(maxsize=TAG_CELLS_KEPT)(self._tags_of)
 
     def read_all(self, records: Sequence[Record]) -> list[Draft | RowError | None]:
         """One outcome a record; None for a blank row, which counts for nothing."""
@@ -57,36 +73,45 @@ class RowReader:
         if not any(cells):
             return None
         try:
-            patch = Patch(self._sets(cells))
-            contact = Contact(id=ids.new(), created_at=now, updated_at=now)
-            fill(contact, patch)
+            if len(cells) != self._width:
+                cells = fitted(cells, self._width)
+            contact = Contact(ids.new(), now, now)
+            fill(contact, self._sets(cells))
         except Refused as refused:
             return self.error(row, refused)
-        return Draft(row, patch, contact, pairs(contact))
+        return Draft(row, cells, contact, pairs(contact))
+
+    def patch(self, draft: Draft) -> Patch:
+        """What the row writes to a contact that has its keys."""
+        return Patch(self._sets(draft.cells))
 
     def _sets(self, cells: list[str]) -> dict[str, object]:
-        """What the cells that are not empty write. Raises Refused."""
-        width = len(self._plan.columns)
-        if len(cells) != width:
-            if any(cells[width:]):
-                raise Refused(
-                    invalid("", "The row has more cells than the header; quote the cells that hold the delimiter.")
-                )
-            cells = cells[:width] + [""] * (width - len(cells))
+        """What the cells that are not empty write, by column of the contact. Raises Refused."""
         sets: dict[str, object] = {column: read(cells[at]) for at, column, read in self._cells if cells[at]}
-        if "name" in sets:
+        if self._named and "name" in sets:
             write_name(sets, given=sets)
-        extras = {title: cells[at] for at, title in self._extras if cells[at]}
-        if extras:
-            sets["metadata"] = metadata.check_texts(extras)
-        if (tagged := "" if self._tags is None else cells[self._tags]) or self._plan.tags:
-            sets["tags"] = tags.clean([*tags.parse_cell(tagged), *self._plan.tags])
+        if self._extras:
+            extras = {title: cells[at] for at, title in self._extras if cells[at]}
+            if extras:
+                sets["metadata"] = metadata.check_texts(extras)
+        if self._tagged and (tagged := self._read_tags("" if self._tags is None else cells[self._tags])):
+            sets["tags"] = tagged
         return sets
+
+    def _tags_of(self, cell: str) -> list[str]:
+        return tags.clean([*tags.parse_cell(cell), *self._plan.tags])
 
     def error(self, row: int, refused: Refused) -> RowError:
         worst = refused.problems[0]
         column = self._titles.get(worst.pointer.split("/")[1], "") if worst.pointer else ""
         return RowError(row, worst.code, worst.detail, column)
+
+
+def written_columns(plan: Plan) -> tuple[str, ...]:
+    targets = dict.fromkeys(column.target for column in plan.columns if column.target)
+    if plan.tags:
+        targets["tags"] = None
+    return tuple(dict.fromkeys(name for target in targets for name in COLUMNS.get(target, (target,))))
 
 
 def readers(field: str, plan: Plan) -> tuple[str, Callable[[Any], object]]:
@@ -103,6 +128,13 @@ def read_flag(field: str, cell: str) -> bool:
     if word not in TRUE and word not in FALSE:
         raise Refused(invalid(field, f"{field} is neither yes nor no."))
     return word in TRUE
+
+
+def fitted(cells: list[str], width: int) -> list[str]:
+    """A ragged row as wide as the header. Raises Refused where a cell would be lost."""
+    if any(cells[width:]):
+        raise Refused(invalid("", "The row has more cells than the header; quote the cells that hold the delimiter."))
+    return cells[:width] + [""] * (width - len(cells))
 
 
 def parted(outcomes: Sequence[Draft | RowError | None]) -> tuple[list[Draft], list[RowError]]:

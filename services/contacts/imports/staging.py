@@ -1,31 +1,29 @@
 """Many contacts at once: COPY into a temporary table, then one statement a kind of write.
 
-COPY into a table under row-level security is an error, hence the detour. For the work role.
+COPY into a table under row-level security is an error, hence the detour. Only the columns that the file can write go
+that way; the table has the defaults of the others. For the work role.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
+from chassis import copytext
 from chassis.db import WriteTx
 from chassis.ids import AccountId
 from services.contacts import repository
-from services.contacts.domain.contact import Contact
+from services.contacts.domain.contact import FLAGS, Contact
 from services.contacts.domain.identity import Key
-
-# What no file writes: its default for a new contact, as it was for one that is there.
-UNTOUCHED = {"list_ids", "preferences", "current_campaign_data", "is_chat_window_open", "is_bot_active"}
-COLUMNS = tuple(name for name in repository.COLUMNS if name not in UNTOUCHED)
-NAMES = ", ".join(COLUMNS)
-staged_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
 
 # One a session; its rows go with the transaction.
 CREATE = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS staged ON COMMIT DELETE ROWS
-AS SELECT true AS fresh, account_id, {NAMES} FROM contacts WITH NO DATA
+AS SELECT true AS fresh, account_id, {", ".join(repository.COLUMNS)} FROM contacts WITH NO DATA
 """
-# asyncpg encodes a COPY's rows without giving way to other tasks; this bounds how long.
+# Rows that are encoded before other tasks get their turn.
 COPY_ROWS = 500
 
 HOLDERS = {
@@ -43,18 +41,20 @@ JOIN contacts AS c ON c.account_id = $1 AND c.email_normal = k.value AND c.phone
 """,
 }
 # ON CONFLICT only for what came in since HOLDERS was asked.
-INSERT = f"""
+INSERT = """
 WITH added AS (
-    INSERT INTO contacts (account_id, {NAMES}) SELECT account_id, {NAMES} FROM staged WHERE fresh
-    ON CONFLICT DO NOTHING RETURNING account_id, id, tags
+    INSERT INTO contacts (account_id, id, created_at, updated_at{names})
+    SELECT $1, id, created_at, created_at{names} FROM staged WHERE fresh
+    ON CONFLICT DO NOTHING RETURNING id, tags
 ), tagged AS (
     INSERT INTO contact_tags (account_id, tag, contact_id)
-    SELECT added.account_id, tag, added.id FROM added, unnest(added.tags) AS tag
+    SELECT $1, tag, added.id FROM added, unnest(added.tags) AS tag
 )
-SELECT id FROM added
+SELECT count(*) FROM added
 """
-UPDATE = f"""
-UPDATE contacts AS c SET {", ".join(f"{name} = s.{name}" for name in COLUMNS if name not in repository.KEPT_ON_UPDATE)}
+ADDED = "SELECT s.id FROM staged AS s JOIN contacts AS c ON c.account_id = $1 AND c.id = s.id WHERE s.fresh"
+UPDATE = """
+UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
 FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id
 """
 UNTAG = """
@@ -76,16 +76,31 @@ async def holders(tx: WriteTx, account: AccountId, keys: Iterable[tuple[Key, str
     return found
 
 
-async def insert(tx: WriteTx, account: AccountId, new: Sequence[Contact]) -> set[UUID]:
-    """The ids of those that went in; the others' keys were taken meanwhile."""
-    await stage(tx, account, new, fresh=True)
-    return {row[0] for row in await tx.fetch(INSERT)}
+@lru_cache
+def insert_sql(columns: Sequence[str]) -> str:
+    return INSERT.format(names="".join(f", {name}" for name in columns))
 
 
-async def update(tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contact, Contact]]) -> None:
-    """Before and after of locked contacts. Raises asyncpg.UniqueViolationError."""
-    await stage(tx, account, [after for _, after in changes], fresh=False)
-    await tx.execute(UPDATE, account)
+@lru_cache
+def update_sql(columns: Sequence[str]) -> str:
+    return UPDATE.format(changes="".join(f", {name} = s.{name}" for name in columns))
+
+
+async def insert(tx: WriteTx, account: AccountId, new: Sequence[Contact], *, columns: tuple[str, ...]) -> set[UUID]:
+    """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken."""
+    await stage(tx, new, columns=("id", "created_at", *columns), fresh=True)
+    if await tx.fetchval(insert_sql(columns), account) == len(new):
+        return set()
+    return {contact.id for contact in new} - {row[0] for row in await tx.fetch(ADDED, account)}
+
+
+async def update(
+    tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contact, Contact]], *, columns: tuple[str, ...]
+) -> None:
+    """Before and after of locked contacts, which differ in these columns. Raises asyncpg.UniqueViolationError."""
+    staged = ("id", "updated_at", "version", *columns)
+    await stage(tx, [after for _, after in changes], columns=staged, fresh=False)
+    await tx.execute(update_sql(columns), account)
     gone = [(tag, after.id) for before, after in changes for tag in before.tags if tag not in after.tags]
     came = [(tag, after.id) for before, after in changes for tag in after.tags if tag not in before.tags]
     for sql, tagged in ((UNTAG, gone), (TAG, came)):
@@ -93,9 +108,33 @@ async def update(tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contac
             await tx.execute(sql, account, [tag for tag, _ in tagged], [contact_id for _, contact_id in tagged])
 
 
-async def stage(tx: WriteTx, account: AccountId, contacts: Sequence[Contact], *, fresh: bool) -> None:
+async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[str], fresh: bool) -> None:
     await tx.execute(CREATE)
+    pieces = []
     for start in range(0, len(contacts), COPY_ROWS):
-        records = [(fresh, account, *staged_values(row)) for row in contacts[start : start + COPY_ROWS]]
-        await tx.copy("staged", columns=("fresh", "account_id", *COLUMNS), records=records)
+        some = contacts[start : start + COPY_ROWS]
+        pieces.append(copytext.rows([["t" if fresh else "f"] * len(some), *(texts(some, name) for name in columns)]))
         await asyncio.sleep(0)
+    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces)
+
+
+def texts(contacts: Sequence[Contact], column: str) -> list[str | None]:
+    """The column of each contact, as COPY takes it."""
+    values: list[Any] = list(map(attrgetter(column), contacts))
+    write = WRITERS.get(column)
+    return values if write is None else list(map(write, values))
+
+
+def ids_array(ids: Iterable[UUID]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
+
+
+# Columns that are no texts.
+WRITERS: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("id", "version"), str),
+    # The rows of a slice share the moment.
+    **dict.fromkeys(("created_at", "updated_at"), lru_cache(maxsize=64)(str)),
+    **dict.fromkeys(FLAGS, str),
+    "tags": copytext.array,
+    "list_ids": ids_array,
+}

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
+from chassis import copytext
 from chassis.call import Call, Idempotency
 from chassis.db import Database
 from chassis.errors import Aborted, FailedPrecondition, Unavailable
@@ -127,3 +128,15 @@ async def test_a_write_that_forgets_to_reply_does_not_commit(dbs: Databases, acc
             await tx.execute(INSERT, account, 9, "forgotten")
     async with dbs.serve.read(account) as tx:
         assert await tx.fetch("SELECT * FROM notes") == []
+
+
+async def test_copy_takes_any_text(dbs: Databases) -> None:
+    texts = ["plain", "", "tab\there", "line\nand\rreturn", "back\\slash", "\\N", "\\.", "Käthe 李", 'q"uo,te{}', None]
+    arrays = [[text] for text in texts if text is not None]
+    async with dbs.work.across() as tx:
+        await tx.execute("CREATE TEMPORARY TABLE copied (at INT, text TEXT) ON COMMIT DROP")
+        rows = copytext.rows([[str(at) for at in range(len(texts))], texts])
+        await tx.copy("copied", columns=("at", "text"), pieces=[rows[:7], rows[7:]])
+        assert [row["text"] for row in await tx.fetch("SELECT text FROM copied ORDER BY at")] == texts
+        for array in arrays:
+            assert await tx.fetchval("SELECT $1::text::text[]", copytext.array(array)) == array

@@ -14,7 +14,6 @@ from services.segments import consumers
 from services.segments.consumers import ContactEvents, decode
 from services.segments.domain.rules import NOBODY
 from services.segments.evaluation import highest_versions
-from services.segments.projection import array_literal
 
 
 def received(event_type: str, data: bytes) -> Received:
@@ -83,10 +82,6 @@ def test_the_same_version_twice_is_one():
     [one] = changed(version=2)
 
     assert highest_versions([one, one]) == [one]
-
-
-def test_array_literals_quote_what_postgres_reads():
-    assert array_literal(['a"b', "c\\d", "e,{f}", ""]) == '{"a\\"b","c\\\\d","e,{f}",""}'
 
 
 class SlowEvaluator:
