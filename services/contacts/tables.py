@@ -1,4 +1,8 @@
-"""The tables of the contacts service. Every one leads with account_id and is under row-level security."""
+"""The tables of the contacts service. Every one leads with account_id and is under row-level security.
+
+Keyed by contact_id, so that a deleted contact has rows to lose there: contact_tags (behind the tag), contact_lists
+(behind the list), consents, optouts, activity and messages.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -177,6 +181,79 @@ suppressions = Table(
     UniqueConstraint("account_id", "email_normal"),
 )
 
+consents = Table(
+    "consents",
+    metadata,
+    account_column(),
+    # Evidence: nobody may UPDATE it, and only work, which erases, may DELETE.
+    Column("contact_id", UUID(), primary_key=True),
+    id_column(),
+    Column("channel", Text, nullable=False),
+    # opted_in, opted_out or unknown.
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    time_column("at"),
+)
+
+optouts = Table(
+    "optouts",
+    metadata,
+    account_column(),
+    # The opt-outs of contacts.preferences as rows, written with it.
+    Column("contact_id", UUID(), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    time_column("opted_out_at"),
+    Index("optouts_channel", "account_id", "channel", "contact_id"),
+)
+
+consent_rules = Table(
+    "consent_rules",
+    metadata,
+    # An account without a row has the defaults.
+    account_column(),
+    flag_column("require_opt_in", "false"),
+    time_column("updated_at"),
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    account_column(),
+    # What integrators add; the timeline's other entries are read from messages and consents.
+    Column("contact_id", UUID(), primary_key=True),
+    Column("at", DateTime(timezone=True), primary_key=True),
+    id_column(),
+    Column("type", Text, nullable=False),
+    Column("channel", Text),
+    Column("text", Text, nullable=False),
+    Column("data", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("actor", Text, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    account_column(),
+    # One row a recipient of a campaign, as its events told; id is the recipient's.
+    Column("contact_id", UUID(), primary_key=True),
+    id_column(),
+    Column("campaign_id", UUID(), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state_revision", BigInteger, nullable=False),
+    # When it came to each stage of its way, as far as was told.
+    time_column("sent_at", nullable=True),
+    time_column("delivered_at", nullable=True),
+    time_column("opened_at", nullable=True),
+    time_column("clicked_at", nullable=True),
+    time_column("failed_at", nullable=True),
+)
+
 files = Table(
     "files",
     metadata,
@@ -249,6 +326,11 @@ PROTECTED = (
     contact_lists,
     tombstones,
     suppressions,
+    consents,
+    optouts,
+    consent_rules,
+    activity,
+    messages,
     files,
     file_chunks,
     imports,

@@ -13,6 +13,18 @@ from tests.service.contacts.address_book import patch
 
 PHONE = "+14155552671"
 
+# What is known of a contact beside its row.
+HISTORY = (
+    "INSERT INTO consents (account_id, contact_id, id, channel, before, after, source, text, actor, at) "
+    "VALUES ($1, $1, $1, 'sms', 'unknown', 'opted_in', 'form', '', 'key', now())",
+    "INSERT INTO optouts (account_id, contact_id, channel, opted_out_at) VALUES ($1, $1, 'sms', now())",
+    "INSERT INTO consent_rules (account_id, updated_at) VALUES ($1, now())",
+    "INSERT INTO activity (account_id, contact_id, at, id, type, text, actor) "
+    "VALUES ($1, $1, now(), $1, 'agent.note', '', 'key')",
+    "INSERT INTO messages (account_id, contact_id, id, campaign_id, channel, address, status, reason, state_revision) "
+    "VALUES ($1, $1, $1, $1, 'sms', '+14155552671', 'sent', '', 1)",
+)
+
 
 async def fill(book, serve_db) -> dict[str, str]:
     """A row in every table of the account; the ids of what can be asked for."""
@@ -33,6 +45,8 @@ async def fill(book, serve_db) -> dict[str, str]:
             "INSERT INTO contact_lists (account_id, list_id, contact_id, added_at) "
             "SELECT account_id, id, id, now() FROM lists"
         )
+        for statement in HISTORY:
+            await tx.execute(statement, book.account)
         import_id = await tx.fetchval("SELECT id FROM imports")
         await tx.execute(
             "INSERT INTO import_errors (account_id, import_id, row, code, reason) VALUES ($1, $2, 2, 'c', 'r')",
