@@ -4,13 +4,14 @@ import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from formats.records import Broken, Encoding, Records, Unreadable
 
 MAX_COLUMNS = 256
 # What of the file's start is kept while it streams by.
 HEAD_BYTES = 256 * 1024
-SAMPLE_RECORDS = 50
+SAMPLE_RECORDS = 101
 DELIMITERS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
 
@@ -27,18 +28,28 @@ UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")) + b"\x7f"
 
 
+Kind = Literal["csv", "xlsx", "vcard"]
+
+
 class Empty(Exception):
     """The file has no rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """preamble: records before the header, a spreadsheet's `sep=;` and blank ones. titles: the header, trimmed."""
+    """preamble: records before the header, a spreadsheet's `sep=;` and blank ones. titles: the header, trimmed.
+
+    samples: the first rows behind the header, trimmed cells, a broken one empty.
+    """
 
     encoding: Encoding
     delimiter: str
     preamble: int
     titles: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...] = ()
+    kind: Kind = "csv"
+    # Of a workbook: the name of the sheet that was chosen.
+    sheet: str = ""
 
 
 class Scan:
@@ -130,7 +141,8 @@ def read_layout(scan: Scan, known: Callable[[Sequence[str]], int], *, whole: boo
     titles = rows[preamble]
     if len(titles) > MAX_COLUMNS:
         raise Unreadable(f"The file has more than {MAX_COLUMNS} columns.")
-    return Layout(encoding, delimiter, preamble, tuple(titles))
+    samples_shown = tuple(map(tuple, rows[preamble + 1 :]))
+    return Layout(encoding, delimiter, preamble, tuple(titles), samples_shown)
 
 
 def check_closed(file: bytes, encoding: Encoding, delimiter: str) -> None:

@@ -72,10 +72,10 @@ class Upload:
 
 
 async def read(db: Database, account: AccountId, file_id: UUID) -> AsyncIterator[bytes]:
-    """The chunks in order, each read by itself. For the work role."""
+    """The chunks in order, each read by itself."""
     seq = 0
     while True:
-        async with db.across() as tx:
+        async with db.read(account) as tx:
             data: bytes | None = await tx.fetchval(READ, account, file_id, seq)
         if data is None:
             return

@@ -20,9 +20,9 @@ from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
 from chassis.telemetry import with_remote_parent
-from formats.records import FAILED_ON_OUR_SIDE, Record, Records, Unreadable
+from formats.records import FAILED_ON_OUR_SIDE, Record, Unreadable
 from services.contacts import convert, metrics
-from services.contacts.imports import chunk, files, repository
+from services.contacts.imports import chunk, files, repository, sources
 from services.contacts.imports.record import RowError
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.rows import Draft, RowReader
@@ -39,8 +39,6 @@ CHUNK_RECORDS = 5_000
 CHUNK_BYTES = 4 * 1024 * 1024
 # Batches that wait to be written: while the database works, rows are read.
 READ_AHEAD = 2
-# Rows that are read before other tasks of the process get their turn.
-SLICE = 250
 # What passes by itself: the loop goes on at its next turn.
 DATABASE_TROUBLE = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
@@ -149,39 +147,28 @@ class ImportWorker:
 
     async def _batches(self, lease: Lease, reader: RowReader) -> AsyncGenerator[Batch, None]:
         """Raises Unreadable behind the last row that could be read."""
-        batch = Batch([], max(lease.records_done, lease.plan.preamble + 1), 0)
+        batch = Batch([], max(lease.records_done, lease.plan.skipped_records), 0)
         size = 0
         broken_off: Unreadable | None = None
         try:
-            async for records, fed in self._records(lease):
-                fresh = [record for record in records if record[0] > batch.records_done]
-                batch.outcomes.extend(reader.read_all(fresh))
-                batch.records_done += len(fresh)
-                batch.bytes_done = fed
-                size += sum(map(weight, fresh))
-                if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
-                    yield batch
-                    batch, size = Batch([], batch.records_done, fed), 0
-                await asyncio.sleep(0)
+            stored = files.read(self._db, lease.account, lease.file_id)
+            async with aclosing(sources.records(lease.plan, stored)) as slices:
+                async for records, fed in slices:
+                    fresh = [record for record in records if record[0] > batch.records_done]
+                    batch.outcomes.extend(reader.read_all(fresh))
+                    batch.records_done += len(fresh)
+                    batch.bytes_done = fed
+                    size += sum(map(weight, fresh))
+                    if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
+                        yield batch
+                        batch, size = Batch([], batch.records_done, fed), 0
+                    await asyncio.sleep(0)
         except Unreadable as unreadable:
             broken_off = unreadable
         if batch.outcomes:
             yield batch
         if broken_off is not None:
             raise broken_off
-
-    async def _records(self, lease: Lease) -> AsyncIterator[tuple[list[Record], int]]:
-        """The file's records, up to SLICE at a time, with the bytes read so far."""
-        records = Records(encoding=lease.plan.encoding, delimiter=lease.plan.delimiter)
-        fed = 0
-        async for data in files.read(self._db, lease.account, lease.file_id):
-            fed += len(data)
-            records.feed(data)
-            while taken := records.take(SLICE):
-                yield taken, fed
-        records.feed(b"", final=True)
-        while taken := records.take(SLICE):
-            yield taken, fed
 
     async def _finish(self, lease: Lease, *, error: str) -> None:
         async with self._db.across() as tx:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from formats.layout import Kind
 from formats.records import Encoding
 
 OnDuplicate = Literal["skip", "update", "merge"]
@@ -29,6 +30,14 @@ class Plan:
     tags: tuple[str, ...] = ()
     # Of the upload: the import's events continue its trace. Empty where it has none.
     traceparent: str = ""
+    kind: Kind = "csv"
+    # Of a workbook: the sheet's name.
+    sheet: str = ""
+
+    @property
+    def skipped_records(self) -> int:
+        """Records that are no rows: the preamble and the header. vCards have neither."""
+        return 0 if self.kind == "vcard" else self.preamble + 1
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

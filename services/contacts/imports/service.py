@@ -14,12 +14,12 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import Aborted, CarillonError, InvalidArgument, Reason, ResourceExhausted
-from formats.layout import Empty, Scan, read_layout
+from formats.layout import Empty, Layout, Scan
 from formats.records import Unreadable
 from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
-from services.contacts.imports import repository
-from services.contacts.imports.columns import identifies, known, map_columns
+from services.contacts.imports import files, repository, sources
+from services.contacts.imports.columns import identifies, map_columns
 from services.contacts.imports.files import Upload
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import Import
@@ -57,7 +57,8 @@ class ImportService:
         await upload.start()
         async with kept_only_on_success(upload):
             received = await self._receive(requests, upload)
-            plan = replace(read_plan(received.options, received.scan), traceparent=current_traceparent())
+            layout = await inspect(received.scan, files.read(self._db, call.account, upload.file_id))
+            plan = replace(read_plan(received.options, layout), traceparent=current_traceparent())
             told_apart = call.over(received.digest.digest(), received.options.SerializeToString(deterministic=True))
             async with self._db.write(told_apart) as tx:
                 await upload.complete(tx)
@@ -117,17 +118,21 @@ async def kept_only_on_success(upload: Upload) -> AsyncIterator[None]:
         raise
 
 
-def read_plan(options: pb.ImportOptions, scan: Scan) -> Plan:
-    """Raises InvalidArgument: FILE_EMPTY, FILE_UNREADABLE, UNKNOWN_COLUMNS, VALIDATION_FAILED."""
-    with errors.refusing():
-        region = read_region(options.default_region)
-        added = tags.clean(options.tags)
+async def inspect(scan: Scan, stored: AsyncIterator[bytes]) -> Layout:
+    """Raises InvalidArgument: FILE_EMPTY, FILE_UNREADABLE."""
     try:
-        layout = read_layout(scan, known)
+        return await sources.inspect(scan, stored)
     except Empty as empty:
         raise InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.") from empty
     except Unreadable as unreadable:
         raise InvalidArgument(Reason.FILE_UNREADABLE, str(unreadable)) from unreadable
+
+
+def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
+    """Raises InvalidArgument: UNKNOWN_COLUMNS, VALIDATION_FAILED."""
+    with errors.refusing():
+        region = read_region(options.default_region)
+        added = tags.clean(options.tags)
     columns = map_columns(layout.titles)
     if not identifies(columns):
         raise InvalidArgument(
@@ -143,6 +148,8 @@ def read_plan(options: pb.ImportOptions, scan: Scan) -> Plan:
         on_duplicate=convert.ON_DUPLICATE.get(options.on_duplicate, "skip"),
         default_region=region,
         tags=tuple(added),
+        kind=layout.kind,
+        sheet=layout.sheet,
     )
 
 
