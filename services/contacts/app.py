@@ -4,6 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
+from carillon.contacts.v1 import bulk_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -12,12 +13,18 @@ from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenVerifier
+from services.contacts.bulk.service import POKE as BULK_POKE
+from services.contacts.bulk.service import BulkService
+from services.contacts.bulk.servicer import BulkServicer
+from services.contacts.bulk.work import BulkWorker
 from services.contacts.cleaner import Cleaner
 from services.contacts.config import ServeSettings, WorkSettings
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.service import POKE, ImportService
+from services.contacts.lists.service import ListService
+from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
-from services.contacts.servicer import ContactsServicer
+from services.contacts.servicer import ContactsServicer, filter_of
 from services.contacts.suppressions.service import SuppressionService
 
 SERVICE = "contacts"
@@ -31,6 +38,10 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     servicer = ContactsServicer(ContactService(db), imports, suppressions=SuppressionService(db))
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
+    wake_bulk = Poker(nats, BULK_POKE)
+    server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
+    bulk = BulkServicer(BulkService(db, wake_bulk), read_filter=filter_of)
+    server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     process.add(server)
 
 
@@ -42,6 +53,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
         wake = asyncio.Event()
         await nats.on_poke(POKE, wake)
         process.loop(f"imports-{slot}", ImportWorker(db, wake).run)
+    wake = asyncio.Event()
+    await nats.on_poke(BULK_POKE, wake)
+    process.loop("bulk", BulkWorker(db, wake, read_filter=filter_of).run)
     process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

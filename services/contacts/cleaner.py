@@ -1,4 +1,4 @@
-"""Takes away what has had its time: outbox rows (72 h), idempotency keys (24 h), files (72 h; 1 h unfinished)."""
+"""Takes away what has had its time: outbox rows, bulk jobs, files (72 h; unfinished 1 h), idempotency keys (24 h)."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ import structlog
 from chassis import idempotency, outbox
 from chassis.db import Database
 from chassis.errors import Unavailable
+from services.contacts.bulk import repository as jobs
 from services.contacts.imports import files
 
 log = structlog.get_logger()
@@ -32,5 +33,6 @@ class Cleaner:
         async with self._db.across() as tx:
             await outbox.clean(tx.connection)
             await idempotency.clean(tx.connection)
+            await jobs.forget(tx)
         while dropped := await files.drop_expired(self._db):
             log.info("cleaner.files_dropped", files=dropped)

@@ -56,10 +56,10 @@ def taken(holders: Sequence[Holder]) -> CarillonError:
     )
 
 
-def version_mismatch(current: int) -> Aborted:
+def version_mismatch(current: int, *, kind: str = "contact") -> Aborted:
     return Aborted(
         Reason.VERSION_MISMATCH,
-        f"The contact is at version {current}.",
+        f"The {kind} is at version {current}.",
         metadata={"version": str(current)},
     )
 

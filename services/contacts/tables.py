@@ -154,6 +154,37 @@ contact_lists = Table(
     time_column("added_at"),
 )
 
+bulk_jobs = Table(
+    "bulk_jobs",
+    metadata,
+    account_column(),
+    id_column(),
+    Column("status", Text, nullable=False, server_default="queued"),
+    # domain.change.Change as JSON.
+    Column("change", JSONB, nullable=False),
+    # Whom to change: a serialised ListContactsRequest, or else the members of a list that was deleted.
+    Column("filter", LargeBinary),
+    Column("of_list", UUID()),
+    # The id that the last chunk ended with; the next goes on below it.
+    Column("done_to", UUID()),
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
+    Column("unchanged", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default=""),
+    # Failures since the last chunk that went well.
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Of the request: the events of the job continue its trace.
+    Column("traceparent", Text, nullable=False, server_default=""),
+    time_column("created_at"),
+    # Its turn; each chunk sends it behind the others.
+    time_column("due_at"),
+    time_column("finished_at", nullable=True),
+    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
+    CheckConstraint("(filter IS NULL) <> (of_list IS NULL)", name="target"),
+    # The work list over all accounts.
+    Index("bulk_jobs_open", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,
@@ -324,6 +355,7 @@ PROTECTED = (
     contact_tags,
     lists,
     contact_lists,
+    bulk_jobs,
     tombstones,
     suppressions,
     consents,

@@ -11,3 +11,7 @@ TAG_CHARACTERS = 64
 BULK_DELETE_IDS = 1_000
 MESSAGEABLE_TARGETS = 500
 REASON_CHARACTERS = 500
+LISTS = 100
+DESCRIPTION_CHARACTERS = 1_000
+# Contacts changed by one call, by id, or at once where a filter names them.
+BULK_IDS = 1_000

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import structlog
-from opentelemetry.propagate import inject
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import Aborted, CarillonError, InvalidArgument, Reason, ResourceExhausted
+from chassis.telemetry import current_traceparent
 from formats.layout import Empty, Layout, Scan
 from formats.records import Unreadable
 from services.contacts import convert, errors, metrics
@@ -97,12 +97,6 @@ class ImportService:
         if found is None:
             raise errors.not_found("import", public_id)
         return found
-
-
-def current_traceparent() -> str:
-    carrier: dict[str, str] = {}
-    inject(carrier)
-    return carrier.get("traceparent", "")
 
 
 @asynccontextmanager

@@ -7,20 +7,29 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from carillon.contacts.v1 import bulk_pb2, bulk_pb2_grpc, lists_pb2, lists_pb2_grpc
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from services.contacts.bulk.service import BulkService
+from services.contacts.bulk.servicer import BulkServicer
+from services.contacts.bulk.work import BulkWorker
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.service import ImportService
+from services.contacts.lists.service import ListService
+from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
-from services.contacts.servicer import ContactsServicer
+from services.contacts.servicer import ContactsServicer, filter_of
 from services.contacts.suppressions.service import SuppressionService
 from tests.service.contacts.address_book import AddressBook
+from tests.service.contacts.list_book import BulkChanges, ListBook
 
 # Small, so that a test reaches it.
 UPLOAD_LIMIT_BYTES = 8 * 1024 * 1024
+# Contacts that a change reaches at once, and in a chunk of a job.
+AT_ONCE = 10
 
 
 @pytest_asyncio.fixture(scope="package")
@@ -48,6 +57,10 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     servicer = ContactsServicer(ContactService(serve_db), imports, suppressions=SuppressionService(serve_db))
     running = Server("127.0.0.1:0", keys.verifier("contacts"))
     running.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
+    lists = ListsServicer(ListService(serve_db, lambda: None, removed_at_once=AT_ONCE))
+    running.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], lists)
+    bulk = BulkServicer(BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE), read_filter=filter_of)
+    running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     await running.start()
     yield running
     await running.stop()
@@ -60,6 +73,52 @@ async def client(server, keys) -> AsyncIterator[Client]:
     )
     yield gateway
     await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def lists_client(server, keys) -> AsyncIterator[Client]:
+    gateway = Client(
+        f"127.0.0.1:{server.port}", lists_pb2_grpc.ListsServiceStub, audience="contacts", signer=keys.signer("gateway")
+    )
+    yield gateway
+    await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def bulk_client(server, keys) -> AsyncIterator[Client]:
+    gateway = Client(
+        f"127.0.0.1:{server.port}", bulk_pb2_grpc.BulkServiceStub, audience="contacts", signer=keys.signer("gateway")
+    )
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+def lists(lists_client, account) -> ListBook:
+    return ListBook(lists_client, account)
+
+
+@pytest.fixture
+def other_lists(lists_client, other) -> ListBook:
+    return ListBook(lists_client, other)
+
+
+@pytest.fixture
+def bulk(bulk_client, account) -> BulkChanges:
+    return BulkChanges(bulk_client, account)
+
+
+@pytest.fixture
+def other_bulk(bulk_client, other) -> BulkChanges:
+    return BulkChanges(bulk_client, other)
+
+
+@pytest_asyncio.fixture
+async def bulk_worker(work_db) -> AsyncIterator[BulkWorker]:
+    """Small chunks; no job of another test is among the work, and none is left."""
+    async with work_db.across() as tx:
+        await tx.execute("DELETE FROM bulk_jobs WHERE account_id IS NOT NULL")
+    yield BulkWorker(work_db, asyncio.Event(), read_filter=filter_of, chunk_contacts=AT_ONCE)
 
 
 @pytest.fixture

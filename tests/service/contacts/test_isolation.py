@@ -45,6 +45,10 @@ async def fill(book, serve_db) -> dict[str, str]:
             "INSERT INTO contact_lists (account_id, list_id, contact_id, added_at) "
             "SELECT account_id, id, id, now() FROM lists"
         )
+        await tx.execute(
+            "INSERT INTO bulk_jobs (account_id, id, change, of_list, created_at, due_at) "
+            "SELECT account_id, id, '{}', id, now(), 'infinity' FROM lists"
+        )
         for statement in HISTORY:
             await tx.execute(statement, book.account)
         import_id = await tx.fetchval("SELECT id FROM imports")

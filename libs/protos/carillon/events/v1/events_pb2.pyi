@@ -6,6 +6,7 @@ isort:skip_file
 from carillon.accounts.v1 import accounts_pb2 as _accounts_pb2
 from carillon.campaigns.v1 import campaigns_pb2 as _campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2 as _contacts_pb2
+from carillon.contacts.v1 import lists_pb2 as _lists_pb2
 from carillon.segments.v1 import segments_pb2 as _segments_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -128,6 +129,56 @@ class ContactDeletion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContactDeletion: _TypeAlias = ContactDeletion  # noqa: Y015
+
+@_typing.final
+class ListChanged(_message.Message):
+    """`list.created`, `list.updated`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def list(self) -> _lists_pb2.List: ...
+    def __init__(
+        self,
+        *,
+        list: _lists_pb2.List | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["list", b"list"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChanged: _TypeAlias = ListChanged  # noqa: Y015
+
+@_typing.final
+class ListDeleted(_message.Message):
+    """`list.deleted`. The version is above every one that the list had; its members tell of their change by themselves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DELETED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    version: _builtins.int
+    @_builtins.property
+    def deleted_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        deleted_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at", "id", b"id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeleted: _TypeAlias = ListDeleted  # noqa: Y015
 
 @_typing.final
 class SuppressionsChanged(_message.Message):
