@@ -53,7 +53,8 @@ def decode_suffix(text: str) -> UUID | None:
     if len(text) != LENGTH or text[0] > "7" or not text.isascii():
         return None
     try:
-        return UUID(int=int(text.translate(DIGITS), 32))
+        decoded: UUID = pgproto.UUID(int(text.translate(DIGITS), 32).to_bytes(16))
+        return decoded
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from tests.bench import record
 # driver should not need the stack, nor the other way round.
 BENCHES = {
     "import": "tests.bench.import_file",
+    "import_million": "tests.bench.import_million",
     "freshness": "tests.bench.freshness",
     "rest": "tests.bench.rest",
     "dispatch": "tests.bench.dispatch",

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -36,25 +37,43 @@ class Round:
     cpu_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    upload_seconds: float
+    import_seconds: float
+    peak_bytes: int
+    cpu_seconds: float
+    # The import as it ended.
+    answer: dict[str, Any]
+
+
+async def import_once(stack: ThrowawayStack, rest: Rest, file: Path) -> Imported:
+    """Raises RuntimeError where the import failed."""
+    with watched(stack.pid("contacts-work")) as usage:
+        began = time.perf_counter()
+        answer = await rest.upload(
+            "/v1/contacts/import", file, on_bytes=lambda done, size: None, headers={"Prefer": "respond-async"}
+        )
+        uploaded = time.perf_counter()
+        while answer["status"] not in ("completed", "failed"):
+            await asyncio.sleep(POLL_SECONDS)
+            answer = await rest.get(f"/v1/imports/{answer['id']}")
+        ended = time.perf_counter()
+    if answer["status"] == "failed":
+        raise RuntimeError(f"the import failed: {answer['error']}")
+    return Imported(uploaded - began, ended - uploaded, usage.peak_bytes, usage.cpu_seconds, answer)
+
+
 async def one_round(stack: ThrowawayStack, file: Path, book: contacts_csv.Book) -> Round:
     """In a new account each time, so that every row is an insert into a table that has grown by the rounds before."""
     key = await asyncio.to_thread(stack.create_account, "bench import")
     async with Rest(stack.url, key) as rest:
-        with watched(stack.pid("contacts-work")) as usage:
-            began = time.perf_counter()
-            answer = await rest.upload(
-                "/v1/contacts/import", file, on_bytes=lambda done, size: None, headers={"Prefer": "respond-async"}
-            )
-            uploaded = time.perf_counter()
-            while answer["status"] not in ("completed", "failed"):
-                await asyncio.sleep(POLL_SECONDS)
-                answer = await rest.get(f"/v1/imports/{answer['id']}")
-            ended = time.perf_counter()
-        if answer["imported"] != book.imported:
-            raise RuntimeError(f"imported {answer['imported']}, not {book.imported}: {answer['error']}")
+        done = await import_once(stack, rest, file)
+        if done.answer["imported"] != book.imported:
+            raise RuntimeError(f"imported {done.answer['imported']}, not {book.imported}")
         contact = (await rest.get("/v1/contacts", limit="1"))["data"][0]
     copied = await copy_again(stack.database_url("contacts"), contact["phone"] or contact["email"])
-    return Round(uploaded - began, ended - uploaded, copied, usage.peak_bytes, usage.cpu_seconds)
+    return Round(done.upload_seconds, done.import_seconds, copied, done.peak_bytes, done.cpu_seconds)
 
 
 async def copy_again(url: str, address: str) -> float:

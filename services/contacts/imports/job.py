@@ -34,7 +34,7 @@ HEARTBEAT_SECONDS = 2.0
 RETRY_SECONDS = 2.0
 # A file that fails so often without a step forward fails for good.
 ATTEMPTS = 5
-CHUNK_RECORDS = 5_000
+CHUNK_RECORDS = 2_500
 # Bounds the memory of a chunk whose rows are large.
 CHUNK_BYTES = 4 * 1024 * 1024
 # Batches that wait to be written: while the database works, rows are read.

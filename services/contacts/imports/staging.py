@@ -125,6 +125,9 @@ def texts(contacts: Sequence[Contact], column: str) -> list[str | None]:
     return values if write is None else list(map(write, values))
 
 
+array_of = lru_cache(maxsize=1024)(copytext.array)
+
+
 def ids_array(ids: Iterable[UUID]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"
 
@@ -135,6 +138,7 @@ WRITERS: dict[str, Callable[[Any], str]] = {
     # The rows of a slice share the moment.
     **dict.fromkeys(("created_at", "updated_at"), lru_cache(maxsize=64)(str)),
     **dict.fromkeys(FLAGS, str),
-    "tags": copytext.array,
+    # The reader keeps one list for equal cells.
+    "tags": lambda tags: array_of(tuple(tags)) if tags else "{}",
     "list_ids": ids_array,
 }
