@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from carillon.contacts.v1 import bulk_pb2, lists_pb2
+from carillon.contacts.v1 import bulk_pb2, consent_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -19,6 +19,8 @@ from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
 from services.contacts.cleaner import Cleaner
 from services.contacts.config import ServeSettings, WorkSettings
+from services.contacts.consent.service import ConsentService
+from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.service import POKE, ImportService
 from services.contacts.lists.service import ListService
@@ -42,6 +44,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
     bulk = BulkServicer(BulkService(db, wake_bulk), read_filter=filter_of)
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
+    server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db)))
     process.add(server)
 
 

@@ -14,6 +14,7 @@ from services.gateway.backends import Backends
 from services.gateway.config import GatewaySettings
 from services.gateway.routers import (
     campaigns,
+    consent,
     contacts,
     imports,
     public,
@@ -34,12 +35,12 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-NOUNS = (suppressions, segments, templates, senders, campaigns, recipients)
+NOUNS = (consent, suppressions, segments, templates, senders, campaigns, recipients)
 
 
 def operations() -> list[Operation]:
     """Literal paths before those with {id}: /contacts/lookup is no contact."""
-    found = [*contacts.first.operations, *imports.first.operations]
+    found = [*contacts.first.operations, *imports.first.operations, *consent.first.operations]
     found += contacts.routes.operations + segments.of_contact.operations + imports.routes.operations
     for noun in NOUNS:
         found += noun.routes.operations

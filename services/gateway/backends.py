@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1.consent_pb2_grpc import ConsentServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis.grpc_client import Client
@@ -13,6 +14,7 @@ from services.gateway.config import GatewaySettings
 @dataclass(frozen=True, slots=True)
 class Backends:
     contacts: Client[ContactsServiceStub]
+    consent: Client[ConsentServiceStub]
     segments: Client[SegmentsServiceStub]
     campaigns: Client[CampaignsServiceStub]
 
@@ -21,6 +23,7 @@ class Backends:
 
     async def stop(self) -> None:
         await self.contacts.stop()
+        await self.consent.stop()
         await self.segments.stop()
         await self.campaigns.stop()
 
@@ -29,6 +32,7 @@ def connect(settings: GatewaySettings) -> Backends:
     signer = TokenSigner("gateway", settings.token_private_key)
     return Backends(
         contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer),
+        consent=Client(settings.contacts_target, ConsentServiceStub, audience="contacts", signer=signer),
         segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
         campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
     )

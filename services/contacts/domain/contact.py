@@ -102,7 +102,8 @@ class Patch:
     """Fields to write, checked and normalised. None clears; what is not in `sets` stays.
 
     Keys are the columns of TEXTS and FLAGS, and: `phone` (Phone), `email` (Email), `given_country`, `tags` (replaces
-    the set), `metadata` (Json to merge; None empties), `current_campaign_data` (Json, replaced whole).
+    the set), `metadata` (Json to merge; None empties), `current_campaign_data` (Json, replaced whole), and
+    `preferences` (as stored), which only the consent package writes.
     """
 
     sets: dict[str, object]

@@ -15,3 +15,9 @@ LISTS = 100
 DESCRIPTION_CHARACTERS = 1_000
 # Contacts changed by one call, by id, or at once where a filter names them.
 BULK_IDS = 1_000
+# Of evidence of consent.
+SOURCE_CHARACTERS = 200
+EVIDENCE_CHARACTERS = 2_000
+# Of an entry of the timeline.
+ACTIVITY_TYPE_CHARACTERS = 64
+ACTIVITY_TEXT_CHARACTERS = 10_000

@@ -20,6 +20,9 @@ class Standing:
     # Of the named contact, or of any contact that has the address.
     do_not_disturb: bool
     opted_out: bool
+    opted_in: bool
+    # By the account's rules.
+    opt_in_required: bool
     suppressed: bool
 
 
@@ -29,7 +32,7 @@ def refusal(standing: Standing, *, by_email: bool) -> Refusal | None:
         return "address_gone"
     if standing.do_not_disturb:
         return "do_not_disturb"
-    if standing.opted_out:
+    if standing.opted_out or (standing.opt_in_required and not standing.opted_in):
         return "opted_out"
     if standing.suppressed:
         return "suppressed"

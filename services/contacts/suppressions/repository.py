@@ -33,13 +33,17 @@ SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.
            AS do_not_disturb,
        coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_out
                      ELSE named.preferences ->> $4 = 'opted_out' END, false) AS opted_out,
+       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_in
+                     ELSE named.preferences ->> $4 = 'opted_in' END, false) AS opted_in,
+       coalesce((SELECT r.require_opt_in FROM consent_rules AS r WHERE r.account_id = $1), false) AS opt_in_required,
        EXISTS (SELECT FROM suppressions AS s
                WHERE s.account_id = $1 AND s.{column} = t.address
                AND (s.channels = '{{}}' OR $4 = ANY(s.channels))) AS suppressed
 FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS t(contact_id, address, position)
 LEFT JOIN contacts AS named ON named.account_id = $1 AND named.id = t.contact_id
 LEFT JOIN LATERAL (
-    SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out
+    SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out,
+           bool_or(c.preferences ->> $4 = 'opted_in') AS opted_in
     FROM contacts AS c WHERE t.contact_id IS NULL AND c.account_id = $1 AND c.{column} = t.address
 ) AS bearers ON true
 ORDER BY t.position

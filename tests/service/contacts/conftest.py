@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from carillon.contacts.v1 import bulk_pb2, bulk_pb2_grpc, lists_pb2, lists_pb2_grpc
+from carillon.contacts.v1 import bulk_pb2, bulk_pb2_grpc, consent_pb2, consent_pb2_grpc, lists_pb2, lists_pb2_grpc
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
 from chassis.db import Database
@@ -16,6 +16,8 @@ from chassis.grpc_server import Server
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
+from services.contacts.consent.service import ConsentService
+from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.service import ImportService
 from services.contacts.lists.service import ListService
@@ -61,6 +63,7 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], lists)
     bulk = BulkServicer(BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE), read_filter=filter_of)
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
+    running.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db)))
     await running.start()
     yield running
     await running.stop()
@@ -129,6 +132,14 @@ def book(client, account) -> AddressBook:
 @pytest.fixture
 def other_book(client, other) -> AddressBook:
     return AddressBook(client, other)
+
+
+@pytest_asyncio.fixture(scope="package")
+async def consent_client(server, keys) -> AsyncIterator[Client]:
+    target = f"127.0.0.1:{server.port}"
+    gateway = Client(target, consent_pb2_grpc.ConsentServiceStub, audience="contacts", signer=keys.signer("gateway"))
+    yield gateway
+    await gateway.stop()
 
 
 @pytest.fixture

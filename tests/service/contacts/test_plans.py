@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from chassis import ids
 from services.contacts import repository
+from services.contacts.consent import repository as consent
 from services.contacts.imports import staging
 from services.contacts.repository import Filter
 from services.contacts.suppressions import repository as suppressions
@@ -29,6 +30,9 @@ WITH rows AS (
     FROM generate_series(1, $2::int) AS n RETURNING account_id, id, tags
 ), tagged AS (
     INSERT INTO contact_tags (account_id, tag, contact_id) SELECT account_id, tag, id FROM rows, unnest(tags) AS tag
+), out AS (
+    INSERT INTO optouts (account_id, contact_id, channel, opted_out_at)
+    SELECT account_id, id, channel, now() FROM rows, unnest(ARRAY['sms', 'voice']) AS channel WHERE tags @> '{rare}'
 )
 INSERT INTO suppressions (account_id, id, phone, created_at)
 SELECT $1, gen_random_uuid(), '+1415' || lpad(n::text, 7, '0'), now() FROM generate_series(1, $2 / 10) AS n
@@ -42,7 +46,7 @@ async def busy(urls):
     accounts = [stack.new_account(), stack.new_account()]
     for account in accounts:
         await connection.execute(FILL, account, ROWS)
-    await connection.execute("ANALYZE contacts, contact_tags, suppressions")
+    await connection.execute("ANALYZE contacts, contact_tags, suppressions, optouts")
     yield accounts[0]
     await connection.close()
 
@@ -55,7 +59,7 @@ async def plan(tx, sql: str, *args) -> str:
 
 
 def assert_indexed(text: str) -> None:
-    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions)", text), text
+    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions|optouts)", text), text
 
 
 ID = ids.new()
@@ -103,3 +107,15 @@ async def test_pages_use_an_index(busy, serve_db, wanted, before):
     async with serve_db.write(busy) as tx:
         text = await plan(tx, sql, *args)
     assert_indexed(text)
+
+
+@pytest.mark.parametrize("channel", [None, "sms"])
+@pytest.mark.parametrize("before", [None, ID])
+async def test_opt_outs_use_an_index(busy, serve_db, channel, before):
+    sql, args = consent.optouts_query(busy, channel=channel, before=before, limit=51)
+    async with serve_db.write(busy) as tx:
+        text = await plan(tx, sql, *args)
+        rows = await plan(tx, consent.OPTOUTS_OF, busy, [ID])
+    assert_indexed(text)
+    assert_indexed(rows)
+    assert "Sort" not in text

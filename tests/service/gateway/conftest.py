@@ -9,7 +9,7 @@ import aiohttp
 import pytest_asyncio
 
 from carillon.campaigns.v1 import campaigns_pb2
-from carillon.contacts.v1 import contacts_pb2
+from carillon.contacts.v1 import consent_pb2, contacts_pb2
 from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
@@ -44,6 +44,7 @@ class Answered:
 class Gateway:
     url: str
     contacts: FakeService
+    consent: FakeService
     segments: FakeService
     campaigns: FakeService
     work: Database
@@ -85,9 +86,13 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         "segments": fake(segments_pb2, "SegmentsService"),
         "campaigns": fake(campaigns_pb2, "CampaignsService"),
     }
+    # Of the contacts service too.
+    nouns = {"consent": fake(consent_pb2, "ConsentService")}
     servers = {name: grpc_server.Server("127.0.0.1:0", keys.verifier(name)) for name in fakes}
     for name, server in servers.items():
         server.add(fakes[name].descriptor, fakes[name])
+        for noun in nouns.values() if name == "contacts" else ():
+            server.add(noun.descriptor, noun)
         await server.start()
     bind = f"127.0.0.1:{stack.free_port()}"
     targets: dict[str, Any] = {f"{name}_target": f"127.0.0.1:{server.port}" for name, server in servers.items()}
@@ -117,7 +122,7 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
     await http.start()
     account = await service.create_account(work, "Test", scopes=["admin"])
     async with aiohttp.ClientSession() as session:
-        yield Gateway(f"http://{bind}", **fakes, work=work, account=account, http=session)
+        yield Gateway(f"http://{bind}", **fakes, **nouns, work=work, account=account, http=session)
     await http.stop()
     await behind.stop()
     for server in servers.values():
@@ -128,6 +133,6 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
 
 @pytest_asyncio.fixture
 async def gateway(running: Gateway) -> Gateway:
-    for one in (running.contacts, running.segments, running.campaigns):
+    for one in (running.contacts, running.consent, running.segments, running.campaigns):
         one.clear()
     return running

@@ -165,7 +165,7 @@ class _RefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal.Value
     REFUSAL_DO_NOT_DISTURB: _Refusal.ValueType  # 1
     """The contact is marked do_not_disturb."""
     REFUSAL_OPTED_OUT: _Refusal.ValueType  # 2
-    """The contact opted out of the channel."""
+    """The contact opted out of the channel, or never opted in where the account's rules require it."""
     REFUSAL_SUPPRESSED: _Refusal.ValueType  # 3
     """The address is on the do-not-contact list."""
     REFUSAL_ADDRESS_GONE: _Refusal.ValueType  # 4
@@ -181,7 +181,7 @@ REFUSAL_UNSPECIFIED: Refusal.ValueType  # 0
 REFUSAL_DO_NOT_DISTURB: Refusal.ValueType  # 1
 """The contact is marked do_not_disturb."""
 REFUSAL_OPTED_OUT: Refusal.ValueType  # 2
-"""The contact opted out of the channel."""
+"""The contact opted out of the channel, or never opted in where the account's rules require it."""
 REFUSAL_SUPPRESSED: Refusal.ValueType  # 3
 """The address is on the do-not-contact list."""
 REFUSAL_ADDRESS_GONE: Refusal.ValueType  # 4

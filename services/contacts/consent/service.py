@@ -1,0 +1,105 @@
+"""Preferences, the evidence of their changes, opt-outs, and what an account asks of consent."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from carillon.contacts.v1 import consent_pb2 as pb
+from chassis import ids, paging
+from chassis.call import Call
+from chassis.db import Database
+from services.contacts import convert as contact_convert
+from services.contacts import errors
+from services.contacts import repository as contacts
+from services.contacts.consent import convert, repository
+from services.contacts.consent.record import Consent, Optout
+from services.contacts.domain import consent as rules
+from services.contacts.domain.consent import Evidence, Preference
+from services.contacts.domain.contact import Patch
+from services.contacts.service import lock, write
+
+
+class ConsentService:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def set_preferences(
+        self,
+        call: Call,
+        public_id: str,
+        *,
+        wanted: Mapping[str, Preference],
+        evidence: Evidence,
+        if_version: int | None,
+    ) -> pb.SetPreferencesResponse:
+        """What is so already changes nothing and leaves no evidence.
+
+        Raises NotFound, Aborted(VERSION_MISMATCH), InvalidArgument.
+        """
+        async with self._db.write(call) as tx:
+            before = await lock(tx, public_id)
+            if if_version is not None and before.version != if_version:
+                raise errors.version_mismatch(before.version)
+            with errors.refusing():
+                changes = rules.changes(before.preferences, wanted)
+            after = before
+            if changes:
+                after = await write(tx, before, Patch({"preferences": rules.after(before.preferences, changes)}))
+                now = datetime.now(UTC)
+                entries = [
+                    Consent(
+                        id=ids.new(),
+                        channel=change.channel,
+                        before=change.before,
+                        after=change.after,
+                        source=evidence.source,
+                        text=evidence.text,
+                        actor=evidence.actor,
+                        at=now,
+                    )
+                    for change in changes
+                ]
+                await repository.keep(tx, tx.account, before.id, entries)
+            return await tx.reply(pb.SetPreferencesResponse(contact=contact_convert.contact(after)))
+
+    async def consents(self, call: Call, public_id: str, *, page_size: int, cursor: str) -> tuple[list[Consent], str]:
+        """Newest first, and the cursor of the next page, empty on the last. Raises NotFound."""
+        contact_id = errors.parse_id("cnt", public_id, kind="contact")
+        limit = paging.page_size(page_size)
+        scope = f"consents {call.account} {contact_id}"
+        before = None
+        if cursor:
+            (last,) = paging.decode_cursor(cursor, scope, parts=1)
+            before = ids.decode(convert.CONSENT, last)
+        async with self._db.read(call.account) as tx:
+            if await contacts.get(tx, call.account, contact_id) is None:
+                raise errors.not_found("contact", public_id)
+            found = await repository.page(tx, call.account, contact_id, before=before, limit=limit + 1)
+        if len(found) <= limit:
+            return found, ""
+        return found[:limit], paging.encode_cursor(scope, ids.encode(convert.CONSENT, found[limit - 1].id))
+
+    async def optouts(
+        self, call: Call, *, channel: str | None, page_size: int, cursor: str
+    ) -> tuple[list[Optout], str]:
+        """The newest contacts first, and the cursor of the next page, empty on the last. channel: None is any."""
+        limit = paging.page_size(page_size)
+        scope = f"optouts {call.account} {channel}"
+        before = None
+        if cursor:
+            (last,) = paging.decode_cursor(cursor, scope, parts=1)
+            before = ids.decode("cnt", last)
+        async with self._db.read(call.account) as tx:
+            found = await repository.optouts(tx, call.account, channel=channel, before=before, limit=limit + 1)
+        if len(found) <= limit:
+            return found, ""
+        return found[:limit], paging.encode_cursor(scope, ids.encode("cnt", found[limit - 1].contact.id))
+
+    async def rules(self, call: Call) -> pb.ConsentRules:
+        async with self._db.read(call.account) as tx:
+            return pb.ConsentRules(require_opt_in=await repository.require_opt_in(tx, call.account))
+
+    async def update_rules(self, call: Call, *, require_opt_in: bool | None) -> pb.UpdateConsentRulesResponse:
+        """None leaves a rule as it is."""
+        async with self._db.write(call) as tx:
+            required = await repository.write_rules(tx, tx.account, require_opt_in=require_opt_in)
+            return await tx.reply(pb.UpdateConsentRulesResponse(rules=pb.ConsentRules(require_opt_in=required)))
