@@ -13,10 +13,12 @@ from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
 from services.gateway.config import GatewaySettings
 from services.gateway.routers import (
+    bulk,
     campaigns,
     consent,
     contacts,
     imports,
+    lists,
     public,
     receipts,
     recipients,
@@ -35,21 +37,23 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-NOUNS = (consent, suppressions, segments, templates, senders, campaigns, recipients)
+NOUNS = (consent, suppressions, lists, segments, templates, senders, campaigns, recipients)
 
 
 def operations() -> list[Operation]:
     """Literal paths before those with {id}: /contacts/lookup is no contact."""
     found = [*contacts.first.operations, *imports.first.operations, *consent.first.operations]
+    found += bulk.routes.operations
     found += contacts.routes.operations + segments.of_contact.operations + imports.routes.operations
     for noun in NOUNS:
         found += noun.routes.operations
     return found
 
 
-def nested_segments() -> list[Operation]:
-    """The segment calls below /contacts, for clients that know them there."""
-    return [replace(one, path=f"/contacts{one.path}") for one in segments.routes.operations]
+def nested() -> list[Operation]:
+    """The calls of segments and lists below /contacts, for clients that know them there."""
+    known = [*segments.routes.operations, *lists.routes.operations]
+    return [replace(one, path=f"/contacts{one.path}") for one in known]
 
 
 def build() -> FastAPI:
@@ -64,7 +68,7 @@ def build() -> FastAPI:
         strict_content_type=False,
         telemetry=NO_TELEMETRY,
     )
-    mount(app, nested_segments(), prefix="/v1", in_schema=False)
+    mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
     app.router.routes.extend(public.ROUTES)

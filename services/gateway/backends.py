@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1.bulk_pb2_grpc import BulkServiceStub
 from carillon.contacts.v1.consent_pb2_grpc import ConsentServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis.grpc_client import Client
 from chassis.tokens import TokenSigner
@@ -15,6 +17,8 @@ from services.gateway.config import GatewaySettings
 class Backends:
     contacts: Client[ContactsServiceStub]
     consent: Client[ConsentServiceStub]
+    lists: Client[ListsServiceStub]
+    bulk: Client[BulkServiceStub]
     segments: Client[SegmentsServiceStub]
     campaigns: Client[CampaignsServiceStub]
 
@@ -24,6 +28,8 @@ class Backends:
     async def stop(self) -> None:
         await self.contacts.stop()
         await self.consent.stop()
+        await self.lists.stop()
+        await self.bulk.stop()
         await self.segments.stop()
         await self.campaigns.stop()
 
@@ -33,6 +39,8 @@ def connect(settings: GatewaySettings) -> Backends:
     return Backends(
         contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer),
         consent=Client(settings.contacts_target, ConsentServiceStub, audience="contacts", signer=signer),
+        lists=Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer),
+        bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer),
         segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
         campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
     )

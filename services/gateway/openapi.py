@@ -6,15 +6,18 @@ import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from services.gateway.routes import JSON_LIMIT_BYTES
 from services.gateway.schemas.fields import Problem
 
 DESCRIPTION = """Contacts, segments and campaigns of a messaging business.
 
-Every path under `/v1` also answers under `/api/v1`, and those under `/v1/segments` under `/v1/contacts/segments`.
+Every path under `/v1` also answers under `/api/v1`, and those under `/v1/segments` and `/v1/lists`
+under `/v1/contacts/segments` and `/v1/contacts/lists`.
 
 Authentication: `Authorization: Bearer KEY`, or `X-API-Key: KEY`. Each operation names the scope that it needs.
 
-Bodies are JSON in UTF-8, up to 1 MiB; unknown fields and parameters are refused by name. Times are RFC 3339 in UTC.
+Bodies are JSON in UTF-8, up to 1 MiB where nothing else is said; unknown fields and parameters are refused by name.
+Times are RFC 3339 in UTC.
 `PUT` and `PATCH` change only the fields sent; `null` clears one.
 
 Errors are `application/problem+json` (RFC 9457): `code` is stable, and `errors` names refused fields by JSON pointer.
@@ -71,6 +74,9 @@ def add_problem(schemas: dict[str, Any]) -> None:
 
 def finish(method: str, operation: dict[str, Any]) -> None:
     operation.pop("x-upload", None)
+    limit = operation.pop("x-body-limit-bytes", None)
+    if limit not in (None, JSON_LIMIT_BYTES):
+        operation["x-body-limit-bytes"] = limit
     validation = operation["responses"].get("422", {}).get("content", {})
     validation.pop("application/json", None)
     secured = "security" in operation

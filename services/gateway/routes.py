@@ -30,6 +30,7 @@ PUBLIC = None
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 SCOPE = "x-required-scope"
 UPLOAD = "x-upload"
+LIMIT = "x-body-limit-bytes"
 
 ANYWHERE = (Reason.INTERNAL, Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 KEYED = (Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED, Reason.VALIDATION_FAILED)
@@ -55,6 +56,8 @@ class Operation:
     reasons: tuple[str, ...]
     # The OpenAPI requestBody of an upload.
     upload: dict[str, Any] | None
+    # Of a JSON body. A DELETE has one only where this says so.
+    body_limit: int | None
 
 
 @dataclass(slots=True)
@@ -77,8 +80,10 @@ class Routes:
         others: dict[int, tuple[Any, str]] | None = None,
         reasons: Iterable[str] = (),
         upload: dict[str, Any] | None = None,
+        body_limit: int | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
-        """scope: what the key must have, or PUBLIC. answer: the model of the answer's body. reasons: its own errors."""
+        """scope: what the key must have, or PUBLIC. answer: the model of the answer's body. reasons: its own errors.
+        body_limit: bytes of a JSON body; 1 MiB where none is given, for the methods that have a body."""
 
         def keep(endpoint: Endpoint) -> Endpoint:
             self.operations.append(
@@ -95,6 +100,7 @@ class Routes:
                     others=others or {},
                     reasons=tuple(reasons),
                     upload=upload,
+                    body_limit=body_limit or (JSON_LIMIT_BYTES if method in WITH_BODY else None),
                 )
             )
             return endpoint
@@ -122,7 +128,11 @@ def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_sche
 
 
 def extra(operation: Operation) -> dict[str, Any]:
-    found: dict[str, Any] = {SCOPE: operation.scope or "none", UPLOAD: operation.upload is not None}
+    found: dict[str, Any] = {
+        SCOPE: operation.scope or "none",
+        UPLOAD: operation.upload is not None,
+        LIMIT: operation.body_limit,
+    }
     if operation.scope is not PUBLIC:
         found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
     if operation.upload is not None:
@@ -135,7 +145,7 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     reasons = [*operation.reasons, *ANYWHERE]
     if operation.scope is not PUBLIC:
         reasons += KEYED
-    if operation.method in WITH_BODY:
+    if operation.body_limit is not None:
         reasons += BODIED
     if operation.method == "POST" and operation.scope is not PUBLIC:
         reasons += POSTED
@@ -165,7 +175,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
-        scope, upload = extra[SCOPE], extra[UPLOAD]
+        scope, upload, body_limit = extra[SCOPE], extra[UPLOAD], extra[LIMIT]
         known = frozenset(parameter.alias for parameter in self.dependant.query_params)
         takes_json = self.body_field is not None
         knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
@@ -177,8 +187,8 @@ class StrictRoute(APIRoute):
             refuse_unknown_parameters(request, known)
             if request.method == "DELETE" and not knows_versions:
                 conditional.refuse(request.headers.get("if-match"))
-            if request.method in WITH_BODY and not upload:
-                await read_body(request, takes_json=takes_json)
+            if body_limit is not None and not upload:
+                await read_body(request, takes_json=takes_json, limit=body_limit)
                 identify(request)
             return await handle(request)
 
@@ -216,18 +226,18 @@ def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
         )
 
 
-async def read_body(request: JsonRequest, *, takes_json: bool) -> None:
-    """Reads the body into the request, at most JSON_LIMIT_BYTES of it, and checks its type."""
+async def read_body(request: JsonRequest, *, takes_json: bool, limit: int) -> None:
+    """Reads the body into the request, at most `limit` bytes of it, and checks its type."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > JSON_LIMIT_BYTES:
+    if declared.isdigit() and int(declared) > limit:
         await drain(request)
-        raise too_large(JSON_LIMIT_BYTES)
+        raise too_large(limit)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > JSON_LIMIT_BYTES:
+        if size > limit:
             await drain(request, received=size)
-            raise too_large(JSON_LIMIT_BYTES)
+            raise too_large(limit)
         chunks.append(chunk)
     # Where Request.body() keeps what it has read.
     request._body = body = b"".join(chunks)

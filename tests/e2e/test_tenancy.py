@@ -18,6 +18,7 @@ async def owned(api: Api, sender_id: str) -> dict[str, str]:
     imported = (await api.upload("/v1/contacts/import", b"phone\n+15550107777\n")).ok()["import_id"]
     suppression = (await api.post("/v1/suppressions", {"phone": "+15550108888"})).ok(201)["id"]
     segment = (await api.post("/v1/segments", {"name": "s", "conditions": [RULE]})).ok(201)["id"]
+    listed = (await api.post("/v1/lists", {"name": "l"})).ok(201)["id"]
     template = (await api.post("/v1/templates", {"name": "t", "body": "Hi"})).ok(201)["id"]
     body = {"name": "c", "template_id": template, "sender_id": sender_id, "segment_id": segment}
     campaign = (await api.post("/v1/campaigns", body)).ok(201)["id"]
@@ -26,6 +27,7 @@ async def owned(api: Api, sender_id: str) -> dict[str, str]:
         "imp": imported,
         "sup": suppression,
         "seg": segment,
+        "lst": listed,
         "tmpl": template,
         "sender": sender_id,
         "cmp": campaign,
@@ -48,6 +50,12 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("seg", "DELETE", "/v1/segments/{}", None),
     ("seg", "GET", "/v1/segments/{}/members", None),
     ("seg", "GET", "/v1/contacts/segments/{}", None),
+    ("lst", "GET", "/v1/lists/{}", None),
+    ("lst", "PUT", "/v1/lists/{}", {"name": "Taken"}),
+    ("lst", "DELETE", "/v1/lists/{}", None),
+    ("lst", "GET", "/v1/contacts/lists/{}/members", None),
+    ("lst", "POST", "/v1/lists/{}/members", {"contact_ids": ["cnt_01h455vb4pex5vsknk084sn02q"]}),
+    ("lst", "DELETE", "/v1/lists/{}/members", {"contact_ids": ["cnt_01h455vb4pex5vsknk084sn02q"]}),
     ("tmpl", "GET", "/v1/templates/{}", None),
     ("tmpl", "PUT", "/v1/templates/{}", {"name": "Taken"}),
     ("tmpl", "DELETE", "/v1/templates/{}", None),
@@ -73,7 +81,7 @@ def told(answer: Answered) -> tuple[int, Any]:
 
 async def state(api: Api, owned: dict[str, str]) -> list[Any]:
     """All that the other account could have changed; member_count and as_of move by themselves."""
-    paths = ["/v1/contacts", "/v1/suppressions", "/v1/templates", "/v1/senders", "/v1/campaigns"]
+    paths = ["/v1/contacts", "/v1/lists", "/v1/suppressions", "/v1/templates", "/v1/senders", "/v1/campaigns"]
     segment = (await api.get(f"/v1/segments/{owned['seg']}")).ok()
     return [await api.everything(path) for path in paths] + [segment["name"], segment["version"]]
 
@@ -91,7 +99,7 @@ async def test_no_call_reaches_across(api: Api, other: Api, owned: dict[str, str
 
 
 async def test_lists_and_lookups_show_nothing_of_another(other: Api, owned: dict[str, str]) -> None:
-    paths = ("contacts", "suppressions", "segments", "templates", "senders", "campaigns")
+    paths = ("contacts", "lists", "suppressions", "segments", "templates", "senders", "campaigns")
     for path in paths:
         assert await other.everything(f"/v1/{path}") == [], path
     (await other.get("/v1/contacts/lookup?phone=%2B1234567890")).refused(404, "not_found")

@@ -67,7 +67,7 @@ async def create(
     of_list: UUID | None = None,
     traceparent: str,
 ) -> BulkJob:
-    stored = orjson.dumps(asdict(change)).decode()
+    stored = orjson.dumps(asdict(change), default=str).decode()
     row = await tx.fetchrow(CREATE, tx.account, job_id, stored, filter_, of_list, traceparent)
     assert row is not None
     return BulkJob(*row)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest_asyncio
 
 from carillon.campaigns.v1 import campaigns_pb2
-from carillon.contacts.v1 import consent_pb2, contacts_pb2
+from carillon.contacts.v1 import bulk_pb2, consent_pb2, contacts_pb2, lists_pb2
 from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
@@ -45,6 +45,8 @@ class Gateway:
     url: str
     contacts: FakeService
     consent: FakeService
+    lists: FakeService
+    bulk: FakeService
     segments: FakeService
     campaigns: FakeService
     work: Database
@@ -87,7 +89,11 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         "campaigns": fake(campaigns_pb2, "CampaignsService"),
     }
     # Of the contacts service too.
-    nouns = {"consent": fake(consent_pb2, "ConsentService")}
+    nouns = {
+        "consent": fake(consent_pb2, "ConsentService"),
+        "lists": fake(lists_pb2, "ListsService"),
+        "bulk": fake(bulk_pb2, "BulkService"),
+    }
     servers = {name: grpc_server.Server("127.0.0.1:0", keys.verifier(name)) for name in fakes}
     for name, server in servers.items():
         server.add(fakes[name].descriptor, fakes[name])
@@ -133,6 +139,7 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
 
 @pytest_asyncio.fixture
 async def gateway(running: Gateway) -> Gateway:
-    for one in (running.contacts, running.consent, running.segments, running.campaigns):
-        one.clear()
+    for one in vars(running).values():
+        if isinstance(one, FakeService):
+            one.clear()
     return running

@@ -1,0 +1,79 @@
+"""One change to many contacts, by their ids or by a filter, and the job that it may become."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from carillon.contacts.v1 import bulk_pb2 as pb
+from chassis.errors import Reason
+from services.gateway.caller import Caller, CallerOf, known_id
+from services.gateway.convert import bulk as convert
+from services.gateway.errors import refused_field
+from services.gateway.problem import FieldCode
+from services.gateway.routes import Routes
+from services.gateway.schemas import bulk as schemas
+
+# All literal paths: mounted before any route of a contact with {id}.
+routes = Routes("Contacts")
+
+ACCEPTED: dict[int, tuple[Any, str]] = {
+    202: (schemas.BulkJob, "The filter finds over 1,000 contacts: changed in the background, see `Location`")
+}
+
+
+@routes.add(
+    "POST",
+    "/contacts/bulk-tag",
+    operation_id="bulkTagContacts",
+    summary="Add and remove tags on many contacts",
+    scope="contacts:write",
+    answer=schemas.BulkOutcome,
+    others=ACCEPTED,
+)
+async def bulk_tag(caller: CallerOf, body: schemas.BulkTag) -> Response:
+    """Up to 1,000 by `contact_ids`, or all that the `filter` finds. A contact that would have more than 100 tags is
+    left as it is, and the others are changed all the same."""
+    return await change(caller, body, {"add_tags": body.add, "remove_tags": body.remove})
+
+
+@routes.add(
+    "POST",
+    "/contacts/bulk-list",
+    operation_id="bulkListContacts",
+    summary="Put many contacts on lists, and take them off",
+    scope="contacts:write",
+    answer=schemas.BulkOutcome,
+    others=ACCEPTED,
+)
+async def bulk_list(caller: CallerOf, body: schemas.BulkList) -> Response:
+    """Up to 1,000 by `contact_ids`, or all that the `filter` finds. An unknown list is 422, and nothing is written."""
+    return await change(caller, body, {"add_lists": body.add, "remove_lists": body.remove})
+
+
+async def change(caller: Caller, body: schemas.BulkTarget, changes: dict[str, Any]) -> Response:
+    if (body.contact_ids is None) == (body.filter is None):
+        raise refused_field("/contact_ids", FieldCode.REQUIRED, "Give exactly one of contact_ids and filter.")
+    client = caller.backends.bulk
+    request = pb.BulkChangeContactsRequest(**convert.target(body), **changes)
+    answer = await caller.write(client, client.stub.BulkChangeContacts, request)
+    if answer.WhichOneof("answer") == "job":
+        return caller.answer(convert.job(answer.job), status=202, location=f"/bulk-jobs/{answer.job.id}")
+    return caller.answer(convert.outcome(answer.outcome))
+
+
+@routes.add(
+    "GET",
+    "/bulk-jobs/{id}",
+    operation_id="getBulkJob",
+    summary="Get a change that goes on in the background",
+    scope="contacts:read",
+    answer=schemas.BulkJob,
+    reasons=[Reason.NOT_FOUND],
+)
+async def get_bulk_job(caller: CallerOf, id: str) -> Response:
+    """It looks at the contacts that there are when it begins, newest first, and changes each once. Forgotten 72 hours
+    after its end."""
+    client = caller.backends.bulk
+    request = pb.GetBulkJobRequest(id=known_id("job", id, "job"))
+    answer = await caller.read(client, client.stub.GetBulkJob, request)
+    return caller.answer(convert.job(answer.job))
