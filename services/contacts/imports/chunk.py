@@ -11,10 +11,9 @@ from services.contacts import repository as contacts
 from services.contacts.domain import identity
 from services.contacts.domain.contact import Contact, changed_fields
 from services.contacts.imports import repository, staging
-from services.contacts.imports.record import RowError
 from services.contacts.imports.repository import Lease, Progress
 from services.contacts.imports.resolve import Chunk, Outcome
-from services.contacts.imports.rows import Draft, RowReader, parted
+from services.contacts.imports.rows import Draft, Known, Read, RowReader, parted
 
 # How many contacts are worked on before other tasks get their turn.
 SLICE = 250
@@ -29,20 +28,22 @@ async def commit(
     lease: Lease,
     *,
     reader: RowReader,
-    outcomes: Sequence[Draft | RowError | None],
+    outcomes: Sequence[Read],
     records_done: int,
     bytes_done: int,
 ) -> Outcome:
     """outcomes: one a record. Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock."""
     drafts, faults = parted(outcomes)
+    known = sum(isinstance(outcome, Known) for outcome in outcomes)
     async with db.across() as tx:
         outcome = await resolve(tx, lease, reader=reader, drafts=drafts)
         outcome.errors.extend(faults)
+        outcome.duplicate_rows += known
         await write(tx, lease, outcome, columns=reader.columns)
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
-            rows=len(drafts) + len(faults),
+            rows=len(drafts) + len(faults) + known,
             imported=outcome.imported_rows,
             updated=outcome.updated_rows,
             duplicates=outcome.duplicate_rows,

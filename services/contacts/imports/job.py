@@ -23,9 +23,10 @@ from chassis.telemetry import with_remote_parent
 from formats.records import FAILED_ON_OUR_SIDE, Record, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import chunk, files, repository, sources
-from services.contacts.imports.record import RowError
+from services.contacts.imports.known import KnownRows
 from services.contacts.imports.repository import Lease, LeaseLost
-from services.contacts.imports.rows import Draft, RowReader
+from services.contacts.imports.resolve import Outcome
+from services.contacts.imports.rows import Read, RowReader
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDete
 class Batch:
     """Rows read, not yet written: one outcome a record."""
 
-    outcomes: list[Draft | RowError | None]
+    outcomes: list[Read]
     # Behind its last record.
     records_done: int
     bytes_done: int
@@ -118,14 +119,16 @@ class ImportWorker:
     async def _copy(self, lease: Lease) -> None:
         """Reads ahead while batches are written. Raises Unreadable, behind what could be read."""
         reader = RowReader(lease.plan)
-        async with aclosing(ahead(self._batches(lease, reader), READ_AHEAD)) as batches:
+        known = KnownRows(self._db, lease, reader)
+        async with aclosing(ahead(self._batches(lease, known), READ_AHEAD)) as batches:
             async for batch in batches:
-                await self._commit(lease, reader, batch=batch)
+                known.learn(await self._commit(lease, reader, batch=batch))
 
-    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> None:
+    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> Outcome:
         """Where others write the same keys at once the batch is parted, down to single rows that must get by."""
         waiting = deque([batch])
         lost = 0
+        outcome = Outcome()
         while waiting:
             part = waiting.popleft()
             try:
@@ -144,28 +147,32 @@ class ImportWorker:
                 waiting.extendleft(reversed(halves(part)))
             else:
                 metrics.count(outcome)
+        return outcome
 
-    async def _batches(self, lease: Lease, reader: RowReader) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, lease: Lease, known: KnownRows) -> AsyncGenerator[Batch, None]:
         """Raises Unreadable behind the last row that could be read."""
         batch = Batch([], max(lease.records_done, lease.plan.skipped_records), 0)
         size = 0
+        unread: list[Record] = []
         broken_off: Unreadable | None = None
         try:
             stored = files.read(self._db, lease.account, lease.file_id)
             async with aclosing(sources.records(lease.plan, stored)) as slices:
                 async for records, fed in slices:
                     fresh = [record for record in records if record[0] > batch.records_done]
-                    batch.outcomes.extend(reader.read_all(fresh))
                     batch.records_done += len(fresh)
                     batch.bytes_done = fed
                     size += sum(map(weight, fresh))
-                    if len(batch.outcomes) >= self._chunk_records or size >= CHUNK_BYTES:
+                    unread += fresh
+                    if len(unread) >= self._chunk_records or size >= CHUNK_BYTES:
+                        batch.outcomes, unread, size = await known.read(unread), [], 0
                         yield batch
-                        batch, size = Batch([], batch.records_done, fed), 0
+                        batch = Batch([], batch.records_done, fed)
                     await asyncio.sleep(0)
         except Unreadable as unreadable:
             broken_off = unreadable
-        if batch.outcomes:
+        if unread:
+            batch.outcomes = await known.read(unread)
             yield batch
         if broken_off is not None:
             raise broken_off

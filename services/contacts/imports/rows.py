@@ -1,12 +1,13 @@
 """Makes contacts of a file's rows, by the same rules as a single create."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
 from chassis import ids
+from formats import phones
 from formats.records import Broken, Record
 from services.contacts.domain import metadata, tags
 from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
@@ -40,6 +41,17 @@ class Draft:
     keys: list[tuple[Key, str]]
 
 
+@dataclass(slots=True)
+class Known:
+    """A row whose contact is there already and is left as it is."""
+
+    row: int
+
+
+# What became of a record; None for a blank row, which counts for nothing.
+Read = Draft | Known | RowError | None
+
+
 class RowReader:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -58,13 +70,30 @@ class RowReader:
         # Of the contact: what the file can write.
         self.columns = written_columns(plan)
         self._read_tags = lru_cache(maxsize=TAG_CELLS_KEPT)(self._tags_of)
+        targets = [column.target for column in plan.columns]
+        self._phone = targets.index("phone") if "phone" in targets else None
+        # A row's phone says which contact it is about.
+        self.by_phone_alone = self._phone is not None and "external_id" not in targets
+        self._checks = [(at, read) for at, column, read in self._cells if column != "phone"]
 
-    def read_all(self, records: Sequence[Record]) -> list[Draft | RowError | None]:
-        """One outcome a record; None for a blank row, which counts for nothing."""
+    def read_all(self, records: Sequence[Record], held: Collection[str] = ()) -> list[Read]:
+        """One outcome a record. held: phones of contacts that are there, whose rows need not be read in full."""
         now = datetime.now(UTC)
-        return [self._read(record, now) for record in records]
+        return [self._read(record, now, held) for record in records]
 
-    def _read(self, record: Record, now: datetime) -> Draft | RowError | None:
+    def phone_of(self, record: Record) -> str | None:
+        """The contact's phone as it is stored; None where the row has none that can be read."""
+        cells = record[1]
+        if isinstance(cells, Broken) or self._phone is None or self._phone >= len(cells):
+            return None
+        cell = cells[self._phone].strip()
+        # What is stored reads as itself, so that a phone that is stored in this very form needs no reading.
+        if phones.is_e164(cell):
+            return cell
+        number = phones.normalise(cell, self._plan.default_region)
+        return None if number is None else number.e164
+
+    def _read(self, record: Record, now: datetime, held: Collection[str]) -> Read:
         row = record[0] - self._plan.preamble
         cells = record[1]
         if isinstance(cells, Broken):
@@ -75,6 +104,9 @@ class RowReader:
         try:
             if len(cells) != self._width:
                 cells = fitted(cells, self._width)
+            if held and self.phone_of(record) in held:
+                self._check(cells)
+                return Known(row)
             contact = Contact(ids.new(), now, now)
             fill(contact, self._sets(cells))
         except Refused as refused:
@@ -97,6 +129,16 @@ class RowReader:
         if self._tagged and (tagged := self._read_tags("" if self._tags is None else cells[self._tags])):
             sets["tags"] = tagged
         return sets
+
+    def _check(self, cells: list[str]) -> None:
+        """What `_sets` refuses in the cells beside the phone. Raises Refused."""
+        for at, read in self._checks:
+            if cells[at]:
+                read(cells[at])
+        if self._extras:
+            metadata.check_texts({title: cells[at] for at, title in self._extras if cells[at]})
+        if self._tagged:
+            self._read_tags("" if self._tags is None else cells[self._tags])
 
     def _tags_of(self, cell: str) -> list[str]:
         return tags.clean([*tags.parse_cell(cell), *self._plan.tags])
@@ -137,6 +179,6 @@ def fitted(cells: list[str], width: int) -> list[str]:
     return cells[:width] + [""] * (width - len(cells))
 
 
-def parted(outcomes: Sequence[Draft | RowError | None]) -> tuple[list[Draft], list[RowError]]:
+def parted(outcomes: Sequence[Read]) -> tuple[list[Draft], list[RowError]]:
     drafts = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
     return drafts, [outcome for outcome in outcomes if isinstance(outcome, RowError)]

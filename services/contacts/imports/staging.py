@@ -86,6 +86,11 @@ def update_sql(columns: Sequence[str]) -> str:
     return UPDATE.format(changes="".join(f", {name} = s.{name}" for name in columns))
 
 
+async def held_phones(tx: WriteTx, account: AccountId, phones: Sequence[str]) -> frozenset[str]:
+    """Those of the phones that contacts have."""
+    return frozenset([row[0] for row in await tx.fetch(HOLDERS["phone"], account, phones)])
+
+
 async def insert(tx: WriteTx, account: AccountId, new: Sequence[Contact], *, columns: tuple[str, ...]) -> set[UUID]:
     """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken."""
     await stage(tx, new, columns=("id", "created_at", *columns), fresh=True)

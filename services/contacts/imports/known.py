@@ -1,0 +1,50 @@
+"""Rows whose contact is there already, told apart before they are read in full: what an unchanged file mostly holds.
+
+For files that leave such contacts as they are and name contacts by phone, not by external id, which could point at
+another contact. It costs a look-up, so it is asked only while most rows of the file turn out to be duplicates. A
+contact that is deleted between the look-up and the commit was there when its row was looked at.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from chassis.db import Database
+from formats.records import Record
+from services.contacts.imports import staging
+from services.contacts.imports.repository import Lease
+from services.contacts.imports.resolve import Outcome
+from services.contacts.imports.rows import Read, RowReader
+
+# Of the rows of the chunk before.
+WORTH_ASKING = 0.5
+SLICE = 250
+
+
+class KnownRows:
+    def __init__(self, db: Database, lease: Lease, reader: RowReader) -> None:
+        self._db = db
+        self._lease = lease
+        self._reader = reader
+        self._possible = lease.plan.on_duplicate == "skip" and reader.by_phone_alone
+        self._asking = False
+
+    def learn(self, outcome: Outcome) -> None:
+        """outcome: of the chunk that was committed last."""
+        rows = outcome.imported_rows + outcome.duplicate_rows
+        self._asking = self._possible and outcome.duplicate_rows > WORTH_ASKING * rows
+
+    async def read(self, records: Sequence[Record]) -> list[Read]:
+        """One outcome a record, as the reader's."""
+        if not self._asking:
+            return await self._read(records, frozenset())
+        phones = [phone for record in records if (phone := self._reader.phone_of(record)) is not None]
+        async with self._db.across() as tx:
+            held = await staging.held_phones(tx, self._lease.account, phones)
+        return await self._read(records, held)
+
+    async def _read(self, records: Sequence[Record], held: frozenset[str]) -> list[Read]:
+        outcomes: list[Read] = []
+        for start in range(0, len(records), SLICE):
+            outcomes += self._reader.read_all(records[start : start + SLICE], held)
+            await asyncio.sleep(0)
+        return outcomes

@@ -1,0 +1,94 @@
+"""An unchanged file again: rows that are recognised unread come out as those that are read."""
+
+import asyncio
+
+import pytest
+
+from carillon.contacts.v1 import contacts_pb2 as pb
+from services.contacts.imports import known, sources, staging
+from services.contacts.imports.job import ImportWorker
+
+# Enough that most are read after the worker has learnt from the first.
+FILLING = [f"+1415555300{n},Filler,,," for n in range(10)]
+ROWS = [
+    *FILLING,
+    "+14155552671,Ada,ada@example.org,a,x",
+    "+1 (415) 555-2672,Bob,bob@example.org,,",
+    ",Eve,eve@example.org,,",
+    "+14155552673,Bad,no email,,",
+    "",
+    "call me,Nobody,,,",
+    "+14155552674,Wide,,,,more",
+    "+14155552675,Ragged",
+    "+14155552676,Long,,," + "x" * 20_000,
+    "+14155552671,Ada again,ada@example.org,a,x",
+]
+FILE = "phone,name,email,tags,code\n" + "\n".join(ROWS) + "\n"
+
+
+async def run(book, work_db, text: str, **options) -> tuple[tuple[int, ...], list[tuple[int, str, str]]]:
+    """In chunks of two records, so that the worker learns from the first what the others are like."""
+    job = await book.upload(text.encode(), **options)
+    while await ImportWorker(work_db, asyncio.Event(), chunk_records=2).run_once():
+        pass
+    done = await book.progress(job.id)
+    assert done.status == pb.IMPORT_STATUS_COMPLETED
+    counts = (done.rows, done.imported, done.updated, done.duplicates, done.failed)
+    return counts, [(fault.row, fault.code, fault.reason) for fault in done.errors]
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch):
+    monkeypatch.setattr(sources, "SLICE", 2)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The phones that were looked up ahead."""
+    phones: list[str] = []
+    look_up = staging.held_phones
+
+    async def held_phones(tx, account, wanted):
+        phones.extend(wanted)
+        return await look_up(tx, account, wanted)
+
+    monkeypatch.setattr(staging, "held_phones", held_phones)
+    return phones
+
+
+async def test_counts_and_errors_are_those_of_rows_that_are_read(book, work_db, asked, monkeypatch):
+    first, errors = await run(book, work_db, FILE)
+    assert first == (19, 14, 0, 1, 4)
+    # Contacts that are there, in rows that cannot be taken.
+    for phone in ("+14155552673", "+14155552674", "+14155552676"):
+        await book.create(phone=phone)
+    recognised = await run(book, work_db, FILE)
+    assert asked
+    monkeypatch.setattr(known, "WORTH_ASKING", 2.0)
+    asked.clear()
+    assert await run(book, work_db, FILE) == recognised == ((19, 0, 0, 15, 4), errors)
+    assert not asked
+
+
+async def test_a_contact_that_went_is_imported_again(book, work_db, asked):
+    await run(book, work_db, FILE)
+    (gone,) = [contact for contact in await book.all() if contact.phone == "+14155552675"]
+    await book.delete(gone.id)
+    counts, _ = await run(book, work_db, FILE)
+    assert counts == (19, 1, 0, 14, 4)
+    assert "+14155552675" in asked
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("phone,name,email,tags,external_id", {}),
+        ("phone,name,email,tags,code", {"on_duplicate": pb.ON_DUPLICATE_UPDATE}),
+        ("phone,name,email,tags,code", {"on_duplicate": pb.ON_DUPLICATE_MERGE}),
+    ],
+)
+async def test_it_is_left_alone_where_a_row_may_mean_more(book, work_db, asked, header, options):
+    file = FILE.replace("phone,name,email,tags,code", header)
+    await run(book, work_db, file, **options)
+    await run(book, work_db, file, **options)
+    assert not asked
