@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from carillon.contacts.v1 import bulk_pb2, consent_pb2, lists_pb2
+from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -13,6 +13,9 @@ from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenVerifier
+from services.contacts.activity.consumers import consumers
+from services.contacts.activity.service import ActivityService
+from services.contacts.activity.servicer import ActivityServicer
 from services.contacts.bulk.service import POKE as BULK_POKE
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
@@ -44,6 +47,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
     bulk = BulkServicer(BulkService(db, wake_bulk), read_filter=filter_of)
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
+    activity = ActivityServicer(ActivityService(db))
+    server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
     server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db)))
     process.add(server)
 
@@ -59,6 +64,8 @@ async def work(process: Process, settings: WorkSettings) -> None:
     wake = asyncio.Event()
     await nats.on_poke(BULK_POKE, wake)
     process.loop("bulk", BulkWorker(db, wake, read_filter=filter_of).run)
+    for consumer in consumers(nats, db):
+        process.loop("consumer", consumer.run)
     process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

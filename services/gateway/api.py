@@ -13,6 +13,7 @@ from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
 from services.gateway.config import GatewaySettings
 from services.gateway.routers import (
+    activity,
     bulk,
     campaigns,
     consent,
@@ -37,7 +38,7 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-NOUNS = (consent, suppressions, lists, segments, templates, senders, campaigns, recipients)
+NOUNS = (consent, activity, suppressions, lists, segments, templates, senders, campaigns, recipients)
 
 
 def operations() -> list[Operation]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1.activity_pb2_grpc import ActivityServiceStub
 from carillon.contacts.v1.bulk_pb2_grpc import BulkServiceStub
 from carillon.contacts.v1.consent_pb2_grpc import ConsentServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
@@ -17,6 +18,7 @@ from services.gateway.config import GatewaySettings
 class Backends:
     contacts: Client[ContactsServiceStub]
     consent: Client[ConsentServiceStub]
+    activity: Client[ActivityServiceStub]
     lists: Client[ListsServiceStub]
     bulk: Client[BulkServiceStub]
     segments: Client[SegmentsServiceStub]
@@ -28,6 +30,7 @@ class Backends:
     async def stop(self) -> None:
         await self.contacts.stop()
         await self.consent.stop()
+        await self.activity.stop()
         await self.lists.stop()
         await self.bulk.stop()
         await self.segments.stop()
@@ -39,6 +42,7 @@ def connect(settings: GatewaySettings) -> Backends:
     return Backends(
         contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer),
         consent=Client(settings.contacts_target, ConsentServiceStub, audience="contacts", signer=signer),
+        activity=Client(settings.contacts_target, ActivityServiceStub, audience="contacts", signer=signer),
         lists=Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer),
         bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer),
         segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),

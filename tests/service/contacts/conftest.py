@@ -7,12 +7,23 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from carillon.contacts.v1 import bulk_pb2, bulk_pb2_grpc, consent_pb2, consent_pb2_grpc, lists_pb2, lists_pb2_grpc
+from carillon.contacts.v1 import (
+    activity_pb2,
+    activity_pb2_grpc,
+    bulk_pb2,
+    bulk_pb2_grpc,
+    consent_pb2,
+    consent_pb2_grpc,
+    lists_pb2,
+    lists_pb2_grpc,
+)
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from services.contacts.activity.service import ActivityService
+from services.contacts.activity.servicer import ActivityServicer
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
@@ -63,6 +74,8 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], lists)
     bulk = BulkServicer(BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE), read_filter=filter_of)
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
+    activity = ActivityServicer(ActivityService(serve_db))
+    running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
     running.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db)))
     await running.start()
     yield running
@@ -138,6 +151,14 @@ def other_book(client, other) -> AddressBook:
 async def consent_client(server, keys) -> AsyncIterator[Client]:
     target = f"127.0.0.1:{server.port}"
     gateway = Client(target, consent_pb2_grpc.ConsentServiceStub, audience="contacts", signer=keys.signer("gateway"))
+    yield gateway
+    await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def activity_client(server, keys) -> AsyncIterator[Client]:
+    target = f"127.0.0.1:{server.port}"
+    gateway = Client(target, activity_pb2_grpc.ActivityServiceStub, audience="contacts", signer=keys.signer("gateway"))
     yield gateway
     await gateway.stop()
 

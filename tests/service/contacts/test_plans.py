@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from chassis import ids
 from services.contacts import repository
+from services.contacts.activity import repository as activity
 from services.contacts.consent import repository as consent
 from services.contacts.imports import staging
 from services.contacts.repository import Filter
@@ -74,6 +75,9 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "delete": (repository.DELETE, [ID], datetime.now(UTC)),
     "messageable by phone": (suppressions.STANDING_BY_PHONE, [ID, None], ["+14155552671"] * 2, "sms"),
     "messageable by email": (suppressions.STANDING_BY_EMAIL, [ID, None], ["a@example.org"] * 2, "email"),
+    "messages of contacts": (activity.RECORD, [ID], *([None],) * len(activity.MESSAGE)),
+    "bearers of phones": (activity.BEARERS["phone"], ["+14155552671"]),
+    "bearers of emails": (activity.BEARERS["email"], ["a@example.org"]),
     "import by phone": (staging.HOLDERS["phone"], ["+14155552671"]),
     "import by email": (staging.HOLDERS["email"], ["a@example.org"]),
 }

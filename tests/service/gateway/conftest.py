@@ -9,7 +9,7 @@ import aiohttp
 import pytest_asyncio
 
 from carillon.campaigns.v1 import campaigns_pb2
-from carillon.contacts.v1 import bulk_pb2, consent_pb2, contacts_pb2, lists_pb2
+from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, contacts_pb2, lists_pb2
 from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
@@ -45,6 +45,7 @@ class Gateway:
     url: str
     contacts: FakeService
     consent: FakeService
+    activity: FakeService
     lists: FakeService
     bulk: FakeService
     segments: FakeService
@@ -91,6 +92,7 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
     # Of the contacts service too.
     nouns = {
         "consent": fake(consent_pb2, "ConsentService"),
+        "activity": fake(activity_pb2, "ActivityService"),
         "lists": fake(lists_pb2, "ListsService"),
         "bulk": fake(bulk_pb2, "BulkService"),
     }
