@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, lists_pb2
+from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, imports_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -25,7 +25,9 @@ from services.contacts.config import ServeSettings, WorkSettings
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.imports.job import ImportWorker
+from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import POKE, ImportService
+from services.contacts.imports.servicer import ImportsServicer
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
@@ -39,7 +41,8 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 async def serve(process: Process, settings: ServeSettings) -> None:
     telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
     db, nats = await connect(process, settings)
-    imports = ImportService(db, Poker(nats, POKE), limit_bytes=settings.upload_limit_bytes)
+    wake_importers = Poker(nats, POKE)
+    imports = ImportService(db, wake_importers, limit_bytes=settings.upload_limit_bytes)
     servicer = ContactsServicer(ContactService(db), imports, suppressions=SuppressionService(db))
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
@@ -50,6 +53,9 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
     server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db)))
+    server.add(
+        imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))
+    )
     process.add(server)
 
 

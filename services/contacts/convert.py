@@ -12,7 +12,7 @@ from chassis import ids
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.messaging import Refusal
 from services.contacts.imports.plan import OnDuplicate
-from services.contacts.imports.record import Import
+from services.contacts.imports.record import Import, RowError
 from services.contacts.suppressions.record import Suppression
 
 VALIDITIES: dict[str, pb.Validity.ValueType] = {
@@ -38,6 +38,8 @@ IMPORT_STATUSES: dict[str, pb.ImportStatus.ValueType] = {
     "running": pb.IMPORT_STATUS_RUNNING,
     "completed": pb.IMPORT_STATUS_COMPLETED,
     "failed": pb.IMPORT_STATUS_FAILED,
+    "uploaded": pb.IMPORT_STATUS_UPLOADED,
+    "cancelled": pb.IMPORT_STATUS_CANCELLED,
 }
 CHANNEL_NAMES: dict[pb.Channel.ValueType, str] = {
     number: name.removeprefix("CHANNEL_").lower() for name, number in pb.Channel.items() if number
@@ -134,11 +136,15 @@ def import_job(row: Import) -> pb.Import:
         updated=row.updated,
         duplicates=row.duplicates,
         failed=row.failed,
-        errors=[
-            pb.RowError(row=fault.row, code=fault.code, reason=fault.reason, column=fault.column)
-            for fault in row.errors
-        ],
+        errors=map(row_error, row.errors),
         error=row.error,
         created_at=timestamp(row.created_at),
         finished_at=timestamp(row.finished_at) if row.finished_at is not None else None,
+        file_name=row.file_name,
+        rows_total=row.rows_total,
+        duplicate_of="" if row.duplicate_of is None else ids.encode("imp", row.duplicate_of),
     )
+
+
+def row_error(fault: RowError) -> pb.RowError:
+    return pb.RowError(row=fault.row, code=fault.code, reason=fault.reason, column=fault.column)

@@ -5,7 +5,16 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from chassis import ids
-from chassis.errors import Aborted, AlreadyExists, CarillonError, InvalidArgument, NotFound, Reason, Violation
+from chassis.errors import (
+    Aborted,
+    AlreadyExists,
+    CarillonError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    Violation,
+)
 from services.contacts.domain.identity import Holder
 from services.contacts.domain.problems import Problem, Refused
 
@@ -62,6 +71,10 @@ def version_mismatch(current: int, *, kind: str = "contact") -> Aborted:
         f"The {kind} is at version {current}.",
         metadata={"version": str(current)},
     )
+
+
+def invalid_state(status: str, detail: str) -> FailedPrecondition:
+    return FailedPrecondition(Reason.INVALID_STATE, detail, metadata={"status": status})
 
 
 def no_such_key(key: str) -> NotFound:

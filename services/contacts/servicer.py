@@ -86,8 +86,7 @@ class ContactsServicer:
 
     @rpc(admits=EDGE)
     async def GetImport(self, call: Call, request: pb.GetImportRequest) -> pb.GetImportResponse:
-        found = await self._imports.get(call, request.id)
-        return pb.GetImportResponse(**{"import": convert.import_job(found)})
+        return await self._imports.get(call, request.id)
 
     @rpc(admits=EDGE)
     async def CreateSuppression(self, call: Call, request: pb.CreateSuppressionRequest) -> pb.CreateSuppressionResponse:

@@ -333,9 +333,24 @@ imports = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     time_column("created_at"),
     time_column("finished_at", nullable=True),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
+    # Since when it waits for a worker: an import that gave way to another account's goes to the end of the line.
+    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("file_name", Text, nullable=False, server_default=""),
+    # Of the file's bytes.
+    Column("sha256", LargeBinary),
+    # Another import of the same bytes.
+    Column("duplicate_of", UUID()),
+    Column("rows_total", BigInteger),
+    # Of an import that waits, or waited, to be committed: imports.preview.Preview as JSON; goes with the file.
+    Column("preview", JSONB),
+    CheckConstraint("status IN ('uploaded', 'queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
     # The work list over all accounts.
-    Index("imports_open", "created_at", postgresql_where=text("status IN ('queued', 'running')")),
+    Index(
+        "imports_waiting",
+        "queued_at",
+        postgresql_where=text("status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL)"),
+    ),
+    Index("imports_sha256", "account_id", "sha256"),
 )
 
 import_errors = Table(
@@ -348,6 +363,8 @@ import_errors = Table(
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("column_name", Text, nullable=False, server_default=""),
+    # A JSON array; goes with the file.
+    Column("cells", Text),
 )
 
 PROTECTED = (

@@ -18,6 +18,7 @@ from services.gateway.routers import (
     campaigns,
     consent,
     contacts,
+    import_steps,
     imports,
     lists,
     public,
@@ -45,7 +46,7 @@ def operations() -> list[Operation]:
     """Literal paths before those with {id}: /contacts/lookup is no contact."""
     found = [*contacts.first.operations, *imports.first.operations, *consent.first.operations]
     found += bulk.routes.operations
-    found += contacts.routes.operations + segments.of_contact.operations + imports.routes.operations
+    found += contacts.routes.operations + segments.of_contact.operations + import_steps.routes.operations
     for noun in NOUNS:
         found += noun.routes.operations
     return found

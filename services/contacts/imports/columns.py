@@ -51,6 +51,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 FIELDS = {synonym: field for field, synonyms in SYNONYMS.items() for synonym in synonyms}
 IDENTITY = frozenset({"phone", "email", "external_id"})
+# Of the file of failed rows: it can be mended and uploaded again as it is.
+ERROR_TITLE = "carillon_error"
 TITLE_CHARACTERS = 200
 
 
@@ -71,7 +73,9 @@ def map_columns(titles: Sequence[str]) -> tuple[Column, ...]:
     keys: set[str] = set()
     for title in (title.replace("\0", "").strip()[:TITLE_CHARACTERS] for title in titles):
         target = field_of(title)
-        if target is None or target in used:
+        if title.lower() == ERROR_TITLE:
+            target = ""
+        elif target is None or target in used:
             # Two columns of one title would overwrite each other.
             target = "metadata" if title and title not in keys else ""
             keys.add(title)

@@ -24,12 +24,33 @@ DELETE FROM file_chunks WHERE account_id = $1 AND file_id = $2
 """
 # Of every account: uploads that broke off, and files that nobody waits for any more. For the work role.
 EXPIRED = """
-SELECT f.account_id, f.id FROM files AS f
+SELECT f.account_id, f.id, f.touched_at FROM files AS f
 WHERE f.touched_at < now() - CASE WHEN f.complete THEN interval '72 hours' ELSE interval '1 hour' END
 AND NOT EXISTS (SELECT FROM imports AS i WHERE i.account_id = f.account_id AND i.file_id = f.id
                 AND i.status IN ('queued', 'running'))
 LIMIT 100
 """
+# $3: not if it was touched since, by an import that begins.
+DROP_UNTOUCHED = "DELETE FROM files WHERE account_id = $1 AND id = $2 AND touched_at = $3 RETURNING true"
+DROP_CHUNKS = "DELETE FROM file_chunks WHERE account_id = $1 AND file_id = $2"
+TOUCH = """
+UPDATE files SET touched_at = now()
+WHERE account_id = $1 AND id = (SELECT file_id FROM imports WHERE account_id = $1 AND id = $2)
+"""
+# What was taken out of the file goes with it.
+FORGET_ROWS = """
+UPDATE import_errors SET cells = NULL
+WHERE account_id = $1 AND cells IS NOT NULL
+AND import_id IN (SELECT id FROM imports WHERE account_id = $1 AND file_id = $2)
+"""
+FORGET_PREVIEW = """
+UPDATE imports
+SET preview = NULL, status = CASE WHEN status = 'uploaded' THEN 'cancelled' ELSE status END,
+    error = CASE WHEN status = 'uploaded' THEN $3 ELSE error END,
+    finished_at = coalesce(finished_at, now())
+WHERE account_id = $1 AND file_id = $2
+"""
+NEVER_COMMITTED = "The import was not committed within 72 hours; its file is gone."
 
 
 class Upload:
@@ -89,5 +110,13 @@ async def drop_expired(db: Database) -> int:
         expired = await tx.fetch(EXPIRED)
     for row in expired:
         async with db.across() as tx:
-            await tx.execute(DROP, row["account_id"], row["id"])
+            if await tx.fetchval(DROP_UNTOUCHED, *row):
+                await tx.execute(DROP_CHUNKS, row["account_id"], row["id"])
+                await tx.execute(FORGET_ROWS, row["account_id"], row["id"])
+                await tx.execute(FORGET_PREVIEW, row["account_id"], row["id"], NEVER_COMMITTED)
     return len(expired)
+
+
+async def touch(tx: WriteTx, import_id: UUID) -> None:
+    """Keep the file of the import for its full time from now on. Before the import is locked, as the cleaner does."""
+    await tx.execute(TOUCH, tx.account, import_id)

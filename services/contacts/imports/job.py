@@ -24,6 +24,7 @@ from formats.records import FAILED_ON_OUR_SIDE, Record, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import chunk, files, repository, sources
 from services.contacts.imports.known import KnownRows
+from services.contacts.imports.preview import is_row
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.resolve import Outcome
 from services.contacts.imports.rows import Read, RowReader
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 2.0
 RETRY_SECONDS = 2.0
+# After so long an import gives way where another account waits and has none under way.
+TURN_SECONDS = 5.0
 # A file that fails so often without a step forward fails for good.
 ATTEMPTS = 5
 CHUNK_RECORDS = 2_500
@@ -43,6 +46,10 @@ READ_AHEAD = 2
 # What passes by itself: the loop goes on at its next turn.
 DATABASE_TROUBLE = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
+
+
+class GaveWay(Exception):
+    """The import goes on later, behind its last committed chunk."""
 
 
 @dataclass(slots=True)
@@ -56,11 +63,19 @@ class Batch:
 
 
 class ImportWorker:
-    def __init__(self, db: Database, wake: asyncio.Event, *, chunk_records: int = CHUNK_RECORDS) -> None:
+    def __init__(
+        self,
+        db: Database,
+        wake: asyncio.Event,
+        *,
+        chunk_records: int = CHUNK_RECORDS,
+        turn_seconds: float = TURN_SECONDS,
+    ) -> None:
         """wake: set when an import was queued; the poll is the safety net."""
         self._db = db
         self._wake = wake
         self._chunk_records = chunk_records
+        self._turn_seconds = turn_seconds
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -80,7 +95,7 @@ class ImportWorker:
                 await self._wake.wait()
 
     async def run_once(self) -> bool:
-        """Works on one import until it ends; False where there is none to do."""
+        """Works on one import until it ends or gives way; False where there is none to do."""
         async with self._db.across() as tx:
             lease = await repository.claim(tx)
         if lease is None:
@@ -94,6 +109,8 @@ class ImportWorker:
             async with self._held(lease):
                 with with_remote_parent(lease.plan.traceparent):
                     await self._work(lease)
+        except GaveWay:
+            await self._release(lease, after_seconds=0, tried=False)
         except LeaseLost:
             log.warning("imports.lease_lost", import_id=ids.encode("imp", lease.import_id))
         except asyncio.CancelledError:
@@ -107,6 +124,9 @@ class ImportWorker:
         return True
 
     async def _work(self, lease: Lease) -> None:
+        if lease.status == "uploaded":
+            await self._count(lease)
+            return
         started = time.perf_counter()
         error = ""
         try:
@@ -117,12 +137,33 @@ class ImportWorker:
         metrics.IMPORT_SECONDS.observe(time.perf_counter() - started)
 
     async def _copy(self, lease: Lease) -> None:
-        """Reads ahead while batches are written. Raises Unreadable, behind what could be read."""
+        """Reads ahead while batches are written. Raises GaveWay; Unreadable, behind what could be read."""
         reader = RowReader(lease.plan)
         known = KnownRows(self._db, lease, reader)
+        turn_ends = time.monotonic() + self._turn_seconds
         async with aclosing(ahead(self._batches(lease, known), READ_AHEAD)) as batches:
             async for batch in batches:
                 known.learn(await self._commit(lease, reader, batch=batch))
+                if time.monotonic() >= turn_ends:
+                    await self._give_way(lease)
+
+    async def _give_way(self, lease: Lease) -> None:
+        """Raises GaveWay where another account waits for the first of its imports."""
+        async with self._db.across() as tx:
+            if await repository.starving(tx, lease):
+                raise GaveWay
+
+    async def _count(self, lease: Lease) -> None:
+        """The rows of an uploaded file, before anybody decides what becomes of them."""
+        rows = 0
+        stored = files.read(self._db, lease.account, lease.file_id)
+        with suppress(Unreadable):
+            async with aclosing(sources.records(lease.plan, stored)) as slices:
+                async for records, _ in slices:
+                    rows += sum(number > lease.plan.skipped_records and is_row(cells) for number, cells in records)
+                    await asyncio.sleep(0)
+        async with self._db.across() as tx:
+            await repository.counted(tx, lease, rows)
 
     async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> Outcome:
         """Where others write the same keys at once the batch is parted, down to single rows that must get by."""

@@ -15,6 +15,10 @@ class Column:
 
     title: str
     target: str
+    # In the metadata; empty is the title.
+    key: str = ""
+    # A contact that is there keeps the value that it has.
+    keep_existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """An import as it stands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -13,11 +14,16 @@ class RowError:
     code: str
     reason: str
     column: str = ""
+    # As they stood in the row, trimmed; None where it could not be parted into cells.
+    cells: Sequence[str] | None = None
 
 
 @dataclass(slots=True)
 class Import:
-    """`status`: queued, running, completed or failed. imported + updated + duplicates + failed = rows."""
+    """`status`: uploaded, queued, running, completed, failed or cancelled.
+
+    imported + updated + duplicates + failed = rows, at any time.
+    """
 
     id: UUID
     status: str
@@ -31,5 +37,11 @@ class Import:
     error: str
     created_at: datetime
     finished_at: datetime | None
+    # Empty where the client gave none.
+    file_name: str
+    # Of the file; None until they were counted.
+    rows_total: int | None
+    # Another import of the same bytes, that was under way or completed when this one began.
+    duplicate_of: UUID | None
     # The first 100.
     errors: list[RowError] = field(default_factory=list)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -10,48 +11,95 @@ import asyncpg
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
 from services.contacts.imports.plan import Plan
+from services.contacts.imports.preview import Preview
 from services.contacts.imports.record import Import, RowError
 
 COLUMNS = (
-    "id, status, bytes_total, bytes_done, rows, imported, updated, duplicates, failed, error, created_at, finished_at"
+    "id, status, bytes_total, bytes_done, rows, imported, updated, duplicates, failed, error, created_at, finished_at,"
+    " file_name, rows_total, duplicate_of"
 )
 ERRORS_SHOWN = 100
 LEASE_SECONDS = 8
 
+# $2: below this one; null for the first page.
+PAGE = f"""
+SELECT {COLUMNS} FROM imports WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+"""
 CREATE = f"""
-INSERT INTO imports (account_id, id, file_id, status, plan, bytes_total, created_at)
-VALUES ($1, $2, $3, 'queued', $4, $5, now()) RETURNING {COLUMNS}
+INSERT INTO imports (account_id, id, file_id, status, plan, bytes_total, created_at, queued_at, file_name, sha256,
+                     duplicate_of, rows_total, preview)
+VALUES ($1, $2, $3, $4, $5, $6, now(), now(), $7, $8, $9, $10, $11) RETURNING {COLUMNS}
 """
 GET = f"SELECT {COLUMNS} FROM imports WHERE account_id = $1 AND id = $2"
-ERRORS = f"""
-SELECT row, code, reason, column_name FROM import_errors WHERE account_id = $1 AND import_id = $2
-ORDER BY row LIMIT {ERRORS_SHOWN}
+PLAN = "SELECT plan FROM imports WHERE account_id = $1 AND id = $2"
+PREVIEW = "SELECT plan, preview FROM imports WHERE account_id = $1 AND id = $2 AND preview IS NOT NULL"
+SAME_BYTES = """
+SELECT id FROM imports
+WHERE account_id = $1 AND sha256 = $2 AND id <> $3 AND status IN ('queued', 'running', 'completed')
+ORDER BY id DESC LIMIT 1
+"""
+LOCK = "SELECT status, plan, sha256 FROM imports WHERE account_id = $1 AND id = $2 FOR UPDATE"
+BEGIN = f"""
+UPDATE imports
+SET status = 'queued', plan = $3, duplicate_of = $4, queued_at = now(), lease_until = NULL, attempts = 0
+WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}
+"""
+# A worker that has it finds its lease gone when it commits; nothing is counted that was not written.
+CANCEL = f"""
+UPDATE imports SET status = 'cancelled', finished_at = now(), lease_until = NULL
+WHERE account_id = $1 AND id = $2 AND status IN ('uploaded', 'queued', 'running') RETURNING {COLUMNS}
+"""
+ERRORS = """
+SELECT row, code, reason, column_name, cells FROM import_errors
+WHERE account_id = $1 AND import_id = $2 AND row > $3 ORDER BY row LIMIT $4
 """
 ADD_ERRORS = """
-INSERT INTO import_errors (account_id, import_id, row, code, reason, column_name)
-SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[])
+INSERT INTO import_errors (account_id, import_id, row, code, reason, column_name, cells)
+SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
 """
 
-# Over all accounts. A lease that ran out belongs to a worker that died or hangs; the generation shuts it out.
+# Over all accounts. The account with the fewest imports under way comes first, and of its imports the one that waits
+# longest. A lease that ran out belongs to a worker that died or hangs; the generation shuts it out. An uploaded
+# import is claimed to have its rows counted.
 CLAIM = f"""
 WITH free AS (
-    SELECT account_id, id FROM imports
-    WHERE status IN ('queued', 'running') AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT account_id, id FROM imports AS w
+    WHERE (status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL))
+    AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY (
+        SELECT count(*) FROM imports AS b
+        WHERE b.account_id = w.account_id AND b.status IN ('uploaded', 'running') AND b.lease_until >= now()
+    ), queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 UPDATE imports AS i
-SET status = 'running', lease_generation = i.lease_generation + 1, attempts = i.attempts + 1,
+SET status = CASE WHEN status = 'uploaded' THEN status ELSE 'running' END,
+    lease_generation = i.lease_generation + 1, attempts = i.attempts + 1,
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 FROM free WHERE i.account_id = free.account_id AND i.id = free.id
-RETURNING i.account_id, i.id, i.file_id, i.plan, i.records_done, i.lease_generation, i.attempts
+RETURNING i.account_id, i.id, i.status, i.file_id, i.plan, i.records_done, i.lease_generation, i.attempts
+"""
+# Does an account wait that has nothing under way?
+STARVING = """
+SELECT EXISTS (
+    SELECT FROM imports AS w
+    WHERE w.account_id <> $1 AND w.status IN ('queued', 'running') AND (w.lease_until IS NULL OR w.lease_until < now())
+    AND NOT EXISTS (
+        SELECT FROM imports AS b
+        WHERE b.account_id = w.account_id AND b.status = 'running' AND b.lease_until >= now()
+    )
+)
 """
 HEARTBEAT = f"""
 UPDATE imports SET lease_until = now() + interval '{LEASE_SECONDS} seconds'
-WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING true
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status IN ('uploaded', 'running') RETURNING true
 """
 RELEASE = """
-UPDATE imports SET lease_until = now() + make_interval(secs => $4), attempts = attempts - $5
-WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running'
+UPDATE imports SET lease_until = now() + make_interval(secs => $4), attempts = attempts - $5, queued_at = now()
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status IN ('uploaded', 'running')
+"""
+COUNTED = """
+UPDATE imports SET rows_total = $4, lease_until = NULL, attempts = 0
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'uploaded'
 """
 PROGRESS = f"""
 UPDATE imports
@@ -63,8 +111,9 @@ WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'runnin
 FINISH = f"""
 UPDATE imports
 SET status = $4, error = $5, finished_at = now(), lease_until = NULL,
-    bytes_done = CASE WHEN $4 = 'completed' THEN bytes_total ELSE bytes_done END
-WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING {COLUMNS}
+    bytes_done = CASE WHEN $4 = 'completed' THEN bytes_total ELSE bytes_done END,
+    rows_total = CASE WHEN $4 = 'completed' THEN rows ELSE rows_total END
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status IN ('uploaded', 'running') RETURNING {COLUMNS}
 """
 
 
@@ -78,6 +127,8 @@ class Lease:
 
     account: AccountId
     import_id: UUID
+    # `uploaded`: its rows are to be counted; `running`: to be imported.
+    status: str
     file_id: UUID
     plan: Plan
     # Records that are dealt with already.
@@ -103,10 +154,72 @@ class Progress:
     failed: int
 
 
-async def create(tx: WriteTx, import_id: UUID, *, file_id: UUID, plan: Plan, size: int) -> Import:
-    row = await tx.fetchrow(CREATE, tx.account, import_id, file_id, json.dumps(plan.to_json()), size)
+@dataclass(frozen=True, slots=True)
+class New:
+    """An import that is to be, of a stored file."""
+
+    id: UUID
+    file_id: UUID
+    plan: Plan
+    size: int
+    sha256: bytes
+    file_name: str
+    # Waits to be committed then, instead of being queued.
+    preview: Preview | None
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An import, held until the transaction ends."""
+
+    status: str
+    plan: Plan
+    sha256: bytes | None
+
+
+async def create(tx: WriteTx, new: New) -> Import:
+    row = await tx.fetchrow(
+        CREATE,
+        tx.account,
+        new.id,
+        new.file_id,
+        "queued" if new.preview is None else "uploaded",
+        json.dumps(new.plan.to_json()),
+        new.size,
+        new.file_name,
+        new.sha256,
+        await tx.fetchval(SAME_BYTES, tx.account, new.sha256, new.id),
+        None if new.preview is None else new.preview.rows_total,
+        None if new.preview is None else json.dumps(new.preview.to_json()),
+    )
     assert row is not None
     return Import(*row)
+
+
+async def lock(tx: WriteTx, account: AccountId, import_id: UUID) -> Locked | None:
+    row = await tx.fetchrow(LOCK, account, import_id)
+    if row is None:
+        return None
+    return Locked(row["status"], Plan.from_json(json.loads(row["plan"])), row["sha256"])
+
+
+async def begin(tx: WriteTx, account: AccountId, import_id: UUID, *, plan: Plan, sha256: bytes | None) -> Import:
+    """Queue a locked import."""
+    duplicate_of = await tx.fetchval(SAME_BYTES, account, sha256, import_id)
+    row = await tx.fetchrow(BEGIN, account, import_id, json.dumps(plan.to_json()), duplicate_of)
+    assert row is not None
+    return Import(*row)
+
+
+async def cancel(tx: WriteTx, account: AccountId, import_id: UUID) -> Import | None:
+    """None where there is none, or it has ended."""
+    row = await tx.fetchrow(CANCEL, account, import_id)
+    return None if row is None else Import(*row)
+
+
+async def page(tx: ReadTx, account: AccountId, *, before: UUID | None, limit: int) -> list[Import]:
+    """Newest first, from below the id `before`; without their errors."""
+    return [Import(*row) for row in await tx.fetch(PAGE, account, before, limit)]
 
 
 async def get(tx: ReadTx, account: AccountId, import_id: UUID) -> Import | None:
@@ -119,8 +232,32 @@ async def get(tx: ReadTx, account: AccountId, import_id: UUID) -> Import | None:
     return found
 
 
-async def errors(tx: ReadTx, account: AccountId, import_id: UUID) -> list[RowError]:
-    return [RowError(*row) for row in await tx.fetch(ERRORS, account, import_id)]
+async def preview(tx: ReadTx, account: AccountId, import_id: UUID) -> tuple[Plan, dict[str, Any]] | None:
+    """With its plan, as stored; None for an import that was not held, or whose file is gone."""
+    row = await tx.fetchrow(PREVIEW, account, import_id)
+    return None if row is None else (Plan.from_json(json.loads(row["plan"])), json.loads(row["preview"]))
+
+
+async def plan(tx: ReadTx, account: AccountId, import_id: UUID) -> Plan | None:
+    stored = await tx.fetchval(PLAN, account, import_id)
+    return None if stored is None else Plan.from_json(json.loads(stored))
+
+
+async def errors(
+    tx: ReadTx, account: AccountId, import_id: UUID, *, after: int = 0, limit: int = ERRORS_SHOWN
+) -> list[RowError]:
+    """In the order of the file, behind the row `after`."""
+    rows = await tx.fetch(ERRORS, account, import_id, after, limit)
+    return [
+        RowError(
+            row=row["row"],
+            code=row["code"],
+            reason=row["reason"],
+            column=row["column_name"],
+            cells=None if row["cells"] is None else json.loads(row["cells"]),
+        )
+        for row in rows
+    ]
 
 
 async def add_errors(tx: WriteTx, lease: Lease, faults: Sequence[RowError]) -> None:
@@ -133,11 +270,17 @@ async def add_errors(tx: WriteTx, lease: Lease, faults: Sequence[RowError]) -> N
             [fault.code for fault in faults],
             [fault.reason for fault in faults],
             [fault.column for fault in faults],
+            [None if fault.cells is None else cells_text(fault.cells) for fault in faults],
         )
 
 
+def cells_text(cells: Sequence[str]) -> str:
+    """ASCII, because a text of Postgres holds neither NUL nor a lone surrogate."""
+    return json.dumps([cell.replace("\0", "") for cell in cells])
+
+
 async def claim(tx: WriteTx) -> Lease | None:
-    """The oldest import that nobody works on."""
+    """The import whose turn it is, of those that nobody works on."""
     row = await tx.fetchrow(CLAIM)
     return None if row is None else lease(row)
 
@@ -146,6 +289,7 @@ def lease(row: asyncpg.Record) -> Lease:
     return Lease(
         account=AccountId(row["account_id"]),
         import_id=row["id"],
+        status=row["status"],
         file_id=row["file_id"],
         plan=Plan.from_json(json.loads(row["plan"])),
         records_done=row["records_done"],
@@ -163,6 +307,17 @@ async def heartbeat(tx: WriteTx, held: Lease) -> None:
 async def release(tx: WriteTx, held: Lease, *, after_seconds: float, tried: bool) -> None:
     """Let another worker, or this one, take it up again. tried: it counts as an attempt."""
     await tx.execute(RELEASE, *held.key, after_seconds, 0 if tried else 1)
+
+
+async def starving(tx: ReadTx, held: Lease) -> bool:
+    """True where another account waits and has no import under way."""
+    waiting: bool = await tx.fetchval(STARVING, held.account)
+    return waiting
+
+
+async def counted(tx: WriteTx, held: Lease, rows_total: int) -> None:
+    """Where it was committed or cancelled meanwhile, nothing."""
+    await tx.execute(COUNTED, *held.key, rows_total)
 
 
 async def add_progress(tx: WriteTx, held: Lease, progress: Progress) -> None:

@@ -77,7 +77,7 @@ class Chunk:
             self._outcome.imported_rows += 1
         elif len(owners) > 1:
             reason = "The keys of the row belong to different contacts."
-            self._outcome.errors.append(RowError(draft.row, "identity_conflict", reason))
+            self._outcome.errors.append(RowError(draft.row, "identity_conflict", reason, cells=draft.cells))
         else:
             self._duplicate(draft, next(iter(owners.values())))
 
@@ -88,7 +88,7 @@ class Chunk:
         try:
             after = apply(slot.after, self._patch(draft, slot.after))
         except Refused as refused:
-            self._outcome.errors.append(self._reader.error(draft.row, refused))
+            self._outcome.errors.append(self._reader.error(draft.row, refused, draft.cells))
             return
         if after == slot.after:
             self._outcome.duplicate_rows += 1
@@ -101,7 +101,11 @@ class Chunk:
 
     def _patch(self, draft: Draft, present: Contact) -> Patch:
         patch = self._reader.patch(draft)
-        return patch if self._on_duplicate == "update" else only_missing(present, patch)
+        return (
+            only_missing(present, patch)
+            if self._on_duplicate == "merge"
+            else self._reader.keeping.spare(present, patch)
+        )
 
     def _collect(self, slot: Slot) -> None:
         if slot.after is None:

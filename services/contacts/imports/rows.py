@@ -13,6 +13,7 @@ from services.contacts.domain import metadata, tags
 from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused, invalid
+from services.contacts.imports.keeping import Keeping
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
 from services.contacts.intake import READERS, phone, write_name
@@ -65,10 +66,13 @@ class RowReader:
         self._named = any(column == "name" for _, column, _ in self._cells)
         self._tags = next((at for at, column in enumerate(plan.columns) if column.target == "tags"), None)
         self._tagged = self._tags is not None or bool(plan.tags)
-        self._extras = [(at, column.title) for at, column in enumerate(plan.columns) if column.target == "metadata"]
+        self._extras = [
+            (at, column.key or column.title) for at, column in enumerate(plan.columns) if column.target == "metadata"
+        ]
         self._titles = {column.target: column.title for column in plan.columns if column.target != "metadata"}
         # Of the contact: what the file can write.
         self.columns = written_columns(plan)
+        self.keeping = Keeping(plan.columns, COLUMNS)
         self._read_tags = lru_cache(maxsize=TAG_CELLS_KEPT)(self._tags_of)
         targets = [column.target for column in plan.columns]
         self._phone = targets.index("phone") if "phone" in targets else None
@@ -110,7 +114,7 @@ class RowReader:
             contact = Contact(ids.new(), now, now)
             fill(contact, self._sets(cells))
         except Refused as refused:
-            return self.error(row, refused)
+            return self.error(row, refused, cells)
         return Draft(row, cells, contact, pairs(contact))
 
     def patch(self, draft: Draft) -> Patch:
@@ -143,10 +147,10 @@ class RowReader:
     def _tags_of(self, cell: str) -> list[str]:
         return tags.clean([*tags.parse_cell(cell), *self._plan.tags])
 
-    def error(self, row: int, refused: Refused) -> RowError:
+    def error(self, row: int, refused: Refused, cells: Sequence[str]) -> RowError:
         worst = refused.problems[0]
         column = self._titles.get(worst.pointer.split("/")[1], "") if worst.pointer else ""
-        return RowError(row, worst.code, worst.detail, column)
+        return RowError(row, worst.code, worst.detail, column, cells)
 
 
 def written_columns(plan: Plan) -> tuple[str, ...]:

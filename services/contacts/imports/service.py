@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
@@ -18,10 +19,11 @@ from formats.layout import Empty, Layout, Scan
 from formats.records import Unreadable
 from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
-from services.contacts.imports import files, repository, sources
+from services.contacts.imports import files, preview, repository, sources
 from services.contacts.imports.columns import identifies, map_columns
 from services.contacts.imports.files import Upload
-from services.contacts.imports.plan import Plan
+from services.contacts.imports.plan import Column, Plan
+from services.contacts.imports.preview import read_preview
 from services.contacts.imports.record import Import
 from services.contacts.intake import read_region
 
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 
 # The poke that wakes the import workers.
 POKE = "contacts.imports"
+FILE_NAME_CHARACTERS = 200
 
 
 @dataclass(slots=True)
@@ -59,13 +62,22 @@ class ImportService:
             received = await self._receive(requests, upload)
             layout = await inspect(received.scan, files.read(self._db, call.account, upload.file_id))
             plan = replace(read_plan(received.options, layout), traceparent=current_traceparent())
+            shown = read_preview(received.scan, layout) if received.options.hold else None
+            new = repository.New(
+                id=ids.new(),
+                file_id=upload.file_id,
+                plan=plan,
+                size=received.scan.size,
+                sha256=received.digest.digest(),
+                file_name=file_name(received.options.file_name),
+                preview=shown,
+            )
             told_apart = call.over(received.digest.digest(), received.options.SerializeToString(deterministic=True))
             async with self._db.write(told_apart) as tx:
                 await upload.complete(tx)
-                queued = await repository.create(
-                    tx, ids.new(), file_id=upload.file_id, plan=plan, size=received.scan.size
-                )
-                response = await tx.reply(pb.CreateImportResponse(**{"import": convert.import_job(queued)}))
+                made = await repository.create(tx, new)
+                looks = None if shown is None else (plan, shown.to_json())
+                response = await tx.reply(pb.CreateImportResponse(**answer(made, looks)))
         self._wake_workers()
         return response
 
@@ -89,14 +101,20 @@ class ImportService:
         metrics.UPLOAD_BYTES.inc(received.scan.size)
         return received
 
-    async def get(self, call: Call, public_id: str) -> Import:
-        """Raises NotFound."""
+    async def get(self, call: Call, public_id: str) -> pb.GetImportResponse:
+        """With its preview, where it has one. Raises NotFound."""
         import_id = errors.parse_id("imp", public_id, kind="import")
         async with self._db.read(call.account) as tx:
             found = await repository.get(tx, call.account, import_id)
-        if found is None:
-            raise errors.not_found("import", public_id)
-        return found
+            if found is None:
+                raise errors.not_found("import", public_id)
+            shown = await repository.preview(tx, call.account, import_id)
+        return pb.GetImportResponse(**answer(found, shown))
+
+
+def answer(found: Import, shown: tuple[Plan, dict[str, Any]] | None) -> dict[str, Any]:
+    """The fields of an answer that is an import and perhaps its preview: `import` is a keyword in Python."""
+    return {"import": convert.import_job(found), "preview": None if shown is None else preview.message(*shown)}
 
 
 @asynccontextmanager
@@ -128,12 +146,9 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
         region = read_region(options.default_region)
         added = tags.clean(options.tags)
     columns = map_columns(layout.titles)
-    if not identifies(columns):
-        raise InvalidArgument(
-            Reason.UNKNOWN_COLUMNS,
-            "No column is called phone, email or external_id, or a name known for one of them.",
-            metadata={"columns": ",".join(layout.titles)[:1000]},
-        )
+    # Of a held import the client says which columns mean what.
+    if not options.hold:
+        check_identifies(columns)
     return Plan(
         encoding=layout.encoding,
         delimiter=layout.delimiter,
@@ -145,6 +160,21 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
         kind=layout.kind,
         sheet=layout.sheet,
     )
+
+
+def check_identifies(columns: Sequence[Column]) -> None:
+    """Raises InvalidArgument(UNKNOWN_COLUMNS)."""
+    if not identifies(columns):
+        raise InvalidArgument(
+            Reason.UNKNOWN_COLUMNS,
+            "No column is one of phone, email and external_id: by its title, or as it is mapped.",
+            metadata={"columns": ",".join(column.title for column in columns)[:1000]},
+        )
+
+
+def file_name(given: str) -> str:
+    """Without the folders that some browsers send along."""
+    return given.replace("\0", "").replace("\\", "/").rpartition("/")[2][:FILE_NAME_CHARACTERS]
 
 
 def too_large(limit_bytes: int) -> ResourceExhausted:

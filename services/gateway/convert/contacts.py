@@ -1,18 +1,16 @@
-"""Contacts, imports and suppressions."""
+"""Contacts and suppressions."""
 
 from typing import Any, Literal
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from services.gateway.convert.values import CHANNELS, Names, embedded, json_text, moment, moment_or_none, row_errors
+from services.gateway.convert.values import CHANNELS, Names, embedded, json_text, moment
 from services.gateway.schemas.contacts import ContactFields
 from services.gateway.schemas.fields import CHANNELS as CHANNEL_NAMES
 from services.gateway.schemas.suppressions import SuppressionCreate
 
 PREFERENCES = Names(pb.Preference, "PREFERENCE_", unspecified="unknown")
 VALIDITIES = Names(pb.Validity, "VALIDITY_", unspecified="unknown")
-IMPORT_STATUSES = Names(pb.ImportStatus, "IMPORT_STATUS_", unspecified="queued")
 UNKNOWN = dict.fromkeys(CHANNEL_NAMES, "unknown")
-ON_DUPLICATE = Names(pb.OnDuplicate, "ON_DUPLICATE_", unspecified="")
 
 OBJECTS = {"metadata": "metadata_json", "current_campaign_data": "current_campaign_data_json"}
 
@@ -92,34 +90,6 @@ def preferences(source: pb.Contact) -> dict[str, str]:
         return UNKNOWN
     known = dict(source.preferences)
     return {name: PREFERENCES.text(known.get(name, 0)) for name in CHANNEL_NAMES}
-
-
-def import_(source: pb.Import) -> dict[str, Any]:
-    return {
-        "id": source.id,
-        "status": IMPORT_STATUSES.text(source.status),
-        "progress": {"bytes_total": source.bytes_total, "bytes_done": source.bytes_done, "rows": source.rows},
-        "imported": source.imported,
-        "updated": source.updated,
-        "duplicates": source.duplicates,
-        "failed": source.failed,
-        "errors": row_errors(source),
-        "error": source.error or None,
-        "created_at": moment(source.created_at),
-        "finished_at": moment_or_none(source, "finished_at"),
-    }
-
-
-def import_summary(source: pb.Import) -> dict[str, Any]:
-    """The seed's answer to a one-step import, with what it leaves out."""
-    return {
-        "imported": source.imported,
-        "failed": source.failed,
-        "duplicates": source.duplicates,
-        "errors": row_errors(source),
-        "updated": source.updated,
-        "import_id": source.id,
-    }
 
 
 def new_suppression(body: SuppressionCreate, default_region: str) -> pb.CreateSuppressionRequest:

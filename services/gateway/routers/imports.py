@@ -1,4 +1,4 @@
-"""Imports of contacts from a file."""
+"""Imports of contacts from a file in one step."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ from starlette.responses import Response
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.errors import CarillonError, Internal, InvalidArgument, Reason
 from formats.records import FAILED_ON_OUR_SIDE
-from services.gateway.caller import Caller, CallerOf, known_id
-from services.gateway.convert import contacts as convert
+from services.gateway.caller import Caller, CallerOf
+from services.gateway.convert import imports as convert
 from services.gateway.errors import refused_field
 from services.gateway.multipart import Field
 from services.gateway.problem import FieldCode
@@ -23,8 +23,7 @@ from services.gateway.schemas import imports as schemas
 from services.gateway.schemas.fields import MAX_TAG_LENGTH, MAX_TAGS
 from services.gateway.uploads import Upload, send
 
-routes = Routes("Imports")
-# Mounted before any route with {id}, which would swallow them.
+# Mounted before any route with {id}, which would swallow it.
 first = Routes("Imports")
 
 FIELDS = frozenset({"on_duplicate", "default_region", "tags"})
@@ -78,7 +77,7 @@ async def import_contacts(caller: CallerOf, request: Request) -> Response:
     if found.status == pb.IMPORT_STATUS_FAILED:
         raise failed(found)
     if found.status == pb.IMPORT_STATUS_COMPLETED and not respond_async:
-        return caller.answer(convert.import_summary(found))
+        return caller.answer(convert.summary(found))
     accepted = caller.answer(convert.import_(found), status=202, location=f"/imports/{found.id}")
     if respond_async:
         accepted.headers["Preference-Applied"] = "respond-async"
@@ -148,16 +147,3 @@ def failed(found: pb.Import) -> CarillonError:
         found.error or "The file could not be read to its end.",
         metadata={"import_id": found.id, **counts},
     )
-
-
-@routes.add(
-    "GET",
-    "/imports/{id}",
-    operation_id="getImport",
-    summary="Get an import and how far it is",
-    scope="contacts:read",
-    answer=schemas.Import,
-    reasons=[Reason.NOT_FOUND],
-)
-async def get_import(caller: CallerOf, id: str) -> Response:
-    return caller.answer(convert.import_(await get(caller, known_id("imp", id, "import"))))

@@ -2,9 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from services.gateway.schemas.fields import Answer, Moment, RowError
+from services.gateway.schemas.fields import Answer, Body, Moment, NoNul, Region, RowError, ShortText, Tags
+
+OnDuplicate = Literal["skip", "update", "merge"]
+MAX_COLUMNS = 256
+Target = Annotated[str, StringConstraints(min_length=1, max_length=210), NoNul]
 
 
 class ImportSummary(Answer):
@@ -16,6 +20,7 @@ class ImportSummary(Answer):
     errors: Annotated[list[RowError], Field(description="The first 100")]
     updated: int
     import_id: str
+    duplicate_of: Annotated[str | None, Field(description="An earlier import of the same bytes")]
 
 
 class ImportProgress(Answer):
@@ -25,14 +30,70 @@ class ImportProgress(Answer):
 
 
 class Import(Answer):
+    """At any time `imported + updated + duplicates + failed` is `progress.rows`."""
+
     id: str
-    status: Literal["queued", "running", "completed", "failed"]
+    status: Literal["uploaded", "queued", "running", "completed", "failed", "cancelled"]
+    file_name: str | None
+    rows_total: Annotated[int | None, Field(description="Null until the rows were counted")]
     progress: ImportProgress
     imported: int
     updated: int
     duplicates: int
     failed: int
-    errors: Annotated[list[RowError], Field(description="The first 100")]
+    errors: Annotated[list[RowError], Field(description="The first 100; none in lists")]
     error: str | None
+    duplicate_of: Annotated[str | None, Field(description="An earlier import of the same bytes")]
     created_at: Moment
     finished_at: Moment | None
+
+
+class ImportPage(Answer):
+    data: list[Import]
+    next_cursor: str | None
+    has_more: bool
+
+
+class ImportColumn(Answer):
+    index: Annotated[int, Field(description="From 0")]
+    title: str
+    samples: list[str]
+    suggested_target: Annotated[str, Field(examples=["phone"])]
+    target: Annotated[str, Field(examples=["phone", "metadata.city", "tags", "skip"])]
+    keep_existing: bool
+
+
+class ImportPreview(Answer):
+    encoding: Annotated[str, Field(examples=["utf-8"])]
+    delimiter: Annotated[str | None, Field(examples=[";"])]
+    columns: list[ImportColumn]
+    rows: Annotated[list[list[str]], Field(description="The first 100, each cell cut at 200 characters")]
+
+
+class ImportDetail(Import):
+    preview: Annotated[ImportPreview | None, Field(description="Of a two-step import, while its file is kept")]
+
+
+class ImportCommit(Body):
+    mapping: Annotated[
+        dict[ShortText, Target] | None,
+        Field(
+            max_length=MAX_COLUMNS,
+            description="Title of a column, or `#1` for the first one and so on → a field, `tags`, `metadata.KEY` or "
+            "`skip`. Columns that are not named stay as suggested.",
+            examples=[{"Mobile": "phone", "City": "metadata.city", "Notes": "skip"}],
+        ),
+    ] = None
+    keep_existing: Annotated[
+        list[ShortText] | None,
+        Field(max_length=MAX_COLUMNS, description="Columns that fill gaps and never overwrite a contact's value"),
+    ] = None
+    on_duplicate: OnDuplicate | None = None
+    default_region: Annotated[Region | None, Field(description="ISO 3166-1 alpha-2, for national phones")] = None
+    tags: Annotated[Tags | None, Field(description="Added to every contact of the file")] = None
+
+
+class ImportErrorPage(Answer):
+    data: list[RowError]
+    next_cursor: str | None
+    has_more: bool

@@ -72,6 +72,17 @@ class AddressBook:
         idempotency: tuple[str, bytes] | None = None,
         **options: Any,
     ) -> pb.Import:
+        return getattr(await self.send(data, end=end, piece=piece, idempotency=idempotency, **options), "import")
+
+    async def send(
+        self,
+        data: bytes,
+        *,
+        end: bool = True,
+        piece: int = 65536,
+        idempotency: tuple[str, bytes] | None = None,
+        **options: Any,
+    ) -> pb.CreateImportResponse:
         async def requests() -> AsyncIterator[pb.CreateImportRequest]:
             yield pb.CreateImportRequest(options=pb.ImportOptions(**options))
             for start in range(0, len(data), piece):
@@ -85,7 +96,11 @@ class AddressBook:
             call=Outgoing(self.account, idempotency=idempotency),
             timeout=TIMEOUT,
         )
-        return getattr(response, "import")
+        return response
+
+    async def hold(self, data: bytes | str) -> pb.CreateImportResponse:
+        """An upload that waits for its commit."""
+        return await self.send(data.encode() if isinstance(data, str) else data, hold=True)
 
     async def progress(self, import_id: str) -> pb.Import:
         return getattr(await self.call("GetImport", pb.GetImportRequest(id=import_id)), "import")

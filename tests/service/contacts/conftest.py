@@ -14,11 +14,13 @@ from carillon.contacts.v1 import (
     bulk_pb2_grpc,
     consent_pb2,
     consent_pb2_grpc,
+    imports_pb2,
     lists_pb2,
     lists_pb2_grpc,
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
+from carillon.contacts.v1.imports_pb2_grpc import ImportsServiceStub
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -30,13 +32,16 @@ from services.contacts.bulk.work import BulkWorker
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.imports.job import ImportWorker
+from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import ImportService
+from services.contacts.imports.servicer import ImportsServicer
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer, filter_of
 from services.contacts.suppressions.service import SuppressionService
 from tests.service.contacts.address_book import AddressBook
+from tests.service.contacts.import_desk import ImportDesk
 from tests.service.contacts.list_book import BulkChanges, ListBook
 
 # Small, so that a test reaches it.
@@ -77,6 +82,10 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     activity = ActivityServicer(ActivityService(serve_db))
     running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
     running.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db)))
+    running.add(
+        imports_pb2.DESCRIPTOR.services_by_name["ImportsService"],
+        ImportsServicer(ImportLifecycle(serve_db, lambda: None)),
+    )
     await running.start()
     yield running
     await running.stop()
@@ -109,6 +118,13 @@ async def bulk_client(server, keys) -> AsyncIterator[Client]:
     await gateway.stop()
 
 
+@pytest_asyncio.fixture(scope="package")
+async def imports_client(server, keys) -> AsyncIterator[Client]:
+    gateway = Client(f"127.0.0.1:{server.port}", ImportsServiceStub, audience="contacts", signer=keys.signer("gateway"))
+    yield gateway
+    await gateway.stop()
+
+
 @pytest.fixture
 def lists(lists_client, account) -> ListBook:
     return ListBook(lists_client, account)
@@ -135,6 +151,16 @@ async def bulk_worker(work_db) -> AsyncIterator[BulkWorker]:
     async with work_db.across() as tx:
         await tx.execute("DELETE FROM bulk_jobs WHERE account_id IS NOT NULL")
     yield BulkWorker(work_db, asyncio.Event(), read_filter=filter_of, chunk_contacts=AT_ONCE)
+
+
+@pytest.fixture
+def desk(imports_client, account) -> ImportDesk:
+    return ImportDesk(imports_client, account)
+
+
+@pytest.fixture
+def other_desk(imports_client, other) -> ImportDesk:
+    return ImportDesk(imports_client, other)
 
 
 @pytest.fixture
@@ -174,7 +200,7 @@ async def no_import_left_open(work_db) -> AsyncIterator[None]:
     """Workers take the oldest import of any account: another test's must not be among them."""
     yield
     async with work_db.across() as tx:
-        await tx.execute("DELETE FROM imports WHERE status IN ('queued', 'running')")
+        await tx.execute("DELETE FROM imports WHERE status IN ('uploaded', 'queued', 'running')")
 
 
 @pytest_asyncio.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
+from carillon.contacts.v1 import imports_pb2
 from chassis.call import Outgoing
 from chassis.errors import CarillonError, NotFound, PermissionDenied
 from chassis.grpc_client import Client
@@ -58,6 +59,23 @@ async def fill(book, serve_db) -> dict[str, str]:
             import_id,
         )
     return {"contact": made.id, "suppression": entry.suppression.id, "import": job.id}
+
+
+async def test_imports_of_two_accounts_never_meet(book, desk, other_desk, serve_db):
+    mine = await fill(book, serve_db)
+    unknown = [
+        ("CommitImport", imports_pb2.CommitImportRequest(id=mine["import"])),
+        ("CancelImport", imports_pb2.CancelImportRequest(id=mine["import"])),
+        ("ListImportErrors", imports_pb2.ListImportErrorsRequest(id=mine["import"])),
+    ]
+    before = await book.progress(mine["import"])
+    for method, request in unknown:
+        with pytest.raises(NotFound):
+            await other_desk.call(method, request)
+    assert not (await other_desk.call("ListImports", imports_pb2.ListImportsRequest())).imports
+    assert await book.progress(mine["import"]) == before
+    covered = {method for method, _ in unknown} | {"ListImports"}
+    assert covered == {method.name for method in imports_pb2.DESCRIPTOR.services_by_name["ImportsService"].methods}
 
 
 async def test_two_accounts_never_meet(book, other_book, serve_db):

@@ -9,7 +9,7 @@ import aiohttp
 import pytest_asyncio
 
 from carillon.campaigns.v1 import campaigns_pb2
-from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, contacts_pb2, lists_pb2
+from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, contacts_pb2, imports_pb2, lists_pb2
 from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
@@ -48,6 +48,7 @@ class Gateway:
     activity: FakeService
     lists: FakeService
     bulk: FakeService
+    imports: FakeService
     segments: FakeService
     campaigns: FakeService
     work: Database
@@ -95,6 +96,7 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         "activity": fake(activity_pb2, "ActivityService"),
         "lists": fake(lists_pb2, "ListsService"),
         "bulk": fake(bulk_pb2, "BulkService"),
+        "imports": fake(imports_pb2, "ImportsService"),
     }
     servers = {name: grpc_server.Server("127.0.0.1:0", keys.verifier(name)) for name in fakes}
     for name, server in servers.items():

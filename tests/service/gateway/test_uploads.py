@@ -25,12 +25,17 @@ def state(status: Any, **counts: Any) -> pb.Import:
     return pb.Import(id=IMPORT_ID, status=status, **counts)
 
 
+def named(found: pb.Import) -> dict[str, Any]:
+    """`import` is a keyword in Python."""
+    return {"import": found}
+
+
 def queued(gateway: Gateway) -> None:
-    gateway.contacts.answers["CreateImport"] = pb.CreateImportResponse(**{"import": state(pb.IMPORT_STATUS_QUEUED)})
+    gateway.contacts.answers["CreateImport"] = pb.CreateImportResponse(**named(state(pb.IMPORT_STATUS_QUEUED)))
 
 
 def becomes(gateway: Gateway, found: pb.Import) -> None:
-    gateway.contacts.answers["GetImport"] = pb.GetImportResponse(**{"import": found})
+    gateway.contacts.answers["GetImport"] = pb.GetImportResponse(**named(found))
 
 
 def form(data: Any = CSV, **fields: str) -> aiohttp.FormData:
@@ -59,6 +64,7 @@ async def test_an_import_that_ends_answers_as_the_seed_shows(gateway: Gateway) -
     assert answer.body == {
         **counts,
         "import_id": IMPORT_ID,
+        "duplicate_of": None,
         "errors": [{"row": 15, "reason": "Invalid phone format", "code": "invalid_phone", "column": "phone"}],
     }
     data, options, ended = sent(gateway)
@@ -80,7 +86,7 @@ async def test_an_import_that_takes_long_is_accepted_with_its_location(gateway: 
     assert answer.body["status"] == "running"
     assert answer.body["progress"] == {"bytes_total": 28, "bytes_done": 10, "rows": 0}
     later = await gateway.call("GET", f"/v1/imports/{IMPORT_ID}")
-    assert later.body == answer.body
+    assert later.body == {**answer.body, "preview": None}
 
 
 async def test_a_client_may_prefer_not_to_wait(gateway: Gateway) -> None:

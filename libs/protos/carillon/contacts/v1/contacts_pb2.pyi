@@ -142,6 +142,10 @@ class _ImportStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSt
     IMPORT_STATUS_COMPLETED: _ImportStatus.ValueType  # 3
     IMPORT_STATUS_FAILED: _ImportStatus.ValueType  # 4
     """Nothing more is done; `error` says why. Rows counted so far were imported."""
+    IMPORT_STATUS_UPLOADED: _ImportStatus.ValueType  # 5
+    """Stored and not begun: waits for ImportsService.CommitImport."""
+    IMPORT_STATUS_CANCELLED: _ImportStatus.ValueType  # 6
+    """Stopped on request. Rows counted so far were imported."""
 
 class ImportStatus(_ImportStatus, metaclass=_ImportStatusEnumTypeWrapper):
     """Where an import stands."""
@@ -152,6 +156,10 @@ IMPORT_STATUS_RUNNING: ImportStatus.ValueType  # 2
 IMPORT_STATUS_COMPLETED: ImportStatus.ValueType  # 3
 IMPORT_STATUS_FAILED: ImportStatus.ValueType  # 4
 """Nothing more is done; `error` says why. Rows counted so far were imported."""
+IMPORT_STATUS_UPLOADED: ImportStatus.ValueType  # 5
+"""Stored and not begun: waits for ImportsService.CommitImport."""
+IMPORT_STATUS_CANCELLED: ImportStatus.ValueType  # 6
+"""Stopped on request. Rows counted so far were imported."""
 Global___ImportStatus: _TypeAlias = ImportStatus  # noqa: Y015
 
 class _Refusal:
@@ -1105,12 +1113,17 @@ class ImportOptions(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     on_duplicate: Global___OnDuplicate.ValueType
     default_region: _builtins.str
     file_name: _builtins.str
     """As the client named it; tells the kind where the content does not."""
     content_type: _builtins.str
     """Of the upload as declared; empty where unknown."""
+    hold: _builtins.bool
+    """Do not begin: the import stays UPLOADED, with a preview, until ImportsService.CommitImport. The other options
+    but file_name and content_type are the commit's then.
+    """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Added to every contact of the file."""
@@ -1123,10 +1136,11 @@ class ImportOptions(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         file_name: _builtins.str = ...,
         content_type: _builtins.str = ...,
+        hold: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "default_region", b"default_region", "file_name", b"file_name", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "default_region", b"default_region", "file_name", b"file_name", "hold", b"hold", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1170,12 +1184,19 @@ class CreateImportResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMPORT_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preview(self) -> Global___ImportPreview:
+        """Of a held import."""
+
     def __init__(
         self,
+        *,
+        preview: Global___ImportPreview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1209,12 +1230,19 @@ class GetImportResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMPORT_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preview(self) -> Global___ImportPreview:
+        """Of an import that was held, while its file is kept."""
+
     def __init__(
         self,
+        *,
+        preview: Global___ImportPreview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1255,8 +1283,109 @@ class RowError(_message.Message):
 Global___RowError: _TypeAlias = RowError  # noqa: Y015
 
 @_typing.final
+class ImportColumn(_message.Message):
+    """A column of an uploaded file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    SUGGESTED_TARGET_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    KEEP_EXISTING_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """From 0, in the order of the file."""
+    title: _builtins.str
+    """As in the file, trimmed; may be empty, and several columns may have the same."""
+    suggested_target: _builtins.str
+    """What the title means: as `target`."""
+    target: _builtins.str
+    """What is done with its cells: a field of the contact, `tags`, `metadata.KEY` or `skip`."""
+    keep_existing: _builtins.bool
+    """A contact that is there keeps the value that it has."""
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Some values that occur in it."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        title: _builtins.str = ...,
+        samples: _abc.Iterable[_builtins.str] | None = ...,
+        suggested_target: _builtins.str = ...,
+        target: _builtins.str = ...,
+        keep_existing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "keep_existing", b"keep_existing", "samples", b"samples", "suggested_target", b"suggested_target", "target", b"target", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportColumn: _TypeAlias = ImportColumn  # noqa: Y015
+
+@_typing.final
+class ImportRow(_message.Message):
+    """The cells of one row of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        cells: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRow: _TypeAlias = ImportRow  # noqa: Y015
+
+@_typing.final
+class ImportPreview(_message.Message):
+    """What an uploaded file looks like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENCODING_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    encoding: _builtins.str
+    delimiter: _builtins.str
+    """Empty for files that are no delimited text."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportColumn]: ...
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportRow]:
+        """The first 100 rows behind the header; cells are cut at 200 characters."""
+
+    def __init__(
+        self,
+        *,
+        encoding: _builtins.str = ...,
+        delimiter: _builtins.str = ...,
+        columns: _abc.Iterable[Global___ImportColumn] | None = ...,
+        rows: _abc.Iterable[Global___ImportRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "delimiter", b"delimiter", "encoding", b"encoding", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPreview: _TypeAlias = ImportPreview  # noqa: Y015
+
+@_typing.final
 class Import(_message.Message):
-    """An import. imported + updated + duplicates + failed = rows when it is completed."""
+    """An import. imported + updated + duplicates + failed = rows, at any time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1273,6 +1402,9 @@ class Import(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    ROWS_TOTAL_FIELD_NUMBER: _builtins.int
+    DUPLICATE_OF_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     status: Global___ImportStatus.ValueType
     bytes_total: _builtins.int
@@ -1284,6 +1416,12 @@ class Import(_message.Message):
     failed: _builtins.int
     error: _builtins.str
     """Why it failed; empty otherwise."""
+    file_name: _builtins.str
+    """As the client named it; empty where it did not."""
+    rows_total: _builtins.int
+    """Rows in the file; absent until they were counted."""
+    duplicate_of: _builtins.str
+    """The import of the same bytes that the account began last before this one; empty where there is none."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowError]:
         """The first 100."""
@@ -1308,12 +1446,17 @@ class Import(_message.Message):
         error: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
+        file_name: _builtins.str = ...,
+        rows_total: _builtins.int | None = ...,
+        duplicate_of: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "created_at", b"created_at", "finished_at", b"finished_at", "rows_total", b"rows_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "status", b"status", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "duplicate_of", b"duplicate_of", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "file_name", b"file_name", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "rows_total", b"rows_total", "status", b"status", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__rows_total: _TypeAlias = _typing.Literal["rows_total"]  # noqa: Y015
+    _WhichOneofArgType__rows_total: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rows_total) -> _WhichOneofReturnType__rows_total | None: ...
 
 Global___Import: _TypeAlias = Import  # noqa: Y015
 

@@ -204,7 +204,7 @@ Global___SuppressionsChanged: _TypeAlias = SuppressionsChanged  # noqa: Y015
 
 @_typing.final
 class ImportCompleted(_message.Message):
-    """`import.completed`: completed or failed."""
+    """`import.completed`: completed, failed or cancelled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
