@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, imports_pb2, lists_pb2
+from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, exports_pb2, imports_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -24,6 +24,10 @@ from services.contacts.cleaner import Cleaner
 from services.contacts.config import ServeSettings, WorkSettings
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
+from services.contacts.exports.job import ExportWorker
+from services.contacts.exports.service import POKE as EXPORTS_POKE
+from services.contacts.exports.service import ExportService
+from services.contacts.exports.servicer import ExportsServicer
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import POKE, ImportService
@@ -56,6 +60,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))
     )
+    exports = ExportsServicer(ExportService(db, Poker(nats, EXPORTS_POKE), read_filter=filter_of))
+    server.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
     process.add(server)
 
 
@@ -72,6 +78,10 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("bulk", BulkWorker(db, wake, read_filter=filter_of).run)
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
+    for slot in range(1, settings.export_slots + 1):
+        wake = asyncio.Event()
+        await nats.on_poke(EXPORTS_POKE, wake)
+        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=filter_of).run)
     process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

@@ -9,6 +9,7 @@ from chassis import idempotency, outbox
 from chassis.db import Database
 from chassis.errors import Unavailable
 from services.contacts.bulk import repository as jobs
+from services.contacts.exports import repository as exports
 from services.contacts.imports import files
 
 log = structlog.get_logger()
@@ -34,5 +35,6 @@ class Cleaner:
             await outbox.clean(tx.connection)
             await idempotency.clean(tx.connection)
             await jobs.forget(tx)
+            await exports.forget(tx)
         while dropped := await files.drop_expired(self._db):
             log.info("cleaner.files_dropped", files=dropped)

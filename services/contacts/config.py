@@ -12,3 +12,4 @@ class ServeSettings(Settings):
 
 class WorkSettings(Settings):
     import_slots: int = Field(default=2, ge=1, le=16, description="Imports that one process works on at a time")
+    export_slots: int = Field(default=2, ge=1, le=16, description="Exports that one process works on at a time")

@@ -11,6 +11,13 @@ IMPORT_SECONDS = Histogram(
     "Time a worker spent on an import, from lease to end",
     buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
 )
+EXPORTS = Counter("carillon_contacts_exports_total", "Exports that ended", ["status"])
+EXPORT_ROWS = Counter("carillon_contacts_export_rows_total", "Records written to exports")
+EXPORT_SECONDS = Histogram(
+    "carillon_contacts_export_seconds",
+    "Time a worker spent on an export, from lease to end",
+    buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+)
 UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
 
 

@@ -18,6 +18,7 @@ from services.gateway.routers import (
     campaigns,
     consent,
     contacts,
+    exports,
     import_steps,
     imports,
     lists,
@@ -39,7 +40,7 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-NOUNS = (consent, activity, suppressions, lists, segments, templates, senders, campaigns, recipients)
+NOUNS = (consent, activity, exports, suppressions, lists, segments, templates, senders, campaigns, recipients)
 
 
 def operations() -> list[Operation]:

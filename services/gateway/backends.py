@@ -7,6 +7,7 @@ from carillon.contacts.v1.activity_pb2_grpc import ActivityServiceStub
 from carillon.contacts.v1.bulk_pb2_grpc import BulkServiceStub
 from carillon.contacts.v1.consent_pb2_grpc import ConsentServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.contacts.v1.exports_pb2_grpc import ExportsServiceStub
 from carillon.contacts.v1.imports_pb2_grpc import ImportsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
@@ -23,6 +24,7 @@ class Backends:
     lists: Client[ListsServiceStub]
     bulk: Client[BulkServiceStub]
     imports: Client[ImportsServiceStub]
+    exports: Client[ExportsServiceStub]
     segments: Client[SegmentsServiceStub]
     campaigns: Client[CampaignsServiceStub]
 
@@ -36,6 +38,7 @@ class Backends:
         await self.lists.stop()
         await self.bulk.stop()
         await self.imports.stop()
+        await self.exports.stop()
         await self.segments.stop()
         await self.campaigns.stop()
 
@@ -49,6 +52,7 @@ def connect(settings: GatewaySettings) -> Backends:
         lists=Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer),
         bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer),
         imports=Client(settings.contacts_target, ImportsServiceStub, audience="contacts", signer=signer),
+        exports=Client(settings.contacts_target, ExportsServiceStub, audience="contacts", signer=signer),
         segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
         campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
     )

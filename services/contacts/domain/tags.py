@@ -1,5 +1,7 @@
 """A contact's tags: a set that keeps the order in which they came."""
 
+import csv
+import io
 from collections.abc import Iterable
 
 from services.contacts.domain import limits
@@ -36,5 +38,14 @@ def add(present: list[str], more: Iterable[str]) -> list[str]:
 
 
 def parse_cell(cell: str) -> list[str]:
-    """The tags of a CSV cell: comma separated, empty ones dropped."""
-    return [tag for part in cell.split(",") if (tag := part.strip())]
+    """The tags of a CSV cell: comma separated, empty ones dropped; one that holds a comma stands in quotes."""
+    parts = quoted(cell) if '"' in cell else cell.split(",")
+    return [tag for part in parts if (tag := part.strip())]
+
+
+def quoted(cell: str) -> list[str]:
+    try:
+        return [part for row in csv.reader(io.StringIO(cell, newline=""), skipinitialspace=True) for part in row]
+    except csv.Error:
+        # Longer than any tags are.
+        return cell.split(",")

@@ -48,6 +48,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "chat_widget_id": ("chatwidgetid",),
     "current_campaign": ("currentcampaign",),
     "do_not_disturb": ("donotdisturb", "dnd"),
+    "is_chat_window_open": ("ischatwindowopen",),
+    "is_bot_active": ("isbotactive",),
+    # JSON objects, as an export writes them.
+    "current_campaign_data_json": ("currentcampaigndata",),
+    "metadata_json": ("metadata",),
 }
 FIELDS = {synonym: field for field, synonyms in SYNONYMS.items() for synonym in synonyms}
 IDENTITY = frozenset({"phone", "email", "external_id"})

@@ -28,6 +28,8 @@ SELECT f.account_id, f.id, f.touched_at FROM files AS f
 WHERE f.touched_at < now() - CASE WHEN f.complete THEN interval '72 hours' ELSE interval '1 hour' END
 AND NOT EXISTS (SELECT FROM imports AS i WHERE i.account_id = f.account_id AND i.file_id = f.id
                 AND i.status IN ('queued', 'running'))
+AND NOT EXISTS (SELECT FROM exports AS e WHERE e.account_id = f.account_id AND e.file_id = f.id
+                AND e.status IN ('queued', 'running'))
 LIMIT 100
 """
 # $3: not if it was touched since, by an import that begins.

@@ -90,7 +90,7 @@ class Chunk:
         except Refused as refused:
             self._outcome.errors.append(self._reader.error(draft.row, refused, draft.cells))
             return
-        if after == slot.after:
+        if after == slot.after or not changed_fields(slot.after, after):
             self._outcome.duplicate_rows += 1
             return
         self._outcome.updated_rows += 1

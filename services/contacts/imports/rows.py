@@ -10,6 +10,7 @@ from chassis import ids
 from formats import phones
 from formats.records import Broken, Record
 from services.contacts.domain import metadata, tags
+from services.contacts.domain.cells import plain
 from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused, invalid
@@ -26,6 +27,8 @@ COLUMNS = {
     "email": ("email", "email_normal", "email_validity"),
     "name": ("first_name", "last_name"),
     "country": ("given_country",),
+    "metadata_json": ("metadata",),
+    "current_campaign_data_json": ("current_campaign_data",),
 }
 # The cells of a column of tags repeat.
 TAG_CELLS_KEPT = 1024
@@ -103,6 +106,8 @@ class RowReader:
         if isinstance(cells, Broken):
             return RowError(row, "validation_failed", cells.reason)
         cells = [cell.strip() for cell in cells]
+        if "'" in "".join(cells):
+            cells = [plain(cell) for cell in cells]
         if not any(cells):
             return None
         try:
@@ -129,7 +134,7 @@ class RowReader:
         if self._extras:
             extras = {title: cells[at] for at, title in self._extras if cells[at]}
             if extras:
-                sets["metadata"] = metadata.check_texts(extras)
+                sets["metadata"] = self._beside(sets.get("metadata"), metadata.check_texts(extras))
         if self._tagged and (tagged := self._read_tags("" if self._tags is None else cells[self._tags])):
             sets["tags"] = tagged
         return sets
@@ -143,6 +148,10 @@ class RowReader:
             metadata.check_texts({title: cells[at] for at, title in self._extras if cells[at]})
         if self._tagged:
             self._read_tags("" if self._tags is None else cells[self._tags])
+
+    def _beside(self, given: object, extras: metadata.Json) -> metadata.Json:
+        """The columns of the metadata over its object, where the row has one. Raises Refused."""
+        return metadata.merge(given, extras) if isinstance(given, dict) else extras
 
     def _tags_of(self, cell: str) -> list[str]:
         return tags.clean([*tags.parse_cell(cell), *self._plan.tags])

@@ -14,6 +14,8 @@ from carillon.contacts.v1 import (
     bulk_pb2_grpc,
     consent_pb2,
     consent_pb2_grpc,
+    exports_pb2,
+    exports_pb2_grpc,
     imports_pb2,
     lists_pb2,
     lists_pb2_grpc,
@@ -31,6 +33,9 @@ from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
+from services.contacts.exports.job import ExportWorker
+from services.contacts.exports.service import ExportService
+from services.contacts.exports.servicer import ExportsServicer
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import ImportService
@@ -41,6 +46,7 @@ from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer, filter_of
 from services.contacts.suppressions.service import SuppressionService
 from tests.service.contacts.address_book import AddressBook
+from tests.service.contacts.export_desk import ExportDesk
 from tests.service.contacts.import_desk import ImportDesk
 from tests.service.contacts.list_book import BulkChanges, ListBook
 
@@ -86,6 +92,8 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"],
         ImportsServicer(ImportLifecycle(serve_db, lambda: None)),
     )
+    exports = ExportsServicer(ExportService(serve_db, lambda: None, read_filter=filter_of))
+    running.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
     await running.start()
     yield running
     await running.stop()
@@ -123,6 +131,32 @@ async def imports_client(server, keys) -> AsyncIterator[Client]:
     gateway = Client(f"127.0.0.1:{server.port}", ImportsServiceStub, audience="contacts", signer=keys.signer("gateway"))
     yield gateway
     await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def exports_client(server, keys) -> AsyncIterator[Client]:
+    target = f"127.0.0.1:{server.port}"
+    gateway = Client(target, exports_pb2_grpc.ExportsServiceStub, audience="contacts", signer=keys.signer("gateway"))
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+def exports(exports_client, account) -> ExportDesk:
+    return ExportDesk(exports_client, account)
+
+
+@pytest.fixture
+def other_exports(exports_client, other) -> ExportDesk:
+    return ExportDesk(exports_client, other)
+
+
+@pytest_asyncio.fixture
+async def export_worker(work_db) -> AsyncIterator[ExportWorker]:
+    """Small batches and pieces; no export of another test is among the work."""
+    async with work_db.across() as tx:
+        await tx.execute("DELETE FROM exports WHERE status IN ('queued', 'running')")
+    yield ExportWorker(work_db, asyncio.Event(), read_filter=filter_of, batch_contacts=10, chunk_bytes=2_000)
 
 
 @pytest.fixture

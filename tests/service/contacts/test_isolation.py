@@ -50,6 +50,10 @@ async def fill(book, serve_db) -> dict[str, str]:
             "INSERT INTO bulk_jobs (account_id, id, change, of_list, created_at, due_at) "
             "SELECT account_id, id, '{}', id, now(), 'infinity' FROM lists"
         )
+        await tx.execute(
+            "INSERT INTO exports (account_id, id, resource, format, request, file_id, status, created_at) "
+            "SELECT account_id, id, 'contacts', 'csv', '', id, 'completed', now() FROM lists"
+        )
         for statement in HISTORY:
             await tx.execute(statement, book.account)
         import_id = await tx.fetchval("SELECT id FROM imports")

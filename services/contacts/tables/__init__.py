@@ -6,15 +6,11 @@ Keyed by contact_id, so that a deleted contact has rows to lose there: contact_t
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Computed,
     DateTime,
     Index,
-    Integer,
-    LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -22,37 +18,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from chassis import tables
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-    }
+from services.contacts.tables.columns import (
+    account_column,
+    flag_column,
+    id_column,
+    metadata,
+    time_column,
+    validity_column,
 )
-tables.add_to(metadata)
-
-
-def account_column() -> Column[object]:
-    return Column("account_id", UUID(), primary_key=True)
-
-
-def id_column() -> Column[object]:
-    return Column("id", UUID(), primary_key=True)
-
-
-def time_column(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
-
-
-def validity_column(name: str) -> Column[object]:
-    return Column(name, Text, nullable=False, server_default="unknown")
-
-
-def flag_column(name: str, default: str) -> Column[object]:
-    return Column(name, Boolean, nullable=False, server_default=text(default))
-
+from services.contacts.tables.jobs import bulk_jobs, exports, file_chunks, files, import_errors, imports
 
 contacts = Table(
     "contacts",
@@ -152,37 +126,6 @@ contact_lists = Table(
     Column("list_id", UUID(), primary_key=True),
     Column("contact_id", UUID(), primary_key=True),
     time_column("added_at"),
-)
-
-bulk_jobs = Table(
-    "bulk_jobs",
-    metadata,
-    account_column(),
-    id_column(),
-    Column("status", Text, nullable=False, server_default="queued"),
-    # domain.change.Change as JSON.
-    Column("change", JSONB, nullable=False),
-    # Whom to change: a serialised ListContactsRequest, or else the members of a list that was deleted.
-    Column("filter", LargeBinary),
-    Column("of_list", UUID()),
-    # The id that the last chunk ended with; the next goes on below it.
-    Column("done_to", UUID()),
-    Column("changed", BigInteger, nullable=False, server_default=text("0")),
-    Column("unchanged", BigInteger, nullable=False, server_default=text("0")),
-    Column("failed", BigInteger, nullable=False, server_default=text("0")),
-    Column("error", Text, nullable=False, server_default=""),
-    # Failures since the last chunk that went well.
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    # Of the request: the events of the job continue its trace.
-    Column("traceparent", Text, nullable=False, server_default=""),
-    time_column("created_at"),
-    # Its turn; each chunk sends it behind the others.
-    time_column("due_at"),
-    time_column("finished_at", nullable=True),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
-    CheckConstraint("(filter IS NULL) <> (of_list IS NULL)", name="target"),
-    # The work list over all accounts.
-    Index("bulk_jobs_open", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
 )
 
 tombstones = Table(
@@ -285,88 +228,6 @@ messages = Table(
     time_column("failed_at", nullable=True),
 )
 
-files = Table(
-    "files",
-    metadata,
-    account_column(),
-    id_column(),
-    # Set when the upload ended; until then nothing refers to the file and the cleaner may take it.
-    Column("complete", Boolean, nullable=False, server_default=text("false")),
-    Column("bytes", BigInteger, nullable=False, server_default=text("0")),
-    time_column("touched_at"),
-    Index("files_touched_at", "touched_at"),
-)
-
-file_chunks = Table(
-    "file_chunks",
-    metadata,
-    account_column(),
-    Column("file_id", UUID(), primary_key=True),
-    Column("seq", Integer, primary_key=True),
-    # 1 MiB, the last one less. Stored out of line and uncompressed: see the migration.
-    Column("data", LargeBinary, nullable=False),
-)
-
-imports = Table(
-    "imports",
-    metadata,
-    account_column(),
-    id_column(),
-    Column("file_id", UUID(), nullable=False),
-    Column("status", Text, nullable=False),
-    # How to read the file and what to do with its rows: imports.plan.Plan as JSON.
-    Column("plan", JSONB, nullable=False),
-    Column("bytes_total", BigInteger, nullable=False),
-    Column("bytes_done", BigInteger, nullable=False, server_default=text("0")),
-    # Records of the file that are dealt with, the header and blank ones among them: where a killed job resumes.
-    Column("records_done", BigInteger, nullable=False, server_default=text("0")),
-    Column("rows", BigInteger, nullable=False, server_default=text("0")),
-    Column("imported", BigInteger, nullable=False, server_default=text("0")),
-    Column("updated", BigInteger, nullable=False, server_default=text("0")),
-    Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
-    Column("failed", BigInteger, nullable=False, server_default=text("0")),
-    Column("error", Text, nullable=False, server_default=""),
-    # Who works on it: the one with the current generation, until lease_until. See imports.job.
-    Column("lease_generation", BigInteger, nullable=False, server_default=text("0")),
-    time_column("lease_until", nullable=True),
-    # Claims since the last progress; a file that kills its worker is given up.
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    time_column("created_at"),
-    time_column("finished_at", nullable=True),
-    # Since when it waits for a worker: an import that gave way to another account's goes to the end of the line.
-    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-    Column("file_name", Text, nullable=False, server_default=""),
-    # Of the file's bytes.
-    Column("sha256", LargeBinary),
-    # Another import of the same bytes.
-    Column("duplicate_of", UUID()),
-    Column("rows_total", BigInteger),
-    # Of an import that waits, or waited, to be committed: imports.preview.Preview as JSON; goes with the file.
-    Column("preview", JSONB),
-    CheckConstraint("status IN ('uploaded', 'queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
-    # The work list over all accounts.
-    Index(
-        "imports_waiting",
-        "queued_at",
-        postgresql_where=text("status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL)"),
-    ),
-    Index("imports_sha256", "account_id", "sha256"),
-)
-
-import_errors = Table(
-    "import_errors",
-    metadata,
-    account_column(),
-    Column("import_id", UUID(), primary_key=True),
-    # 1-based; the header is row 1.
-    Column("row", BigInteger, primary_key=True),
-    Column("code", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("column_name", Text, nullable=False, server_default=""),
-    # A JSON array; goes with the file.
-    Column("cells", Text),
-)
-
 PROTECTED = (
     contacts,
     contact_tags,
@@ -384,6 +245,7 @@ PROTECTED = (
     file_chunks,
     imports,
     import_errors,
+    exports,
     metadata.tables["outbox"],
     metadata.tables["idempotency_keys"],
 )

@@ -1,0 +1,13 @@
+"""Cells of a spreadsheet that begin like a formula.
+
+An export puts an apostrophe in front of them, and of what begins with one, so that no spreadsheet calculates them; an
+import takes one off. People mark numbers as text the same way (`'+4915112345678`).
+"""
+
+# What an apostrophe is put in front of: the beginnings of formulas, and the apostrophe itself.
+MARKED = "\t\n\r'+-=@"
+
+
+def plain(cell: str) -> str:
+    """A cell as it was meant."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] and cell[1] in MARKED else cell
