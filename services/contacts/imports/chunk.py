@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from services.contacts.imports import repository, staging
 from services.contacts.imports.repository import Lease, Progress
 from services.contacts.imports.resolve import Chunk, Outcome
 from services.contacts.imports.rows import Draft, Known, Read, RowReader, parted
+from services.contacts.lists import memberships
 
 # How many contacts are worked on before other tasks get their turn.
 SLICE = 250
@@ -58,14 +60,24 @@ async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Seque
     wanted = [pair for draft in drafts for pair in draft.keys]
     holders = await staging.holders(tx, lease.account, wanted)
     present: dict[UUID, Contact] = {}
-    if lease.plan.on_duplicate != "skip" and holders:
+    if lease.plan.writes_present and holders:
         locked = await contacts.lock_many(tx, lease.account, sorted(set(holders.values())))
         present = {row.id: row for row in locked}
         kept = {(pair, row.id) for row in locked for pair in identity.pairs(row)}
         # Gone, or with other keys by the time of the lock.
         if not kept.issuperset(holders.items()):
             raise Overtaken
-    chunk = Chunk(holders=holders, present=present, on_duplicate=lease.plan.on_duplicate, reader=reader)
+    additions = lease.plan.additions
+    if additions.add_lists:
+        there = await memberships.lock(tx, lease.account, additions.add_lists)
+        additions = replace(additions, add_lists=tuple(one for one in additions.add_lists if one in there))
+    chunk = Chunk(
+        holders=holders,
+        present=present,
+        on_duplicate=lease.plan.on_duplicate,
+        additions=additions,
+        reader=reader,
+    )
     return chunk.resolve(drafts)
 
 
@@ -75,6 +87,13 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
         for before, after in outcome.updated:
             after.updated_at = max(now, before.updated_at)
         await staging.update(tx, lease.account, outcome.updated, columns=columns)
+        joined = [
+            (list_id, after.id)
+            for before, after in outcome.updated
+            for list_id in after.list_ids
+            if list_id not in before.list_ids
+        ]
+        await memberships.add(tx, lease.account, joined, at=now)
         changes = await told(
             [(after, [*changed_fields(before, after), "updated_at"]) for before, after in outcome.updated]
         )
@@ -87,12 +106,14 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
         )
         if lost:
             changes = drop_lost(lease, outcome, lost=lost, changes=changes)
+        members = [(list_id, row.id) for row in outcome.created if row.id not in lost for list_id in row.list_ids]
+        await memberships.add(tx, lease.account, members, at=datetime.now(UTC))
         tx.add_events(events.contacts_changed("contact.created", lease.account, changes, bulk=True))
 
 
 def drop_lost(lease: Lease, outcome: Outcome, *, lost: set[UUID], changes: list[bytes]) -> list[bytes]:
     """Rows whose keys were taken while the chunk ran are duplicates; where those change contacts, look anew."""
-    if lease.plan.on_duplicate != "skip":
+    if lease.plan.writes_present:
         raise Overtaken
     outcome.imported_rows -= len(lost)
     outcome.duplicate_rows += len(lost)

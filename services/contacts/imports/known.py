@@ -25,7 +25,7 @@ class KnownRows:
         self._db = db
         self._lease = lease
         self._reader = reader
-        self._possible = lease.plan.on_duplicate == "skip" and reader.by_phone_alone
+        self._possible = not lease.plan.writes_present and reader.by_phone_alone
         self._asking = False
 
     def learn(self, outcome: Outcome) -> None:

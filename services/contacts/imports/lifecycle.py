@@ -17,7 +17,7 @@ from services.contacts.imports.columns import ERROR_TITLE
 from services.contacts.imports.mapping import Choice, choose
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
-from services.contacts.imports.service import answer, check_identifies
+from services.contacts.imports.service import answer, check_identifies, read_list_ids
 from services.contacts.intake import read_region
 
 MAX_ERRORS_A_PAGE = 1_000
@@ -53,6 +53,7 @@ class ImportLifecycle:
             if held.status != "uploaded":
                 raise errors.invalid_state(held.status, f"The import is {held.status}; only an uploaded one can begin.")
             plan = chosen(held.plan, request)
+            await repository.check_lists(tx, plan.list_ids)
             begun = await repository.begin(tx, call.account, import_id, plan=plan, sha256=held.sha256)
             shown = await repository.preview(tx, call.account, import_id)
             response = await tx.reply(pb.CommitImportResponse(**answer(begun, shown)))
@@ -104,6 +105,7 @@ def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
         columns = choose(plan.columns, choices)
         region = read_region(request.default_region)
         added = tuple(tags.clean(request.tags))
+        lists = read_list_ids(request.list_ids)
     check_identifies(columns)
     return replace(
         plan,
@@ -111,6 +113,7 @@ def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
         on_duplicate=convert.ON_DUPLICATE.get(request.on_duplicate, "skip"),
         default_region=region,
         tags=added,
+        list_ids=lists,
         traceparent=current_traceparent(),
     )
 

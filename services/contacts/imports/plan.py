@@ -2,9 +2,11 @@
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 from formats.layout import Kind
 from formats.records import Encoding
+from services.contacts.domain.change import Change
 
 OnDuplicate = Literal["skip", "update", "merge"]
 
@@ -32,6 +34,8 @@ class Plan:
     default_region: str | None = None
     # Added to every contact of the file.
     tags: tuple[str, ...] = ()
+    # UUIDs as texts; every contact of the file is put on these lists.
+    list_ids: tuple[str, ...] = ()
     # Of the upload: the import's events continue its trace. Empty where it has none.
     traceparent: str = ""
     kind: Kind = "csv"
@@ -43,10 +47,21 @@ class Plan:
         """Records that are no rows: the preamble and the header. vCards have neither."""
         return 0 if self.kind == "vcard" else self.preamble + 1
 
+    @property
+    def additions(self) -> Change:
+        """What comes to every contact of the file, those that are there among them, whatever `on_duplicate` says."""
+        return Change(add_tags=self.tags, add_lists=tuple(map(UUID, self.list_ids)))
+
+    @property
+    def writes_present(self) -> bool:
+        """Contacts that are there may be changed."""
+        return self.on_duplicate != "skip" or bool(self.tags or self.list_ids)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Plan":
         columns = tuple(Column(**column) for column in stored["columns"])
-        return cls(**{**stored, "columns": columns, "tags": tuple(stored["tags"])})
+        lists = tuple(stored.get("list_ids", ()))
+        return cls(**{**stored, "columns": columns, "tags": tuple(stored["tags"]), "list_ids": lists})

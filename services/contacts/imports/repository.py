@@ -1,15 +1,17 @@
 """The queries on imports: making and reading them, leasing them, and what a chunk writes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from chassis import ids
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
+from services.contacts import errors as service_errors
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.preview import Preview
 from services.contacts.imports.record import Import, RowError
@@ -49,6 +51,7 @@ CANCEL = f"""
 UPDATE imports SET status = 'cancelled', finished_at = now(), lease_until = NULL
 WHERE account_id = $1 AND id = $2 AND status IN ('uploaded', 'queued', 'running') RETURNING {COLUMNS}
 """
+LISTS = "SELECT id FROM lists WHERE account_id = $1 AND id = ANY($2::uuid[])"
 ERRORS = """
 SELECT row, code, reason, column_name, cells FROM import_errors
 WHERE account_id = $1 AND import_id = $2 AND row > $3 ORDER BY row LIMIT $4
@@ -194,6 +197,14 @@ async def create(tx: WriteTx, new: New) -> Import:
     )
     assert row is not None
     return Import(*row)
+
+
+async def check_lists(tx: WriteTx, list_ids: Iterable[str]) -> None:
+    """Raises NotFound for one that is not there."""
+    wanted = {UUID(list_id) for list_id in list_ids}
+    missing = wanted - {row[0] for row in await tx.fetch(LISTS, tx.account, list(wanted))} if wanted else wanted
+    if missing:
+        raise service_errors.not_found("list", ids.encode("lst", min(missing)))
 
 
 async def lock(tx: WriteTx, account: AccountId, import_id: UUID) -> Locked | None:

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from services.contacts.domain.change import Change
+from services.contacts.domain.change import apply as add
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, only_missing
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused
 from services.contacts.imports.plan import OnDuplicate
 from services.contacts.imports.record import RowError
 from services.contacts.imports.rows import Draft, RowReader
+
+NOTHING = Change()
 
 
 @dataclass(slots=True)
@@ -47,12 +51,17 @@ class Chunk:
         holders: Mapping[tuple[Key, str], UUID],
         present: Mapping[UUID, Contact],
         on_duplicate: OnDuplicate,
+        additions: Change,
         reader: RowReader,
     ) -> None:
-        """holders: who has which key now. present: those contacts, locked; empty where duplicates are skipped."""
+        """holders: who has which key now. present: those contacts, locked; empty where none of them is changed.
+
+        additions: what comes to every contact; of its lists those that are there.
+        """
         self._slots: dict[UUID, Slot] = {}
         self._by_key: dict[tuple[Key, str], Slot] = {}
         self._on_duplicate = on_duplicate
+        self._additions = additions
         self._reader = reader
         self._outcome = Outcome()
         for key, contact_id in holders.items():
@@ -71,6 +80,9 @@ class Chunk:
         wanted = draft.keys
         owners = {slot.id: slot for pair in wanted if (slot := self._by_key.get(pair)) is not None}
         if not owners:
+            # Its tags have what is added already.
+            if self._additions.add_lists:
+                draft.contact.list_ids = list(self._additions.add_lists)
             slot = Slot(draft.contact.id, None, draft.contact, made=True)
             self._slots[slot.id] = slot
             self._by_key.update(dict.fromkeys(wanted, slot))
@@ -82,11 +94,11 @@ class Chunk:
             self._duplicate(draft, next(iter(owners.values())))
 
     def _duplicate(self, draft: Draft, slot: Slot) -> None:
-        if self._on_duplicate == "skip" or slot.after is None:
+        if slot.after is None:
             self._outcome.duplicate_rows += 1
             return
         try:
-            after = apply(slot.after, self._patch(draft, slot.after))
+            after = self._after(draft, slot.after)
         except Refused as refused:
             self._outcome.errors.append(self._reader.error(draft.row, refused, draft.cells))
             return
@@ -98,6 +110,11 @@ class Chunk:
             self._by_key.pop(pair, None)
         self._by_key.update(dict.fromkeys(pairs(after), slot))
         slot.after = after
+
+    def _after(self, draft: Draft, present: Contact) -> Contact:
+        """Raises Refused."""
+        after = present if self._on_duplicate == "skip" else apply(present, self._patch(draft, present))
+        return after if self._additions == NOTHING else add(after, self._additions)
 
     def _patch(self, draft: Draft, present: Contact) -> Patch:
         patch = self._reader.patch(draft)

@@ -123,8 +123,13 @@ class RowReader:
         return Draft(row, cells, contact, pairs(contact))
 
     def patch(self, draft: Draft) -> Patch:
-        """What the row writes to a contact that has its keys."""
-        return Patch(self._sets(draft.cells))
+        """What the row writes to a contact that has its keys; the plan's additions aside."""
+        sets = self._sets(draft.cells)
+        if self._plan.tags:
+            sets.pop("tags", None)
+            if self._tags is not None and (cell := draft.cells[self._tags]):
+                sets["tags"] = tags.clean(tags.parse_cell(cell))
+        return Patch(sets)
 
     def _sets(self, cells: list[str]) -> dict[str, object]:
         """What the cells that are not empty write, by column of the contact. Raises Refused."""
@@ -166,6 +171,8 @@ def written_columns(plan: Plan) -> tuple[str, ...]:
     targets = dict.fromkeys(column.target for column in plan.columns if column.target)
     if plan.tags:
         targets["tags"] = None
+    if plan.list_ids:
+        targets["list_ids"] = None
     return tuple(dict.fromkeys(name for target in targets for name in COLUMNS.get(target, (target,))))
 
 

@@ -18,7 +18,8 @@ from chassis.telemetry import current_traceparent
 from formats.layout import Empty, Layout, Scan
 from formats.records import Unreadable
 from services.contacts import convert, errors, metrics
-from services.contacts.domain import tags
+from services.contacts.domain import limits, tags
+from services.contacts.domain.problems import Refused, invalid
 from services.contacts.imports import files, preview, repository, sources
 from services.contacts.imports.columns import identifies, map_columns
 from services.contacts.imports.files import Upload
@@ -75,6 +76,7 @@ class ImportService:
             told_apart = call.over(received.digest.digest(), received.options.SerializeToString(deterministic=True))
             async with self._db.write(told_apart) as tx:
                 await upload.complete(tx)
+                await repository.check_lists(tx, plan.list_ids)
                 made = await repository.create(tx, new)
                 looks = None if shown is None else (plan, shown.to_json())
                 response = await tx.reply(pb.CreateImportResponse(**answer(made, looks)))
@@ -145,6 +147,7 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
     with errors.refusing():
         region = read_region(options.default_region)
         added = tags.clean(options.tags)
+        lists = read_list_ids(options.list_ids)
     columns = map_columns(layout.titles)
     # Of a held import the client says which columns mean what.
     if not options.hold:
@@ -157,9 +160,17 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
         on_duplicate=convert.ON_DUPLICATE.get(options.on_duplicate, "skip"),
         default_region=region,
         tags=tuple(added),
+        list_ids=lists,
         kind=layout.kind,
         sheet=layout.sheet,
     )
+
+
+def read_list_ids(public_ids: Sequence[str]) -> tuple[str, ...]:
+    """As a plan keeps them. Raises NotFound, Refused."""
+    if len(public_ids) > limits.LISTS:
+        raise Refused(invalid("list_ids", f"At most {limits.LISTS} lists at once."))
+    return tuple(dict.fromkeys(str(errors.parse_id("lst", one, kind="list")) for one in public_ids))
 
 
 def check_identifies(columns: Sequence[Column]) -> None:

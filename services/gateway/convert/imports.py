@@ -87,6 +87,7 @@ def commit(import_id: str, body: ImportCommit) -> pb.CommitImportRequest:
         on_duplicate=ON_DUPLICATE.value(body.on_duplicate),
         default_region=body.default_region or "",
         tags=body.tags or (),
+        list_ids=body.list_ids or (),
     )
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.errors import CarillonError, Internal, InvalidArgument, Reason
 from formats.records import FAILED_ON_OUR_SIDE
-from services.gateway.caller import Caller, CallerOf
+from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import imports as convert
 from services.gateway.errors import refused_field
 from services.gateway.multipart import Field
@@ -26,7 +26,7 @@ from services.gateway.uploads import Upload, send
 # Mounted before any route with {id}, which would swallow it.
 first = Routes("Imports")
 
-FIELDS = frozenset({"on_duplicate", "default_region", "tags"})
+FIELDS = frozenset({"on_duplicate", "default_region", "tags", "list_id"})
 ENDED = frozenset({pb.IMPORT_STATUS_COMPLETED, pb.IMPORT_STATUS_FAILED})
 FIRST_POLL_SECONDS = 0.03
 LONGEST_POLL_SECONDS = 0.5
@@ -44,6 +44,7 @@ BODY = {
                     "file": {"type": "string", "format": "binary", "description": "CSV with a header row"},
                     "on_duplicate": {"type": "string", "enum": ["skip", "update", "merge"], "default": "skip"},
                     "default_region": {"type": "string", "description": "ISO 3166-1 alpha-2, for national phones"},
+                    "list_id": {"type": "string", "description": "Every contact of the file is put on this list"},
                     "tags": {"type": "string", "description": "Comma-separated; added to every contact of the file"},
                 },
                 "additionalProperties": False,
@@ -61,7 +62,13 @@ BODY = {
     scope="contacts:write",
     answer=schemas.ImportSummary,
     others={202: (schemas.Import, "Not ended yet: see `Location`")},
-    reasons=[Reason.FILE_EMPTY, Reason.FILE_UNREADABLE, Reason.UNKNOWN_COLUMNS, Reason.UPLOAD_INCOMPLETE],
+    reasons=[
+        Reason.FILE_EMPTY,
+        Reason.FILE_UNREADABLE,
+        Reason.UNKNOWN_COLUMNS,
+        Reason.UPLOAD_INCOMPLETE,
+        Reason.NOT_FOUND,
+    ],
     upload=BODY,
 )
 async def import_contacts(caller: CallerOf, request: Request) -> Response:
@@ -106,6 +113,8 @@ def check(fields: list[Field]) -> pb.ImportOptions:
             options.on_duplicate = convert.ON_DUPLICATE.value(field.value)
         elif field.name == "default_region":
             options.default_region = region(field.value)
+        elif field.name == "list_id":
+            options.list_ids.append(known_id("lst", field.value, "list"))
         else:
             options.tags.extend(tag.strip() for tag in field.value.split(",") if tag.strip())
     if len(options.tags) > MAX_TAGS or any(len(tag) > MAX_TAG_LENGTH for tag in options.tags):

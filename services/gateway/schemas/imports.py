@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.gateway.schemas.fields import Answer, Body, Moment, NoNul, Region, RowError, ShortText, Tags
+from services.gateway.schemas.fields import Answer, Body, Moment, NoNul, Reference, Region, RowError, ShortText, Tags
 
 OnDuplicate = Literal["skip", "update", "merge"]
 MAX_COLUMNS = 256
@@ -91,6 +91,9 @@ class ImportCommit(Body):
     on_duplicate: OnDuplicate | None = None
     default_region: Annotated[Region | None, Field(description="ISO 3166-1 alpha-2, for national phones")] = None
     tags: Annotated[Tags | None, Field(description="Added to every contact of the file")] = None
+    list_ids: Annotated[
+        list[Reference] | None, Field(max_length=100, description="Every contact of the file is put on these lists")
+    ] = None
 
 
 class ImportErrorPage(Answer):

@@ -11,6 +11,7 @@ from chassis.errors import FailedPrecondition, NotFound, Reason
 from tests.service.gateway.conftest import Gateway
 
 ID = ids.encode("imp", ids.new())
+LIST_ID = ids.encode("lst", ids.new())
 
 
 def job(status: Any, **fields: Any) -> contacts_pb2.Import:
@@ -61,6 +62,7 @@ async def test_a_commit_says_what_becomes_of_the_columns(gateway: Gateway) -> No
         "on_duplicate": "merge",
         "default_region": "DE",
         "tags": ["a"],
+        "list_ids": [LIST_ID],
     }
     answer = await gateway.call("POST", f"/v1/imports/{ID}/commit", json=body)
     assert (answer.status, answer.headers["location"], answer.body["status"]) == (202, f"/v1/imports/{ID}", "queued")
@@ -70,10 +72,11 @@ async def test_a_commit_says_what_becomes_of_the_columns(gateway: Gateway) -> No
         ("City", "metadata.city", True),
         ("Name", "", True),
     ]
-    assert (request.on_duplicate, request.default_region, list(request.tags)) == (
+    assert (request.on_duplicate, request.default_region, list(request.tags), list(request.list_ids)) == (
         contacts_pb2.ON_DUPLICATE_MERGE,
         "DE",
         ["a"],
+        [LIST_ID],
     )
     for wrong in ({"mapping": {"a": 1}}, {"mapping": ["a"]}, {"on_duplicate": "x"}, {"more": 1}):
         assert (await gateway.call("POST", f"/v1/imports/{ID}/commit", json=wrong)).code == "validation_failed"

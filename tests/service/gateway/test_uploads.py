@@ -16,6 +16,7 @@ from tests.service import stack
 from tests.service.gateway.conftest import UPLOAD_LIMIT, Gateway
 
 IMPORT_ID = ids.encode("imp", ids.new())
+LIST_ID = ids.encode("lst", ids.new())
 CAMPAIGN_ID = ids.encode("cmp", ids.new())
 CSV = b"phone,name\n+1234567890,John\n"
 IMPORT = "/v1/contacts/import"
@@ -59,7 +60,9 @@ async def test_an_import_that_ends_answers_as_the_seed_shows(gateway: Gateway) -
     errors = [pb.RowError(row=15, code="invalid_phone", reason="Invalid phone format", column="phone")]
     counts = {"imported": 1250, "failed": 3, "duplicates": 47, "updated": 2}
     becomes(gateway, state(pb.IMPORT_STATUS_COMPLETED, errors=errors, **counts))
-    answer = await gateway.call("POST", IMPORT, data=form(on_duplicate="merge", default_region="DE", tags="a, b"))
+    answer = await gateway.call(
+        "POST", IMPORT, data=form(on_duplicate="merge", default_region="DE", tags="a, b", list_id=LIST_ID)
+    )
     assert answer.status == 200
     assert answer.body == {
         **counts,
@@ -70,10 +73,11 @@ async def test_an_import_that_ends_answers_as_the_seed_shows(gateway: Gateway) -
     data, options, ended = sent(gateway)
     assert (data, ended) == (CSV, True)
     assert (options.file_name, options.content_type) == ("contacts.csv", "text/csv")
-    assert (options.on_duplicate, options.default_region, list(options.tags)) == (
+    assert (options.on_duplicate, options.default_region, list(options.tags), list(options.list_ids)) == (
         pb.ON_DUPLICATE_MERGE,
         "DE",
         ["a", "b"],
+        [LIST_ID],
     )
 
 

@@ -111,7 +111,9 @@ class _OnDuplicateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnDuplica
     ON_DUPLICATE_UNSPECIFIED: _OnDuplicate.ValueType  # 0
     """As SKIP."""
     ON_DUPLICATE_SKIP: _OnDuplicate.ValueType  # 1
-    """Leave the contact, count the row in `duplicates`."""
+    """Leave the contact's fields, count the row in `duplicates`. Tags and lists that are added to every contact of
+    the file are added all the same, and the row counts in `updated` where that changes the contact.
+    """
     ON_DUPLICATE_UPDATE: _OnDuplicate.ValueType  # 2
     """Write the row's non-empty cells, tags replaced."""
     ON_DUPLICATE_MERGE: _OnDuplicate.ValueType  # 3
@@ -123,7 +125,9 @@ class OnDuplicate(_OnDuplicate, metaclass=_OnDuplicateEnumTypeWrapper):
 ON_DUPLICATE_UNSPECIFIED: OnDuplicate.ValueType  # 0
 """As SKIP."""
 ON_DUPLICATE_SKIP: OnDuplicate.ValueType  # 1
-"""Leave the contact, count the row in `duplicates`."""
+"""Leave the contact's fields, count the row in `duplicates`. Tags and lists that are added to every contact of
+the file are added all the same, and the row counts in `updated` where that changes the contact.
+"""
 ON_DUPLICATE_UPDATE: OnDuplicate.ValueType  # 2
 """Write the row's non-empty cells, tags replaced."""
 ON_DUPLICATE_MERGE: OnDuplicate.ValueType  # 3
@@ -1114,6 +1118,7 @@ class ImportOptions(_message.Message):
     FILE_NAME_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    LIST_IDS_FIELD_NUMBER: _builtins.int
     on_duplicate: Global___OnDuplicate.ValueType
     default_region: _builtins.str
     file_name: _builtins.str
@@ -1128,6 +1133,10 @@ class ImportOptions(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Added to every contact of the file."""
 
+    @_builtins.property
+    def list_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every contact of the file is put on these lists. Errors: NOT_FOUND for an unknown one."""
+
     def __init__(
         self,
         *,
@@ -1137,10 +1146,11 @@ class ImportOptions(_message.Message):
         file_name: _builtins.str = ...,
         content_type: _builtins.str = ...,
         hold: _builtins.bool = ...,
+        list_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "default_region", b"default_region", "file_name", b"file_name", "hold", b"hold", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "default_region", b"default_region", "file_name", b"file_name", "hold", b"hold", "list_ids", b"list_ids", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -111,6 +111,7 @@ class CommitImportRequest(_message.Message):
     ON_DUPLICATE_FIELD_NUMBER: _builtins.int
     DEFAULT_REGION_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    LIST_IDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     on_duplicate: _contacts_pb2.OnDuplicate.ValueType
     default_region: _builtins.str
@@ -123,6 +124,10 @@ class CommitImportRequest(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Added to every contact of the file."""
 
+    @_builtins.property
+    def list_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every contact of the file is put on these lists. Errors: NOT_FOUND for an unknown one."""
+
     def __init__(
         self,
         *,
@@ -131,10 +136,11 @@ class CommitImportRequest(_message.Message):
         on_duplicate: _contacts_pb2.OnDuplicate.ValueType = ...,
         default_region: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        list_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "id", b"id", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "id", b"id", "list_ids", b"list_ids", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
