@@ -16,6 +16,7 @@ from chassis.tokens import TokenVerifier
 from services.contacts.activity.consumers import consumers
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
+from services.contacts.batch.service import BatchService
 from services.contacts.bulk.service import POKE as BULK_POKE
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
@@ -52,7 +53,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
     wake_bulk = Poker(nats, BULK_POKE)
     server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
-    bulk = BulkServicer(BulkService(db, wake_bulk), read_filter=filter_of)
+    bulk = BulkServicer(BulkService(db, wake_bulk), BatchService(db), read_filter=filter_of)
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)

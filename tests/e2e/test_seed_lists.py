@@ -93,3 +93,15 @@ async def test_a_bulk_change_of_a_thousand_goes_on_in_the_background(api: Api) -
     ids = [one["id"] for one in (await api.get("/v1/contacts?tag=crowd")).ok()["data"]]
     changed = (await api.post("/v1/contacts/bulk-tag", {"contact_ids": ids, "remove": ["crowd"]})).ok()
     assert (changed["changed"], changed["not_found"]) == (len(ids), [])
+
+
+async def test_a_batch_writes_its_good_rows(api: Api) -> None:
+    rows = [{"phone": "+14155550001", "name": "Ann"}, {"phone": "call me"}, {"phone": "+14155550001", "tags": ["vip"]}]
+    headers = {"Idempotency-Key": "batch-of-three"}
+    answer = await api.post("/v1/contacts/batch", {"contacts": rows}, headers=headers)
+    assert [row["outcome"] for row in answer.ok()["results"]] == ["created", "failed", "updated"]
+    assert answer.body["results"][1]["error"]["errors"][0]["pointer"] == "/contacts/1/phone"
+    (ann,) = await api.everything("/v1/contacts")
+    assert (ann["id"], ann["name"], ann["tags"]) == (answer.body["results"][0]["id"], "Ann", ["vip"])
+    again = await api.post("/v1/contacts/batch", {"contacts": rows}, headers=headers)
+    assert (again.body, again.headers["idempotent-replayed"]) == (answer.body, "true")

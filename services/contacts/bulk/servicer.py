@@ -9,6 +9,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.contacts import errors
+from services.contacts.batch.service import BatchService
 from services.contacts.bulk.convert import job_message
 from services.contacts.bulk.service import BulkService
 from services.contacts.domain import change as changes
@@ -22,9 +23,10 @@ ReadFilter = Callable[[contacts_pb2.ListContactsRequest], Filter]
 
 
 class BulkServicer:
-    def __init__(self, bulk: BulkService, *, read_filter: ReadFilter) -> None:
+    def __init__(self, bulk: BulkService, batches: BatchService, *, read_filter: ReadFilter) -> None:
         """read_filter: as ListContacts reads its request; raises InvalidArgument."""
         self._bulk = bulk
+        self._batches = batches
         self._read_filter = read_filter
 
     @rpc(admits=EDGE)
@@ -41,6 +43,12 @@ class BulkServicer:
                     call, wanted, stored=request.filter.SerializeToString(), change=change
                 )
         raise errors.invalid([invalid("", "Contacts are named by their ids or by a filter.")])
+
+    @rpc(admits=EDGE)
+    async def BatchUpsertContacts(
+        self, call: Call, request: pb.BatchUpsertContactsRequest
+    ) -> pb.BatchUpsertContactsResponse:
+        return await self._batches.upsert(call, request.contacts, default_region=request.default_region)
 
     @rpc(admits=EDGE)
     async def GetBulkJob(self, call: Call, request: pb.GetBulkJobRequest) -> pb.GetBulkJobResponse:

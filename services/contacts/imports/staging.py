@@ -123,6 +123,11 @@ async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[s
     await tx.copy("staged", columns=("fresh", *columns), pieces=pieces)
 
 
+async def clear(tx: WriteTx) -> None:
+    """What was staged is written: for who stages again in the same transaction."""
+    await tx.execute("TRUNCATE staged")
+
+
 def texts(contacts: Sequence[Contact], column: str) -> list[str | None]:
     """The column of each contact, as COPY takes it."""
     values: list[Any] = list(map(attrgetter(column), contacts))

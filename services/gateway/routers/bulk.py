@@ -1,4 +1,4 @@
-"""One change to many contacts, by their ids or by a filter, and the job that it may become."""
+"""Many contacts at once: upserts row by row, and one change to all, by their ids or by a filter."""
 
 from typing import Any
 
@@ -7,15 +7,19 @@ from starlette.responses import Response
 from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis.errors import Reason
 from services.gateway.caller import Caller, CallerOf, known_id
+from services.gateway.convert import batch as convert_batch
 from services.gateway.convert import bulk as convert
 from services.gateway.errors import refused_field
 from services.gateway.problem import FieldCode
+from services.gateway.routers.parameters import DefaultRegion
 from services.gateway.routes import Routes
+from services.gateway.schemas import batch as batch_schemas
 from services.gateway.schemas import bulk as schemas
 
 # All literal paths: mounted before any route of a contact with {id}.
 routes = Routes("Contacts")
 
+BATCH_LIMIT_BYTES = 8 << 20
 ACCEPTED: dict[int, tuple[Any, str]] = {
     202: (schemas.BulkJob, "The filter finds over 1,000 contacts: changed in the background, see `Location`")
 }
@@ -48,6 +52,27 @@ async def bulk_tag(caller: CallerOf, body: schemas.BulkTag) -> Response:
 async def bulk_list(caller: CallerOf, body: schemas.BulkList) -> Response:
     """Up to 1,000 by `contact_ids`, or all that the `filter` finds. An unknown list is 422, and nothing is written."""
     return await change(caller, body, {"add_lists": body.add, "remove_lists": body.remove})
+
+
+@routes.add(
+    "POST",
+    "/contacts/batch",
+    operation_id="batchUpsertContacts",
+    summary="Create or update up to 1,000 contacts",
+    scope="contacts:write",
+    answer=batch_schemas.BatchAnswer,
+    body_limit=BATCH_LIMIT_BYTES,
+)
+async def batch_upsert(
+    caller: CallerOf, body: batch_schemas.ContactBatch, default_region: DefaultRegion = None
+) -> Response:
+    """Each row as a `POST /v1/contacts?on_conflict=update`, in their order and in one transaction; up to 8 MiB. A row
+    that is refused says why in its result, and the others are written all the same."""
+    rows = convert_batch.read(body.contacts)
+    client = caller.backends.bulk
+    request = pb.BatchUpsertContactsRequest(contacts=rows.patches, default_region=default_region or "")
+    answer = await caller.write(client, client.stub.BatchUpsertContacts, request)
+    return caller.answer(convert_batch.answer(rows, answer.results))
 
 
 async def change(caller: Caller, body: schemas.BulkTarget, changes: dict[str, Any]) -> Response:

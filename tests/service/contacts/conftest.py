@@ -28,6 +28,7 @@ from chassis.grpc_client import Client
 from chassis.grpc_server import Server
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
+from services.contacts.batch.service import BatchService
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
@@ -83,7 +84,8 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
     lists = ListsServicer(ListService(serve_db, lambda: None, removed_at_once=AT_ONCE))
     running.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], lists)
-    bulk = BulkServicer(BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE), read_filter=filter_of)
+    changes = BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE)
+    bulk = BulkServicer(changes, BatchService(serve_db), read_filter=filter_of)
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(serve_db))
     running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)

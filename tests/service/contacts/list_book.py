@@ -75,3 +75,9 @@ class BulkChanges:
 
     async def job(self, job_id: str) -> bulk_pb2.BulkJob:
         return (await self.call("GetBulkJob", bulk_pb2.GetBulkJobRequest(id=job_id))).job
+
+    async def batch(
+        self, *rows: contacts_pb2.ContactPatch, region: str = "", idempotency: tuple[str, bytes] | None = None
+    ) -> list[bulk_pb2.BatchResult]:
+        request = bulk_pb2.BatchUpsertContactsRequest(contacts=rows, default_region=region)
+        return list((await self.call("BatchUpsertContacts", request, idempotency=idempotency)).results)

@@ -7,6 +7,7 @@ from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
 from chassis.errors import InvalidArgument, NotFound
 from services.contacts.bulk import writing
+from tests.service.contacts.address_book import patch
 from tests.service.contacts.conftest import AT_ONCE
 from tests.service.contacts.events import outbox
 from tests.service.contacts.test_lists import DISAGREEMENTS, NOBODY, NOWHERE, people, run_dry
@@ -183,12 +184,14 @@ async def test_two_accounts_never_meet(book, other_book, lists, other_lists, bul
         await other_bulk.named(crowd[:1], add_lists=[made])
     (eve,) = await people(other_book, 1)
     await other_book.update(eve, tags=["t"])
+    (row,) = await other_bulk.batch(patch(external_id="a0", stage="x"))
+    assert (row.outcome, row.contact_id == crowd[0]) == (pb.BATCH_OUTCOME_CREATED, False)
     job_id = (await bulk.found({"add_tags": ["u"]}, tag="t")).job.id
     with pytest.raises(NotFound):
         await other_bulk.job(job_id)
     await run_dry(bulk_worker)
     assert list((await other_book.get(eve)).tags) == ["t"]
-    covered = {"BulkChangeContacts", "GetBulkJob"}
+    covered = {"BulkChangeContacts", "GetBulkJob", "BatchUpsertContacts"}
     assert covered == {method.name for method in pb.DESCRIPTOR.services_by_name["BulkService"].methods}
     with pytest.raises(NotFound):
         await bulk.job(ids.encode("job", ids.new()))

@@ -136,3 +136,52 @@ async def test_a_large_bulk_change_is_a_job(gateway: Gateway) -> None:
 async def test_a_bulk_change_names_whom_it_means(gateway: Gateway, body: Any) -> None:
     assert (await gateway.call("POST", "/v1/contacts/bulk-tag", json=body)).code == "validation_failed"
     assert not gateway.bulk.received
+
+
+async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gateway: Gateway) -> None:
+    violation = bulk_pb2.BatchViolation(pointer="/phone", code="invalid_phone", detail="Invalid phone format")
+    failed = bulk_pb2.BatchError(code="invalid_phone", detail="Invalid", violations=[violation], existing_ids=[CNT])
+    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
+        results=[
+            bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_CREATED, contact_id=CNT, version=1),
+            bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_FAILED, error=failed),
+        ]
+    )
+    rows: list[Any] = [{"phone": 5}, {"phone": "+1", "stage": None}, "nonsense", {"phone": "x"}, {"phne": "1"}]
+    answer = await gateway.call("POST", "/v1/contacts/batch?default_region=DE", json={"contacts": rows})
+    assert {name: answer.body[name] for name in ("created", "updated", "unchanged", "failed")} == {
+        "created": 1, "updated": 0, "unchanged": 0, "failed": 4
+    }  # fmt: skip
+    results = answer.body["results"]
+    assert [(one["index"], one["outcome"]) for one in results] == [
+        (0, "failed"), (1, "created"), (2, "failed"), (3, "failed"), (4, "failed")
+    ]  # fmt: skip
+    assert results[1] == {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
+    assert results[3]["error"] == {
+        "code": "invalid_phone",
+        "detail": "Invalid",
+        "errors": [{"pointer": "/contacts/3/phone", "code": "invalid_phone", "detail": "Invalid phone format"}],
+        "existing_ids": [CNT],
+    }
+    assert [
+        (one["error"]["code"], one["error"]["errors"][0]["pointer"]) for one in (results[i] for i in (0, 2, 4))
+    ] == [
+        ("validation_failed", "/contacts/0/phone"),
+        ("validation_failed", "/contacts/2"),
+        ("validation_failed", "/contacts/4/phne"),
+    ]
+    request = gateway.bulk.last("BatchUpsertContacts").request
+    assert [one.phone for one in request.contacts] == ["+1", "x"]
+    assert (list(request.contacts[0].clear), request.default_region) == (["stage"], "DE")
+
+
+async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
+    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
+        results=[bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_CREATED, contact_id=CNT, version=1)] * 480
+    )
+    row = {"phone": "+1", "metadata": {"a": "x" * 16_000}}
+    assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 480})).body["created"] == 480
+    larger = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 530})
+    assert (larger.code, larger.body["limit_bytes"]) == ("payload_too_large", 8 << 20)
+    for rows in ([], [row] * 1001):
+        assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": rows[:1001]})).status in (413, 422)

@@ -40,6 +40,11 @@ class BulkServiceStub:
                 request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.SerializeToString,
                 response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.FromString,
                 _registered_method=True)
+        self.BatchUpsertContacts = channel.unary_unary(
+                '/carillon.contacts.v1.BulkService/BatchUpsertContacts',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.FromString,
+                _registered_method=True)
         self.GetBulkJob = channel.unary_unary(
                 '/carillon.contacts.v1.BulkService/GetBulkJob',
                 request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.GetBulkJobRequest.SerializeToString,
@@ -61,6 +66,14 @@ class BulkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchUpsertContacts(self, request, context):
+        """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
+        one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBulkJob(self, request, context):
         """Reads a job. Those that ended are forgotten after 72 hours. Errors: NOT_FOUND.
         """
@@ -75,6 +88,11 @@ def add_BulkServiceServicer_to_server(servicer, server):
                     servicer.BulkChangeContacts,
                     request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.FromString,
                     response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.SerializeToString,
+            ),
+            'BatchUpsertContacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpsertContacts,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.SerializeToString,
             ),
             'GetBulkJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBulkJob,
@@ -110,6 +128,33 @@ class BulkService:
             '/carillon.contacts.v1.BulkService/BulkChangeContacts',
             carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.SerializeToString,
             carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUpsertContacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.contacts.v1.BulkService/BatchUpsertContacts',
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,10 @@ class BulkServiceStub:
     many tags or lists is left as it is and counted in `failed`. Errors: VALIDATION_FAILED, also for an unknown
     list, with nothing written.
     """
+    BatchUpsertContacts: _aio.UnaryUnaryMultiCallable[_bulk_pb2.BatchUpsertContactsRequest, _bulk_pb2.BatchUpsertContactsResponse]
+    """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
+    one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
+    """
     GetBulkJob: _aio.UnaryUnaryMultiCallable[_bulk_pb2.GetBulkJobRequest, _bulk_pb2.GetBulkJobResponse]
     """Reads a job. Those that ended are forgotten after 72 hours. Errors: NOT_FOUND."""
 
@@ -38,6 +42,16 @@ class BulkServiceServicer(metaclass=_abc_1.ABCMeta):
         finds over 1,000 the change goes on in the background and the answer is a job. A contact that would have too
         many tags or lists is left as it is and counted in `failed`. Errors: VALIDATION_FAILED, also for an unknown
         list, with nothing written.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchUpsertContacts(
+        self,
+        request: _bulk_pb2.BatchUpsertContactsRequest,
+        context: _aio.ServicerContext[_bulk_pb2.BatchUpsertContactsRequest, _abc.Awaitable[_bulk_pb2.BatchUpsertContactsResponse]],
+    ) -> _abc.Awaitable[_bulk_pb2.BatchUpsertContactsResponse]:
+        """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
+        one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,124 @@
+"""Many upserts in one transaction, with an outcome for each row."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from carillon.contacts.v1 import bulk_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2
+from chassis import ids
+from chassis.call import Call
+from chassis.db import Database, WriteTx
+from services.contacts import convert, errors, events, repository, snapshot
+from services.contacts.batch.convert import result_message
+from services.contacts.batch.resolve import Batch, Pair, Refusal, Result, Row
+from services.contacts.domain import limits
+from services.contacts.domain.contact import Contact, changed_fields, fill
+from services.contacts.domain.identity import pairs
+from services.contacts.domain.problems import Refused, invalid
+from services.contacts.imports import staging
+from services.contacts.intake import read_patch, read_region
+from services.contacts.service import ATTEMPTS, contended
+
+# What staging writes by itself; all others may be written by a row.
+STAGED = ("id", "created_at", "updated_at", "version")
+COLUMNS = tuple(name for name in repository.COLUMNS if name not in STAGED)
+
+
+class Overtaken(Exception):
+    """Somebody else wrote the same keys meanwhile; look anew."""
+
+
+class BatchService:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def upsert(
+        self, call: Call, patches: Sequence[contacts_pb2.ContactPatch], *, default_region: str
+    ) -> pb.BatchUpsertContactsResponse:
+        """Raises InvalidArgument above 1,000 rows and for a region that is none."""
+        if len(patches) > limits.BULK_IDS:
+            raise errors.invalid([invalid("contacts", f"At most {limits.BULK_IDS} contacts at once.")])
+        with errors.refusing():
+            region = read_region(default_region)
+        size = max(len(patches), 1)
+        for _ in range(ATTEMPTS):
+            rows = [read_row(patch, region) for patch in patches]
+            many = sum(isinstance(row, Row) for row in rows) > 1
+            try:
+                async with self._db.write(call) as tx:
+                    results: list[Result | Refusal] = []
+                    for start in range(0, len(rows), size):
+                        results += await write(tx, rows[start : start + size], bulk=many)
+                    answer = pb.BatchUpsertContactsResponse(results=map(result_message, results))
+                    return await tx.reply(answer)
+            except asyncpg.UniqueViolationError:
+                # A row takes a key that another one of the batch gives up: one statement cannot write both.
+                size = 1
+            except (Overtaken, asyncpg.DeadlockDetectedError):
+                continue
+        raise contended()
+
+
+def read_row(patch: contacts_pb2.ContactPatch, region: str | None) -> Row | Refusal:
+    now = datetime.now(UTC)
+    try:
+        read = read_patch(convert.raw_patch(patch), clear=patch.clear, region=region)
+        contact = Contact(id=ids.new(), created_at=now, updated_at=now)
+        fill(contact, read.sets)
+    except Refused as refused:
+        return Refusal(refused.problems)
+    return Row(read, contact)
+
+
+async def write(tx: WriteTx, rows: Sequence[Row | Refusal], *, bulk: bool) -> list[Result | Refusal]:
+    """bulk: the lane of the events. Raises Overtaken, asyncpg's unique violation and deadlock."""
+    wanted = {pair for row in rows if isinstance(row, Row) for pair in pairs(row.contact)}
+    holders = await ask(tx, wanted)
+    present = await lock(tx, holders)
+    while True:
+        batch = Batch(holders=holders, present=present)
+        results = batch.resolve(rows)
+        if not batch.unknown:
+            break
+        holders |= await ask(tx, batch.unknown)
+    created, updated = batch.created(), batch.updated()
+    if updated:
+        await write_updated(tx, updated, bulk=bulk)
+    if created:
+        if await staging.insert(tx, tx.account, created, columns=COLUMNS):
+            raise Overtaken
+        told = [snapshot.change(contact) for contact in created]
+        tx.add_events(events.contacts_changed("contact.created", tx.account, told, bulk=bulk))
+    if created or updated:
+        await staging.clear(tx)
+    return results
+
+
+async def ask(tx: WriteTx, wanted: Iterable[Pair]) -> dict[Pair, UUID | None]:
+    asked = list(wanted)
+    return {**dict.fromkeys(asked), **await staging.holders(tx, tx.account, asked)}
+
+
+async def lock(tx: WriteTx, holders: dict[Pair, UUID | None]) -> dict[UUID, Contact]:
+    """The holders by their ids. Raises Overtaken where one is gone, or has other keys, by the time of the lock."""
+    found = {pair: holder for pair, holder in holders.items() if holder is not None}
+    locked = await repository.lock_many(tx, tx.account, sorted(set(found.values()))) if found else []
+    kept = {(pair, contact.id) for contact in locked for pair in pairs(contact)}
+    if not kept.issuperset(found.items()):
+        raise Overtaken
+    return {contact.id: contact for contact in locked}
+
+
+async def write_updated(tx: WriteTx, updated: Sequence[tuple[Contact, Contact]], *, bulk: bool) -> None:
+    now = datetime.now(UTC)
+    told: list[bytes] = []
+    for before, after in updated:
+        # What does not show, as a country that the phone says too, is written and not told of.
+        if changed := changed_fields(before, after):
+            after.updated_at = max(now, before.updated_at)
+            told.append(snapshot.change(after, [*changed, "updated_at"]))
+    await staging.update(tx, tx.account, updated, columns=COLUMNS)
+    tx.add_events(events.contacts_changed("contact.updated", tx.account, told, bulk=bulk))
