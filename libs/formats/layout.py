@@ -4,31 +4,26 @@ import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from formats.kinds import Kind, kind_of
 from formats.records import Broken, Encoding, Records, Unreadable
 
 MAX_COLUMNS = 256
 # What of the file's start is kept while it streams by.
 HEAD_BYTES = 256 * 1024
 SAMPLE_RECORDS = 101
+# A header is among the first rows that are not blank.
+HEADER_WITHIN = 10
 DELIMITERS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
 
-KINDS = (
-    (b"PK\x03\x04", "XLSX and other zipped files are not read yet; save the sheet as CSV."),
-    (b"\xd0\xcf\x11\xe0", "XLS files are not read; save the sheet as CSV."),
-    (b"%PDF", "PDF files are not read; send CSV."),
-    (b"\x1f\x8b", "Compressed files are not read; send the CSV itself."),
-    (codecs.BOM_UTF32_LE, "UTF-32 is not read; send UTF-8."),
-)
-VCARD = re.compile(rb"\s*BEGIN:VCARD", re.IGNORECASE)
 # Bytes that Windows-1252 leaves undefined, and control characters that no text has.
 UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1a\x1b")) + b"\x7f"
 
 
-Kind = Literal["csv", "xlsx", "vcard"]
+# How many of a row's titles mean something here; it tells a header from data.
+Known = Callable[[Sequence[str]], int]
 
 
 class Empty(Exception):
@@ -80,15 +75,16 @@ class Scan:
         except UnicodeDecodeError:
             self._utf8 = None
 
+    def kind(self) -> Kind:
+        """Raises Empty, Unreadable."""
+        if not self.size:
+            raise Empty
+        return kind_of(self.head)
+
     def encoding(self, *, whole: bool = True) -> Encoding:
         """By what has come so far; whole: there is no more. Raises Empty, Unreadable."""
         if not self.size:
             raise Empty
-        for magic, reason in KINDS:
-            if self.head.startswith(magic):
-                raise Unreadable(reason)
-        if VCARD.match(self.head):
-            raise Unreadable("vCard files are not read yet; send CSV.")
         self._decode(b"", final=whole)
         if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
@@ -101,6 +97,15 @@ class Scan:
         if self._undefined:
             raise Unreadable("The file is neither UTF-8 nor UTF-16 nor Windows-1252 text.")
         return "cp1252"
+
+    def vcard_encoding(self) -> Encoding:
+        """What parts the lines of a vCard file; their text may be in another one, which each line names.
+
+        Raises Unreadable.
+        """
+        if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        return self._unmarked_utf16() if self._nul else "utf-8"
 
     def _unmarked_utf16(self) -> Encoding:
         """Latin text in UTF-16 has a NUL in every other byte; anything else with NULs is no text."""
@@ -119,11 +124,13 @@ def has_any(data: bytes, unwanted: bytes) -> bool:
     return len(data.translate(None, unwanted)) != len(data)
 
 
-def read_layout(scan: Scan, known: Callable[[Sequence[str]], int], *, whole: bool = True) -> Layout:
-    """known: how many of a row's titles mean something here; it tells a header from data. whole: the scan saw all.
+def read_layout(scan: Scan, known: Known, *, whole: bool = True) -> Layout:
+    """Of delimited text. whole: the scan saw all.
 
     Raises Empty, Unreadable. A file that is seen whole and ends within an open quote is Unreadable.
     """
+    if scan.kind() != "csv":
+        raise Unreadable("The file is no delimited text; send CSV.")
     encoding = scan.encoding(whole=whole)
     whole = whole and scan.size <= HEAD_BYTES
     forced = separator_line(scan.head, encoding)
@@ -133,16 +140,37 @@ def read_layout(scan: Scan, known: Callable[[Sequence[str]], int], *, whole: boo
     ]
     skipped = 0 if forced is None else 1
     delimiter, rows = max(samples, key=lambda candidate: score(candidate[1][skipped:], known))
-    preamble = skipped + next((at for at, row in enumerate(rows[skipped:]) if any(row)), len(rows))
+    if not rows and scan.size > HEAD_BYTES:
+        raise Unreadable(f"The first line is longer than {HEAD_BYTES // 1024} KiB.")
+    preamble = skipped + header_at(rows[skipped:], known)
     if whole:
         check_closed(scan.head, encoding, delimiter)
     if preamble >= len(rows) or (whole and not any(any(row) for row in rows[preamble + 1 :])):
         raise Empty
     titles = rows[preamble]
-    if len(titles) > MAX_COLUMNS:
-        raise Unreadable(f"The file has more than {MAX_COLUMNS} columns.")
+    check_width(titles)
     samples_shown = tuple(map(tuple, rows[preamble + 1 :]))
     return Layout(encoding, delimiter, preamble, tuple(titles), samples_shown)
+
+
+def header_at(rows: Sequence[Sequence[str]], known: Known) -> int:
+    """Which row is the header; their number where all are blank.
+
+    The first that is not blank, unless nothing in it is known and two titles are in one of the next: a report's name
+    and date stand above its table.
+    """
+    filled = [at for at, row in enumerate(rows) if any(row)][:HEADER_WITHIN]
+    if not filled:
+        return len(rows)
+    if known(rows[filled[0]]):
+        return filled[0]
+    return next((at for at in filled if known(rows[at]) >= 2), filled[0])
+
+
+def check_width(titles: Sequence[str]) -> None:
+    """Raises Unreadable."""
+    if len(titles) > MAX_COLUMNS:
+        raise Unreadable(f"The file has more than {MAX_COLUMNS} columns.")
 
 
 def check_closed(file: bytes, encoding: Encoding, delimiter: str) -> None:
@@ -173,9 +201,9 @@ def sample(head: bytes, encoding: Encoding, *, delimiter: str, whole: bool) -> l
     return [[] if isinstance(cells, Broken) else [cell.strip() for cell in cells] for _, cells in taken]
 
 
-def score(rows: list[list[str]], known: Callable[[Sequence[str]], int]) -> tuple[int, float, int]:
+def score(rows: list[list[str]], known: Known) -> tuple[int, float, int]:
     """How much the rows look like a table: titles known, rows as wide as the header, columns."""
-    rows = [row for row in rows if any(row)]
+    rows = [row for row in rows[header_at(rows, known) :] if any(row)]
     if not rows:
         return 0, 0.0, 0
     width = len(rows[0])

@@ -6,6 +6,7 @@ judge. The Rust one's "valid" counts by itself except for the calling codes in D
 
 import re
 import unicodedata
+from functools import cache
 from typing import Any, NamedTuple
 
 import phonenumbers
@@ -22,6 +23,8 @@ PLAIN_GROUPING = {code: None for code in range(128) if GROUPING.match(chr(code))
 TRUNK_ZERO = re.compile(r"^((?:\+|00)[\s().\-]*[1-9][0-9]{0,2})[\s.\-]*\(0\)", re.ASCII)
 # What a spreadsheet makes of a number column.
 SPREADSHEET_FRACTION = re.compile(r"^\+?[0-9]{7,}\.0$", re.ASCII)
+# "4.915123456789E+12": the digits are there as long as none was rounded away.
+SPREADSHEET_POWER = re.compile(r"(\+?[0-9])(?:[.,]([0-9]*))?E\+?([0-9]{1,2})$", re.ASCII | re.IGNORECASE)
 DIGITS = re.compile(r"\+?[0-9]{2,24}", re.ASCII)
 MAX_CHARACTERS = 64
 
@@ -30,6 +33,15 @@ DISPUTED = frozenset({45, 290})
 NON_GEOGRAPHIC = "001"
 RUST_E164: Any = rphonenumbers.PhoneNumberFormat.E164
 REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
+# A whole number without its + is taken for one only from this length on: shorter ones are national in too many places.
+BARE_DIGITS = 11
+MOBILES = frozenset({phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE})
+
+DIGITS_LOST = (
+    "Invalid phone format: a spreadsheet rounded the number to a power of ten and its last digits are lost; format the "
+    "column as text, fill it anew and save again"
+)
+PLUS_LOST = "Invalid phone format: without + and country code, or a default_region, nobody can tell whose number it is"
 
 
 class Phone(NamedTuple):
@@ -43,19 +55,84 @@ class Phone(NamedTuple):
 def normalise(text: str, default_region: str | None = None) -> Phone | None:
     """The number, or None where the text is no phone number.
 
-    default_region: ISO 3166-1 alpha-2, for numbers without a country code; such numbers are refused without it.
+    default_region: ISO 3166-1 alpha-2, for numbers without a country code. Digits without a + are read as dialled there
+    first; then, as spreadsheets take the + for a sign and drop it, as a whole number where the plan of its country
+    knows it. Where both are known numbers, a whole mobile number comes before a national landline. Without a region
+    a whole number of 11 digits or more is taken where it is no mobile number of another country as well.
     """
     if is_e164(text):
         return read_e164(text)
     compacted = compact(text)
     if compacted is None:
         return None
-    if compacted[0] != "+" and default_region:
-        national = judge(compacted, default_region)
-        if national is not None and national.valid:
-            return national
-        return read_international(compacted) or national
-    return read_international(compacted)
+    if compacted[0] == "+":
+        return read_international(compacted)
+    if not default_region:
+        return read_international(compacted) or read_bare(compacted)
+    return read_national(compacted, default_region)
+
+
+def read_national(digits: str, region: str) -> Phone | None:
+    """As dialled in the region, or a whole number whose + is lost."""
+    national = judge(digits, region)
+    if (
+        national is not None
+        and national.valid
+        and (digits[0] == "0" or len(digits) < BARE_DIGITS or is_mobile(national))
+    ):
+        return national
+    whole = read_whole(digits)
+    if national is not None and national.valid:
+        return whole if whole is not None and is_mobile(whole) else national
+    return read_international(digits) or whole or national
+
+
+def read_bare(digits: str) -> Phone | None:
+    """A whole number whose + is lost, where nothing says in which country it might have been national."""
+    whole = read_whole(digits) if len(digits) >= BARE_DIGITS else None
+    if whole is None:
+        return None
+    for region in regions_by_mobile_length().get(len(digits), ()):
+        national = judge(digits, region)
+        if national is not None and national.valid and national.e164 != whole.e164 and is_mobile(national):
+            return None
+    return whole
+
+
+def read_whole(digits: str) -> Phone | None:
+    """The number that begins with its country code, where its country's plan knows it."""
+    whole = read_international(f"+{digits}")
+    return whole if whole is not None and whole.valid else None
+
+
+def is_mobile(phone: Phone) -> bool:
+    """Of a valid one; also where the plan does not tell, as in North America."""
+    return int(rphonenumbers.number_type(rphonenumbers.parse(phone.e164, None))) in MOBILES
+
+
+@cache
+def regions_by_mobile_length() -> dict[int, list[str]]:
+    """How many digits a mobile number has, as dialled in each region without its trunk prefix."""
+    by_length: dict[int, list[str]] = {}
+    for region in sorted(REGIONS):
+        plan = phonenumbers.PhoneMetadata.metadata_for_region(region)
+        if plan is None or plan.mobile is None or plan.general_desc is None:
+            continue
+        # Where all numbers are as long, the lengths stand with the plan alone.
+        for length in plan.mobile.possible_length or plan.general_desc.possible_length:
+            by_length.setdefault(length, []).append(region)
+    return by_length
+
+
+def fault(text: str, default_region: str | None = None) -> str | None:
+    """What happened to a text that is no phone number, where that can be told; for a person."""
+    text = text.strip()
+    if SPREADSHEET_POWER.fullmatch(text):
+        return DIGITS_LOST
+    compacted = compact(text)
+    if compacted and not default_region and compacted[0] not in "+0" and len(compacted) >= BARE_DIGITS - 1:
+        return PLUS_LOST
+    return None
 
 
 def is_e164(text: str) -> bool:
@@ -74,10 +151,18 @@ def compact(text: str) -> str | None:
     text = text.strip().removeprefix("'").removeprefix("tel:")
     if text.endswith(".0") and SPREADSHEET_FRACTION.match(text):
         text = text[:-2]
+    if "E" in text or "e" in text:
+        text = SPREADSHEET_POWER.sub(without_power, text)
     if "(0)" in text:
         text = TRUNK_ZERO.sub(r"\1", text)
     text = text.translate(PLAIN_GROUPING) if text.isascii() else GROUPING.sub("", text)
     return text if DIGITS.fullmatch(text) else None
+
+
+def without_power(match: re.Match[str]) -> str:
+    """All the digits where there are as many as the power says, else what it was."""
+    digits, rest, power = match.groups(default="")
+    return digits + rest if len(rest) == int(power) else match[0]
 
 
 def plain(character: str) -> str:

@@ -57,7 +57,7 @@ def read_patch(raw: Mapping[str, object], *, clear: Iterable[str] = (), region: 
 def phone(value: Any, region: str | None) -> phones.Phone | None:
     number = phones.normalise(value, region)
     if number is None and value.strip():
-        raise Refused(Problem("/phone", "invalid_phone", INVALID_PHONE))
+        raise Refused(Problem("/phone", "invalid_phone", phones.fault(value, region) or INVALID_PHONE))
     return number
 
 

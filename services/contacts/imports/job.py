@@ -198,7 +198,7 @@ class ImportWorker:
         broken_off: Unreadable | None = None
         try:
             stored = files.read(self._db, lease.account, lease.file_id)
-            async with aclosing(sources.records(lease.plan, stored)) as slices:
+            async with aclosing(sources.records(lease.plan, stored, behind=batch.records_done)) as slices:
                 async for records, fed in slices:
                     fresh = [record for record in records if record[0] > batch.records_done]
                     batch.records_done += len(fresh)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from formats.layout import Kind
+from formats.kinds import Kind
 from formats.records import Encoding
 from services.contacts.domain.change import Change
 

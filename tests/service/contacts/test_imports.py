@@ -172,7 +172,6 @@ async def test_many_chunks_and_events_of_at_most_500(book, worker, admin, accoun
         (b"phone,name\n\n,,\n", Reason.FILE_EMPTY),
         (b"\x00\x01\x02binary", Reason.FILE_UNREADABLE),
         (b"PK\x03\x04 a sheet", Reason.FILE_UNREADABLE),
-        (b"BEGIN:VCARD\r\nTEL:+1\r\nEND:VCARD", Reason.FILE_UNREADABLE),
         (b"phone,name\n+14155552671,A\n" * 40_000 + b"\0", Reason.FILE_UNREADABLE),
         (b"color,size\nred,4\n", Reason.UNKNOWN_COLUMNS),
         (b"+14155552671,Ada\n+14155552672,Bob\n", Reason.UNKNOWN_COLUMNS),

@@ -34,6 +34,10 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
         ("+39 06 69812345", None, "+390669812345", "valid", "VA"),
         ("+80012345678", None, "+80012345678", "valid", None),
         ("+4537123456", None, "+4537123456", "invalid", "DK"),
+        # A spreadsheet's power of ten, with all the digits.
+        ("4.915123456789E+12", "DE", "+4915123456789", "valid", "DE"),
+        ("4,915123456789e12", None, "+4915123456789", "valid", "DE"),
+        ("+1.4155552671E+10", None, "+14155552671", "valid", "US"),
     ],
 )
 def test_what_is_accepted(text, region, e164, validity, country):
@@ -63,6 +67,72 @@ def test_what_is_accepted(text, region, e164, validity, country):
 )
 def test_what_is_refused(text, region):
     assert phones.normalise(text, region) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "e164"),
+    [
+        # With a region: as dialled there, if that is a mobile number or nothing else is known …
+        ("15123456789", "DE", "+4915123456789"),
+        ("30901820", "DE", "+4930901820"),
+        ("4155552671", "US", "+14155552671"),
+        ("51987654321", "BR", "+5551987654321"),
+        ("049151234567", "DE", "+4949151234567"),
+        # … then whole: of the region itself, or of another.
+        ("4915123456789", "DE", "+4915123456789"),
+        ("447400123456", "DE", "+447400123456"),
+        ("14155552671", "GB", "+14155552671"),
+        ("4791234567", "GB", "+4791234567"),
+        # Neither is known: as dialled.
+        ("99", "DE", None),
+        ("9999999999", "US", "+19999999999"),
+        # Without one: whole, if it cannot be another country's mobile number.
+        ("4915123456789", None, "+4915123456789"),
+        ("447400123456", None, "+447400123456"),
+        ("919876543210", None, "+919876543210"),
+        ("12015550123", None, "+12015550123"),
+        ("15123456789", None, None),  # Texas, or Germany, or China
+        ("51987654321", None, None),  # Peru, or Brazil
+        ("4791234567", None, None),  # Norway, and many others
+        ("4155552671", None, None),
+        ("999999999999", None, None),
+    ],
+)
+def test_digits_whose_plus_is_lost(text, region, e164):
+    number = phones.normalise(text, region)
+    assert (number.e164 if number else None) == e164
+    # As a spreadsheet would write it besides.
+    assert phones.normalise(f"{text}.0", region) == number or len(text) < 7
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "said"),
+    [
+        ("1.23457E+11", None, phones.DIGITS_LOST),
+        ("1,23457E+11", "DE", phones.DIGITS_LOST),
+        ("4.9E+12", "DE", phones.DIGITS_LOST),
+        ("5E11", None, phones.DIGITS_LOST),
+        ("4155552671", None, phones.PLUS_LOST),
+        ("15123456789", None, phones.PLUS_LOST),
+        ("12ab", None, None),
+        ("12345", None, None),
+        ("0123456789", None, None),
+    ],
+)
+def test_what_happened_to_a_number_is_told(text, region, said):
+    assert phones.normalise(text, region) is None
+    assert phones.fault(text, region) == said
+
+
+def test_the_two_libraries_agree_on_what_a_mobile_is():
+    differing = []
+    for text in mutated(11, 3_000):
+        number = phones.normalise(text)
+        if number is not None and number.valid:
+            theirs = phonenumbers.number_type(phonenumbers.parse(number.e164)) in phones.MOBILES
+            if phones.is_mobile(number) != theirs:
+                differing.append(text)
+    assert not differing
 
 
 @given(st.from_regex(E164, fullmatch=True))

@@ -1,0 +1,126 @@
+"""What a card says of its contact, under titles that a CSV file would have for it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
+
+from formats.vcard.properties import Property
+
+# The first is the contact's; more than these stand together in the last.
+PHONES = ("phone", "phone_2", "phone_3", "phone_4", "phone_5", "other_phones")
+EMAILS = ("email", "email_2", "email_3", "other_emails")
+TEXTS = {
+    "ORG": "organization",
+    "TITLE": "title",
+    "NOTE": "note",
+    "BDAY": "birthday",
+    "NICKNAME": "nickname",
+    "URL": "website",
+    "ADR": "address",
+    "GENDER": "gender",
+    "X-GENDER": "gender",
+    "LANG": "language",
+    "TZ": "timezone",
+    "X-EXTERNAL-ID": "external_id",
+    "UID": "uid",
+}
+WANTED = frozenset({"TEL", "EMAIL", "N", "FN", "CATEGORIES", *TEXTS})
+COLUMNS = (
+    "phone", "email", "name", "first_name", "last_name", "tags", "gender", "language", "timezone", "external_id",
+    *PHONES[1:], *EMAILS[1:],
+    "organization", "title", "note", "birthday", "nickname", "website", "address", "uid",
+)  # fmt: skip
+PLACES = {title: at for at, title in enumerate(COLUMNS)}
+
+MOBILE = frozenset({"cell", "mobile", "iphone"})
+# Numbers that nobody reads a message on.
+DEAF = frozenset({"fax", "pager", "modem", "bbs"})
+NO_PREFERENCE = 101
+EXTENSION = re.compile(r";\s*ext\s*=", re.IGNORECASE)
+DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:T.*)?", re.ASCII)
+
+
+def cells(properties: Sequence[Property]) -> list[str]:
+    """In the order of COLUMNS; empty where the card says nothing."""
+    found: dict[str, str] = {}
+    for said in properties:
+        if (title := TEXTS.get(said.name)) and title not in found and (text := plain_text(said)):
+            found[title] = text
+    found.update(names(properties))
+    found.update(spread(PHONES, phones(said for said in properties if said.name == "TEL")))
+    found.update(spread(EMAILS, emails(said for said in properties if said.name == "EMAIL")))
+    tags = [tag for said in properties if said.name == "CATEGORIES" for tag in said.parts(",")]
+    # The cell's commas part tags.
+    found["tags"] = ",".join(dict.fromkeys(tag.replace(",", " ") for tag in tags if tag))
+    return [found.get(title, "") for title in COLUMNS]
+
+
+def plain_text(said: Property) -> str:
+    if said.name in ("ORG", "ADR"):
+        return ", ".join(part for part in said.parts(";") if part)
+    if said.name == "GENDER":
+        # `F;a text of one's own`.
+        return said.parts(";")[0]
+    if said.name == "BDAY" and (date := DATE.fullmatch(said.plain)):
+        return "-".join(date.groups())
+    return said.plain
+
+
+def names(properties: Sequence[Property]) -> dict[str, str]:
+    """First and last from `N`; the name as it is shown only where there is no `N`."""
+    structured = next((said for said in properties if said.name == "N"), None)
+    if structured is not None:
+        last, first, middle, *_ = [*structured.parts(";"), "", "", ""]
+        if first or last:
+            return {"first_name": " ".join(filter(None, (first, middle))), "last_name": last}
+    return {"name": next((said.plain for said in properties if said.name == "FN"), "")}
+
+
+def phones(said: Iterable[Property]) -> list[str]:
+    """A mobile before others, a preferred one before others, then in the card's order.
+
+    Fax, pager and numbers with an extension come last and never first: an empty text stands for the contact's phone
+    where there are no others.
+    """
+    rated = [(*rating(one), at, number(one.plain)) for at, one in enumerate(said) if one.plain]
+    rated.sort()
+    ordered = distinct(text for *_, text in rated)
+    return ["", *ordered] if rated and rated[0][0] else ordered
+
+
+def rating(said: Property) -> tuple[bool, bool, int]:
+    deaf = bool(said.types & DEAF) or EXTENSION.search(said.text) is not None
+    preference = NO_PREFERENCE if said.preference is None else said.preference
+    return deaf, not said.types & MOBILE, preference
+
+
+def number(text: str) -> str:
+    """Without what makes a URI of it: `tel:+1-201-555-0123`. An extension stays, so that nobody dials without it."""
+    if text[:4].lower() != "tel:":
+        return text
+    digits, *parameters = unquote(text[4:]).split(";")
+    return ";".join([digits, *(one for one in parameters if EXTENSION.match(f";{one}"))])
+
+
+def emails(said: Iterable[Property]) -> list[str]:
+    def rank(one: Property) -> int:
+        return NO_PREFERENCE if one.preference is None else one.preference
+
+    ordered = sorted(said, key=rank)
+    return distinct(re.sub(r"^mailto:", "", one.plain, flags=re.IGNORECASE) for one in ordered)
+
+
+def distinct(texts: Iterable[str]) -> list[str]:
+    """Those that differ in more than spaces and signs."""
+    seen: dict[str, str] = {}
+    for text in filter(None, texts):
+        seen.setdefault(re.sub(r"[\s().\-]+", "", text).lower(), text)
+    return list(seen.values())
+
+
+def spread(titles: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+    """One a title, the rest in the last."""
+    ahead = len(titles) - 1
+    found = dict(zip(titles, texts[:ahead], strict=False))
+    found[titles[-1]] = ", ".join(texts[ahead:])
+    return found
