@@ -22,6 +22,8 @@ SECONDS = 3.0
 ROUNDS = 5
 ROWS = 20_000
 SEED = 1
+BATCH = 100
+BATCHES = f"batch of {BATCH} upserts"
 
 
 async def read(answer: aiohttp.ClientResponse) -> None:
@@ -46,6 +48,22 @@ def calls(
         async with http.post(f"{url}/v1/contacts", json=body) as answer:
             await read(answer)
 
+    async def upsert(_: int) -> None:
+        body = {"phone": rng.choice(contacts)[1], "stage": f"stage {rng.randrange(10**6)}"}
+        async with http.post(f"{url}/v1/contacts", params={"on_conflict": "update"}, json=body) as answer:
+            await read(answer)
+
+    async def batch(_: int) -> None:
+        """Half of them new, half of them there."""
+        stage = f"stage {rng.randrange(10**6)}"
+        rows: list[dict[str, object]] = [
+            {"phone": f"+1555{next(numbers):07d}", "name": "Käthe Müller", "tags": ["premium", "active"]}
+            for _ in range(BATCH // 2)
+        ]
+        rows += [{"phone": phone, "stage": stage} for _, phone in rng.sample(contacts, BATCH // 2)]
+        async with http.post(f"{url}/v1/contacts/batch", json={"contacts": rows}) as answer:
+            await read(answer)
+
     async def get(_: int) -> None:
         async with http.get(f"{url}/v1/contacts/{rng.choice(contacts)[0]}") as answer:
             await read(answer)
@@ -58,7 +76,15 @@ def calls(
         async with http.get(f"{url}/v1/contacts/lookup", params={"phone": rng.choice(contacts)[1]}) as answer:
             await read(answer)
 
-    return {"empty handler": empty, "create": create, "get": get, "list 100": page, "lookup": lookup}
+    return {
+        "empty handler": empty,
+        "create": create,
+        "upsert": upsert,
+        BATCHES: batch,
+        "get": get,
+        "list 100": page,
+        "lookup": lookup,
+    }
 
 
 async def some_contacts(rest: Rest) -> list[tuple[str, str]]:
