@@ -12,7 +12,7 @@ from chassis import ids
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.messaging import Refusal
 from services.contacts.imports.plan import OnDuplicate
-from services.contacts.imports.record import Import, RowError
+from services.contacts.imports.record import Change, Import, RowError
 from services.contacts.suppressions.record import Suppression
 
 VALIDITIES: dict[str, pb.Validity.ValueType] = {
@@ -142,7 +142,14 @@ def import_job(row: Import) -> pb.Import:
         finished_at=timestamp(row.finished_at) if row.finished_at is not None else None,
         file_name=row.file_name,
         rows_total=row.rows_total,
+        dry_run=row.dry_run,
         duplicate_of="" if row.duplicate_of is None else ids.encode("imp", row.duplicate_of),
+    )
+
+
+def import_change(change: Change) -> pb.ImportChange:
+    return pb.ImportChange(
+        contact_id=change.contact_id, before_json=json.dumps(change.before), after_json=json.dumps(change.after)
     )
 
 

@@ -47,7 +47,7 @@ AND import_id IN (SELECT id FROM imports WHERE account_id = $1 AND file_id = $2)
 """
 FORGET_PREVIEW = """
 UPDATE imports
-SET preview = NULL, status = CASE WHEN status = 'uploaded' THEN 'cancelled' ELSE status END,
+SET preview = NULL, changes = NULL, status = CASE WHEN status = 'uploaded' THEN 'cancelled' ELSE status END,
     error = CASE WHEN status = 'uploaded' THEN $3 ELSE error END,
     finished_at = coalesce(finished_at, now())
 WHERE account_id = $1 AND file_id = $2

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import structlog
@@ -22,9 +22,10 @@ from chassis.outbox import Event
 from chassis.telemetry import with_remote_parent
 from formats.records import FAILED_ON_OUR_SIDE, Record, Unreadable
 from services.contacts import convert, metrics
-from services.contacts.imports import chunk, files, repository, sources
+from services.contacts.imports import chunk, dry_runs, files, repository, sources
 from services.contacts.imports.known import KnownRows
 from services.contacts.imports.preview import is_row
+from services.contacts.imports.rehearsal import Rehearsal
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.resolve import Outcome
 from services.contacts.imports.rows import Read, RowReader
@@ -130,7 +131,7 @@ class ImportWorker:
         started = time.perf_counter()
         error = ""
         try:
-            await self._copy(lease)
+            await (self._rehearse(lease) if lease.plan.dry_run else self._copy(lease))
         except Unreadable as unreadable:
             error = str(unreadable)
         await self._finish(lease, error=error)
@@ -146,6 +147,23 @@ class ImportWorker:
                 known.learn(await self._commit(lease, reader, batch=batch))
                 if time.monotonic() >= turn_ends:
                     await self._give_way(lease)
+
+    async def _rehearse(self, lease: Lease) -> None:
+        """As `_copy`, and nothing is written but the counts. Does not give way, because it could not go on later."""
+        lease = replace(lease, records_done=0)
+        reader = RowReader(lease.plan)
+        async with self._db.across() as rehearsing:
+            rehearsal = Rehearsal(rehearsing, lease, reader=reader)
+            await rehearsal.begin()
+            async with self._db.across() as tx:
+                await dry_runs.restart(tx, lease)
+            rows = self._batches(lease, KnownRows(self._db, lease, reader))
+            async with aclosing(ahead(rows, READ_AHEAD)) as batches:
+                async for batch in batches:
+                    failed = await rehearsal.chunk(batch.outcomes)
+                    async with self._db.across() as tx:
+                        await repository.add_errors(tx, lease, failed)
+                        await dry_runs.count(tx, lease, rehearsal.counts, bytes_done=batch.bytes_done)
 
     async def _give_way(self, lease: Lease) -> None:
         """Raises GaveWay where another account waits for the first of its imports."""
@@ -221,6 +239,8 @@ class ImportWorker:
     async def _finish(self, lease: Lease, *, error: str) -> None:
         async with self._db.across() as tx:
             finished = await repository.finish(tx, lease, error=error)
+            if finished.dry_run:
+                return
             told = events_pb2.ImportCompleted(**{"import": convert.import_job(finished)})
             tx.add_events([Event("import.completed", lease.account, told.SerializeToString())])
         metrics.IMPORTS.labels(finished.status).inc()

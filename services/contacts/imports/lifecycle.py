@@ -17,10 +17,12 @@ from services.contacts.imports.columns import ERROR_TITLE
 from services.contacts.imports.mapping import Choice, choose
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
+from services.contacts.imports.repository import Locked
 from services.contacts.imports.service import answer, check_identifies, read_list_ids
 from services.contacts.intake import read_region
 
 MAX_ERRORS_A_PAGE = 1_000
+ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
 class ImportLifecycle:
@@ -50,8 +52,8 @@ class ImportLifecycle:
             held = await repository.lock(tx, call.account, import_id)
             if held is None:
                 raise errors.not_found("import", request.id)
-            if held.status != "uploaded":
-                raise errors.invalid_state(held.status, f"The import is {held.status}; only an uploaded one can begin.")
+            if not can_begin(held):
+                raise errors.invalid_state(held.status, "Only an uploaded import can begin, while its file is kept.")
             plan = chosen(held.plan, request)
             await repository.check_lists(tx, plan.list_ids)
             begun = await repository.begin(tx, call.account, import_id, plan=plan, sha256=held.sha256)
@@ -71,7 +73,7 @@ class ImportLifecycle:
             if found.status != "cancelled":
                 raise errors.invalid_state(found.status, f"The import is {found.status} already.")
             ended = convert.import_job(found)
-            if stopped is not None:
+            if stopped is not None and not stopped.dry_run:
                 tx.add_event("import.completed", events_pb2.ImportCompleted(**{"import": ended}))
                 metrics.IMPORTS.labels("cancelled").inc()
             return await tx.reply(pb.CancelImportResponse(**{"import": ended}))
@@ -98,8 +100,13 @@ class ImportLifecycle:
         )
 
 
+def can_begin(held: Locked) -> bool:
+    rehearsed = held.plan.dry_run and held.status in ENDED
+    return held.has_file and (held.status == "uploaded" or rehearsed)
+
+
 def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
-    """The plan with what the client wants of it. Raises InvalidArgument."""
+    """The plan with what the client wants of it; what it leaves out stays. Raises InvalidArgument, NotFound."""
     choices = [Choice(one.column, one.target, one.keep_existing) for one in request.mapping]
     with errors.refusing():
         columns = choose(plan.columns, choices)
@@ -110,10 +117,11 @@ def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
     return replace(
         plan,
         columns=columns,
-        on_duplicate=convert.ON_DUPLICATE.get(request.on_duplicate, "skip"),
-        default_region=region,
-        tags=added,
-        list_ids=lists,
+        on_duplicate=convert.ON_DUPLICATE[request.on_duplicate] if request.on_duplicate else plan.on_duplicate,
+        default_region=region or plan.default_region,
+        tags=added or plan.tags,
+        list_ids=lists or plan.list_ids,
+        dry_run=request.dry_run,
         traceparent=current_traceparent(),
     )
 

@@ -36,6 +36,8 @@ class Plan:
     tags: tuple[str, ...] = ()
     # UUIDs as texts; every contact of the file is put on these lists.
     list_ids: tuple[str, ...] = ()
+    # Nothing is written.
+    dry_run: bool = False
     # Of the upload: the import's events continue its trace. Empty where it has none.
     traceparent: str = ""
     kind: Kind = "csv"

@@ -1,8 +1,9 @@
 """An import as it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 
@@ -16,6 +17,19 @@ class RowError:
     column: str = ""
     # As they stood in the row, trimmed; None where it could not be parted into cells.
     cells: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an import would do to a contact: the fields that differ, by their public names."""
+
+    # Public; empty where the contact would be made.
+    contact_id: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -43,5 +57,7 @@ class Import:
     rows_total: int | None
     # Another import of the same bytes, that was under way or completed when this one began.
     duplicate_of: UUID | None
+    # Nothing is written; the counts say what would be.
+    dry_run: bool
     # The first 100.
     errors: list[RowError] = field(default_factory=list)

@@ -14,11 +14,11 @@ from chassis.ids import AccountId
 from services.contacts import errors as service_errors
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.preview import Preview
-from services.contacts.imports.record import Import, RowError
+from services.contacts.imports.record import Change, Import, RowError
 
 COLUMNS = (
     "id, status, bytes_total, bytes_done, rows, imported, updated, duplicates, failed, error, created_at, finished_at,"
-    " file_name, rows_total, duplicate_of"
+    " file_name, rows_total, duplicate_of, coalesce((plan ->> 'dry_run')::boolean, false)"
 )
 ERRORS_SHOWN = 100
 LEASE_SECONDS = 8
@@ -35,15 +35,22 @@ VALUES ($1, $2, $3, $4, $5, $6, now(), now(), $7, $8, $9, $10, $11) RETURNING {C
 GET = f"SELECT {COLUMNS} FROM imports WHERE account_id = $1 AND id = $2"
 PLAN = "SELECT plan FROM imports WHERE account_id = $1 AND id = $2"
 PREVIEW = "SELECT plan, preview FROM imports WHERE account_id = $1 AND id = $2 AND preview IS NOT NULL"
+CHANGES = "SELECT changes FROM imports WHERE account_id = $1 AND id = $2"
 SAME_BYTES = """
 SELECT id FROM imports
 WHERE account_id = $1 AND sha256 = $2 AND id <> $3 AND status IN ('queued', 'running', 'completed')
+AND NOT coalesce((plan ->> 'dry_run')::boolean, false)
 ORDER BY id DESC LIMIT 1
 """
-LOCK = "SELECT status, plan, sha256 FROM imports WHERE account_id = $1 AND id = $2 FOR UPDATE"
+LOCK = """
+SELECT status, plan, sha256, EXISTS (SELECT FROM files AS f WHERE f.account_id = $1 AND f.id = i.file_id) AS has_file
+FROM imports AS i WHERE account_id = $1 AND id = $2 FOR UPDATE
+"""
 BEGIN = f"""
 UPDATE imports
-SET status = 'queued', plan = $3, duplicate_of = $4, queued_at = now(), lease_until = NULL, attempts = 0
+SET status = 'queued', plan = $3, duplicate_of = $4, queued_at = now(), lease_until = NULL, attempts = 0,
+    records_done = 0, bytes_done = 0, rows = 0, imported = 0, updated = 0, duplicates = 0, failed = 0, changes = NULL,
+    error = '', finished_at = NULL
 WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}
 """
 # A worker that has it finds its lease gone when it commits; nothing is counted that was not written.
@@ -51,6 +58,7 @@ CANCEL = f"""
 UPDATE imports SET status = 'cancelled', finished_at = now(), lease_until = NULL
 WHERE account_id = $1 AND id = $2 AND status IN ('uploaded', 'queued', 'running') RETURNING {COLUMNS}
 """
+FORGET_ERRORS = "DELETE FROM import_errors WHERE account_id = $1 AND import_id = $2"
 LISTS = "SELECT id FROM lists WHERE account_id = $1 AND id = ANY($2::uuid[])"
 ERRORS = """
 SELECT row, code, reason, column_name, cells FROM import_errors
@@ -178,6 +186,7 @@ class Locked:
     status: str
     plan: Plan
     sha256: bytes | None
+    has_file: bool
 
 
 async def create(tx: WriteTx, new: New) -> Import:
@@ -211,11 +220,12 @@ async def lock(tx: WriteTx, account: AccountId, import_id: UUID) -> Locked | Non
     row = await tx.fetchrow(LOCK, account, import_id)
     if row is None:
         return None
-    return Locked(row["status"], Plan.from_json(json.loads(row["plan"])), row["sha256"])
+    return Locked(row["status"], Plan.from_json(json.loads(row["plan"])), row["sha256"], row["has_file"])
 
 
 async def begin(tx: WriteTx, account: AccountId, import_id: UUID, *, plan: Plan, sha256: bytes | None) -> Import:
-    """Queue a locked import."""
+    """Queue a locked import, from the beginning."""
+    await tx.execute(FORGET_ERRORS, account, import_id)
     duplicate_of = await tx.fetchval(SAME_BYTES, account, sha256, import_id)
     row = await tx.fetchrow(BEGIN, account, import_id, json.dumps(plan.to_json()), duplicate_of)
     assert row is not None
@@ -247,6 +257,12 @@ async def preview(tx: ReadTx, account: AccountId, import_id: UUID) -> tuple[Plan
     """With its plan, as stored; None for an import that was not held, or whose file is gone."""
     row = await tx.fetchrow(PREVIEW, account, import_id)
     return None if row is None else (Plan.from_json(json.loads(row["plan"])), json.loads(row["preview"]))
+
+
+async def changes(tx: ReadTx, account: AccountId, import_id: UUID) -> list[Change]:
+    """Of a dry run, while the file is kept."""
+    stored = await tx.fetchval(CHANGES, account, import_id)
+    return [] if stored is None else [Change(**change) for change in json.loads(stored)]
 
 
 async def plan(tx: ReadTx, account: AccountId, import_id: UUID) -> Plan | None:

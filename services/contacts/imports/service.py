@@ -111,7 +111,8 @@ class ImportService:
             if found is None:
                 raise errors.not_found("import", public_id)
             shown = await repository.preview(tx, call.account, import_id)
-        return pb.GetImportResponse(**answer(found, shown))
+            changes = await repository.changes(tx, call.account, import_id) if found.dry_run else []
+        return pb.GetImportResponse(**answer(found, shown), changes=map(convert.import_change, changes))
 
 
 def answer(found: Import, shown: tuple[Plan, dict[str, Any]] | None) -> dict[str, Any]:

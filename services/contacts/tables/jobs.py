@@ -106,6 +106,8 @@ imports = Table(
     Column("rows_total", BigInteger),
     # Of an import that waits, or waited, to be committed: imports.preview.Preview as JSON; goes with the file.
     Column("preview", JSONB),
+    # Of a dry run: a list of imports.record.Change as JSON; goes with the file.
+    Column("changes", JSONB),
     CheckConstraint("status IN ('uploaded', 'queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
     # The work list over all accounts.
     Index(

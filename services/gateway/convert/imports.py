@@ -7,7 +7,7 @@ from typing import Any
 
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from carillon.contacts.v1 import imports_pb2 as pb
-from services.gateway.convert.values import Names, moment, moment_or_none, row_errors
+from services.gateway.convert.values import Names, embedded, moment, moment_or_none, row_errors
 from services.gateway.schemas.imports import ImportCommit
 
 STATUSES = Names(contacts.ImportStatus, "IMPORT_STATUS_", unspecified="queued")
@@ -19,6 +19,7 @@ ERROR_TITLE = "carillon_error"
 def import_(source: contacts.Import) -> dict[str, Any]:
     return {
         "id": source.id,
+        "dry_run": source.dry_run,
         "status": STATUSES.text(source.status),
         "file_name": source.file_name or None,
         "rows_total": source.rows_total if source.HasField("rows_total") else None,
@@ -39,7 +40,17 @@ def with_preview(answer: Any) -> dict[str, Any]:
     """answer: has an import and perhaps a preview."""
     found = import_(getattr(answer, "import"))  # a keyword in Python
     found["preview"] = preview(answer.preview) if answer.HasField("preview") else None
+    changes = [change(one) for one in getattr(answer, "changes", ())]
+    found["changes"] = changes if found["dry_run"] else None
     return found
+
+
+def change(source: contacts.ImportChange) -> dict[str, Any]:
+    return {
+        "contact_id": source.contact_id or None,
+        "before": embedded(source.before_json),
+        "after": embedded(source.after_json),
+    }
 
 
 def preview(source: contacts.ImportPreview) -> dict[str, Any]:
@@ -88,6 +99,7 @@ def commit(import_id: str, body: ImportCommit) -> pb.CommitImportRequest:
         default_region=body.default_region or "",
         tags=body.tags or (),
         list_ids=body.list_ids or (),
+        dry_run=body.dry_run,
     )
 
 

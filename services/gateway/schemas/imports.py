@@ -1,10 +1,21 @@
 """Imports of contacts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.gateway.schemas.fields import Answer, Body, Moment, NoNul, Reference, Region, RowError, ShortText, Tags
+from services.gateway.schemas.fields import (
+    Answer,
+    Body,
+    Flag,
+    Moment,
+    NoNul,
+    Reference,
+    Region,
+    RowError,
+    ShortText,
+    Tags,
+)
 
 OnDuplicate = Literal["skip", "update", "merge"]
 MAX_COLUMNS = 256
@@ -33,6 +44,7 @@ class Import(Answer):
     """At any time `imported + updated + duplicates + failed` is `progress.rows`."""
 
     id: str
+    dry_run: Annotated[bool, Field(description="Nothing is written; the counts say what would be")]
     status: Literal["uploaded", "queued", "running", "completed", "failed", "cancelled"]
     file_name: str | None
     rows_total: Annotated[int | None, Field(description="Null until the rows were counted")]
@@ -70,8 +82,18 @@ class ImportPreview(Answer):
     rows: Annotated[list[list[str]], Field(description="The first 100, each cell cut at 200 characters")]
 
 
+class ImportChange(Answer):
+    contact_id: Annotated[str | None, Field(description="Null where the contact would be made")]
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
 class ImportDetail(Import):
     preview: Annotated[ImportPreview | None, Field(description="Of a two-step import, while its file is kept")]
+    changes: Annotated[
+        list[ImportChange] | None,
+        Field(description="Of a dry run, a sample: the fields that differ, of contacts made and of contacts changed"),
+    ]
 
 
 class ImportCommit(Body):
@@ -89,6 +111,10 @@ class ImportCommit(Body):
         Field(max_length=MAX_COLUMNS, description="Columns that fill gaps and never overwrite a contact's value"),
     ] = None
     on_duplicate: OnDuplicate | None = None
+    dry_run: Annotated[
+        Flag,
+        Field(description="Write nothing: counts, errors and `changes` say what would be. It can be committed after."),
+    ] = False
     default_region: Annotated[Region | None, Field(description="ISO 3166-1 alpha-2, for national phones")] = None
     tags: Annotated[Tags | None, Field(description="Added to every contact of the file")] = None
     list_ids: Annotated[

@@ -128,3 +128,20 @@ async def test_failed_rows_page_as_json(gateway: Gateway) -> None:
     gateway.imports.answers["ListImportErrors"] = NotFound(Reason.NOT_FOUND, "No import has the id.")
     for query in ("", "?format=csv"):
         assert (await gateway.call("GET", f"/v1/imports/{ID}/errors{query}")).code == "not_found"
+
+
+async def test_a_dry_run_shows_what_would_change(gateway: Gateway) -> None:
+    done = job(contacts_pb2.IMPORT_STATUS_COMPLETED, dry_run=True, rows=1, updated=1)
+    change = contacts_pb2.ImportChange(contact_id="c", before_json='{"stage":null}', after_json='{"stage":"lead"}')
+    found: dict[str, Any] = {"import": done, "changes": [change, contacts_pb2.ImportChange(after_json='{"phone":"1"}')]}
+    gateway.contacts.answers["GetImport"] = contacts_pb2.GetImportResponse(**found)
+    answer = await gateway.call("GET", f"/v1/imports/{ID}")
+    assert (answer.body["dry_run"], answer.body["updated"]) == (True, 1)
+    assert answer.body["changes"] == [
+        {"contact_id": "c", "before": {"stage": None}, "after": {"stage": "lead"}},
+        {"contact_id": None, "before": {}, "after": {"phone": "1"}},
+    ]
+    committed: dict[str, Any] = {"import": job(contacts_pb2.IMPORT_STATUS_QUEUED, dry_run=True)}
+    gateway.imports.answers["CommitImport"] = imports_pb2.CommitImportResponse(**committed)
+    await gateway.call("POST", f"/v1/imports/{ID}/commit", json={"dry_run": True})
+    assert gateway.imports.last("CommitImport").request.dry_run

@@ -90,7 +90,7 @@ async def test_an_import_that_takes_long_is_accepted_with_its_location(gateway: 
     assert answer.body["status"] == "running"
     assert answer.body["progress"] == {"bytes_total": 28, "bytes_done": 10, "rows": 0}
     later = await gateway.call("GET", f"/v1/imports/{IMPORT_ID}")
-    assert later.body == {**answer.body, "preview": None}
+    assert later.body == {**answer.body, "preview": None, "changes": None}
 
 
 async def test_a_client_may_prefer_not_to_wait(gateway: Gateway) -> None:

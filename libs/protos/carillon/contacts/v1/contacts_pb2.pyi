@@ -1241,18 +1241,24 @@ class GetImportResponse(_message.Message):
 
     IMPORT_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def preview(self) -> Global___ImportPreview:
         """Of an import that was held, while its file is kept."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportChange]:
+        """Of a dry run, while the file is kept: up to 20 contacts that would be made, then up to 20 that would change."""
 
     def __init__(
         self,
         *,
         preview: Global___ImportPreview | None = ...,
+        changes: _abc.Iterable[Global___ImportChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import", "preview", b"preview"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "import", b"import", "preview", b"preview"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1359,6 +1365,35 @@ class ImportRow(_message.Message):
 Global___ImportRow: _TypeAlias = ImportRow  # noqa: Y015
 
 @_typing.final
+class ImportChange(_message.Message):
+    """What an import would do to a contact. The objects hold the fields that differ, by their public names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_JSON_FIELD_NUMBER: _builtins.int
+    AFTER_JSON_FIELD_NUMBER: _builtins.int
+    contact_id: _builtins.str
+    """Empty where the contact would be made."""
+    before_json: _builtins.str
+    """JSON objects."""
+    after_json: _builtins.str
+    def __init__(
+        self,
+        *,
+        contact_id: _builtins.str = ...,
+        before_json: _builtins.str = ...,
+        after_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_json", b"after_json", "before_json", b"before_json", "contact_id", b"contact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportChange: _TypeAlias = ImportChange  # noqa: Y015
+
+@_typing.final
 class ImportPreview(_message.Message):
     """What an uploaded file looks like."""
 
@@ -1415,6 +1450,7 @@ class Import(_message.Message):
     FILE_NAME_FIELD_NUMBER: _builtins.int
     ROWS_TOTAL_FIELD_NUMBER: _builtins.int
     DUPLICATE_OF_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     status: Global___ImportStatus.ValueType
     bytes_total: _builtins.int
@@ -1432,6 +1468,8 @@ class Import(_message.Message):
     """Rows in the file; absent until they were counted."""
     duplicate_of: _builtins.str
     """The import of the same bytes that the account began last before this one; empty where there is none."""
+    dry_run: _builtins.bool
+    """Nothing is written: the counts, the errors and the changes say what would be."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowError]:
         """The first 100."""
@@ -1459,10 +1497,11 @@ class Import(_message.Message):
         file_name: _builtins.str = ...,
         rows_total: _builtins.int | None = ...,
         duplicate_of: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "created_at", b"created_at", "finished_at", b"finished_at", "rows_total", b"rows_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "duplicate_of", b"duplicate_of", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "file_name", b"file_name", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "rows_total", b"rows_total", "status", b"status", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "dry_run", b"dry_run", "duplicate_of", b"duplicate_of", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "file_name", b"file_name", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "rows_total", b"rows_total", "status", b"status", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rows_total: _TypeAlias = _typing.Literal["rows_total"]  # noqa: Y015
     _WhichOneofArgType__rows_total: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total"]  # noqa: Y015

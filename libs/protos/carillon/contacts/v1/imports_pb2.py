@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from carillon.contacts.v1 import contacts_pb2 as carillon_dot_contacts_dot_v1_dot_contacts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/imports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\"7\n\x12ListImportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListImportsResponse\x12-\n\x07imports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"F\n\rColumnMapping\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rkeep_existing\x18\x03 \x01(\x08\"\xc8\x01\n\x13\x43ommitImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07mapping\x18\x02 \x03(\x0b\x32#.carillon.contacts.v1.ColumnMapping\x12\x37\n\x0con_duplicate\x18\x03 \x01(\x0e\x32!.carillon.contacts.v1.OnDuplicate\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x10\n\x08list_ids\x18\x06 \x03(\t\"z\n\x14\x43ommitImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x34\n\x07preview\x18\x02 \x01(\x0b\x32#.carillon.contacts.v1.ImportPreview\"!\n\x13\x43\x61ncelImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x14\x43\x61ncelImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"\\\n\x17ListImportErrorsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\nwith_cells\x18\x04 \x01(\x08\"I\n\tFailedRow\x12-\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1e.carillon.contacts.v1.RowError\x12\r\n\x05\x63\x65lls\x18\x02 \x03(\t\"n\n\x18ListImportErrorsResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.carillon.contacts.v1.FailedRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0e\n\x06titles\x18\x03 \x03(\t2\xb5\x03\n\x0eImportsService\x12\x62\n\x0bListImports\x12(.carillon.contacts.v1.ListImportsRequest\x1a).carillon.contacts.v1.ListImportsResponse\x12\x65\n\x0c\x43ommitImport\x12).carillon.contacts.v1.CommitImportRequest\x1a*.carillon.contacts.v1.CommitImportResponse\x12\x65\n\x0c\x43\x61ncelImport\x12).carillon.contacts.v1.CancelImportRequest\x1a*.carillon.contacts.v1.CancelImportResponse\x12q\n\x10ListImportErrors\x12-.carillon.contacts.v1.ListImportErrorsRequest\x1a..carillon.contacts.v1.ListImportErrorsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/imports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\"7\n\x12ListImportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListImportsResponse\x12-\n\x07imports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"F\n\rColumnMapping\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rkeep_existing\x18\x03 \x01(\x08\"\xd9\x01\n\x13\x43ommitImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07mapping\x18\x02 \x03(\x0b\x32#.carillon.contacts.v1.ColumnMapping\x12\x37\n\x0con_duplicate\x18\x03 \x01(\x0e\x32!.carillon.contacts.v1.OnDuplicate\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x10\n\x08list_ids\x18\x06 \x03(\t\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\"z\n\x14\x43ommitImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x34\n\x07preview\x18\x02 \x01(\x0b\x32#.carillon.contacts.v1.ImportPreview\"!\n\x13\x43\x61ncelImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x14\x43\x61ncelImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"\\\n\x17ListImportErrorsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\nwith_cells\x18\x04 \x01(\x08\"I\n\tFailedRow\x12-\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1e.carillon.contacts.v1.RowError\x12\r\n\x05\x63\x65lls\x18\x02 \x03(\t\"n\n\x18ListImportErrorsResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.carillon.contacts.v1.FailedRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0e\n\x06titles\x18\x03 \x03(\t2\xb5\x03\n\x0eImportsService\x12\x62\n\x0bListImports\x12(.carillon.contacts.v1.ListImportsRequest\x1a).carillon.contacts.v1.ListImportsResponse\x12\x65\n\x0c\x43ommitImport\x12).carillon.contacts.v1.CommitImportRequest\x1a*.carillon.contacts.v1.CommitImportResponse\x12\x65\n\x0c\x43\x61ncelImport\x12).carillon.contacts.v1.CancelImportRequest\x1a*.carillon.contacts.v1.CancelImportResponse\x12q\n\x10ListImportErrors\x12-.carillon.contacts.v1.ListImportErrorsRequest\x1a..carillon.contacts.v1.ListImportErrorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,19 +39,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLUMNMAPPING']._serialized_start=245
   _globals['_COLUMNMAPPING']._serialized_end=315
   _globals['_COMMITIMPORTREQUEST']._serialized_start=318
-  _globals['_COMMITIMPORTREQUEST']._serialized_end=518
-  _globals['_COMMITIMPORTRESPONSE']._serialized_start=520
-  _globals['_COMMITIMPORTRESPONSE']._serialized_end=642
-  _globals['_CANCELIMPORTREQUEST']._serialized_start=644
-  _globals['_CANCELIMPORTREQUEST']._serialized_end=677
-  _globals['_CANCELIMPORTRESPONSE']._serialized_start=679
-  _globals['_CANCELIMPORTRESPONSE']._serialized_end=747
-  _globals['_LISTIMPORTERRORSREQUEST']._serialized_start=749
-  _globals['_LISTIMPORTERRORSREQUEST']._serialized_end=841
-  _globals['_FAILEDROW']._serialized_start=843
-  _globals['_FAILEDROW']._serialized_end=916
-  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_start=918
-  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_end=1028
-  _globals['_IMPORTSSERVICE']._serialized_start=1031
-  _globals['_IMPORTSSERVICE']._serialized_end=1468
+  _globals['_COMMITIMPORTREQUEST']._serialized_end=535
+  _globals['_COMMITIMPORTRESPONSE']._serialized_start=537
+  _globals['_COMMITIMPORTRESPONSE']._serialized_end=659
+  _globals['_CANCELIMPORTREQUEST']._serialized_start=661
+  _globals['_CANCELIMPORTREQUEST']._serialized_end=694
+  _globals['_CANCELIMPORTRESPONSE']._serialized_start=696
+  _globals['_CANCELIMPORTRESPONSE']._serialized_end=764
+  _globals['_LISTIMPORTERRORSREQUEST']._serialized_start=766
+  _globals['_LISTIMPORTERRORSREQUEST']._serialized_end=858
+  _globals['_FAILEDROW']._serialized_start=860
+  _globals['_FAILEDROW']._serialized_end=933
+  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_start=935
+  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_end=1045
+  _globals['_IMPORTSSERVICE']._serialized_start=1048
+  _globals['_IMPORTSSERVICE']._serialized_end=1485
 # @@protoc_insertion_point(module_scope)

@@ -112,10 +112,13 @@ class CommitImportRequest(_message.Message):
     DEFAULT_REGION_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     LIST_IDS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     on_duplicate: _contacts_pb2.OnDuplicate.ValueType
     default_region: _builtins.str
     """ISO 3166-1 alpha-2, for national phones; empty where there is none."""
+    dry_run: _builtins.bool
+    """Write nothing; the import can be committed for real, or for another dry run, when this one has ended."""
     @_builtins.property
     def mapping(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnMapping]:
         """Columns that are not named stay as suggested."""
@@ -137,10 +140,11 @@ class CommitImportRequest(_message.Message):
         default_region: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         list_ids: _abc.Iterable[_builtins.str] | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "id", b"id", "list_ids", b"list_ids", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "dry_run", b"dry_run", "id", b"id", "list_ids", b"list_ids", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

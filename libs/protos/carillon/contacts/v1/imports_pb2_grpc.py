@@ -69,8 +69,8 @@ class ImportsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CommitImport(self, request, context):
-        """Begins an UPLOADED import. Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact),
-        VALIDATION_FAILED.
+        """Begins an UPLOADED import, or one whose dry run has ended: what the request leaves out is as the dry run had it.
+        Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact), VALIDATION_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -19,8 +19,8 @@ class ImportsServiceStub:
     ListImports: _aio.UnaryUnaryMultiCallable[_imports_pb2.ListImportsRequest, _imports_pb2.ListImportsResponse]
     """Pages through imports, newest first, without their errors. Errors: INVALID_CURSOR."""
     CommitImport: _aio.UnaryUnaryMultiCallable[_imports_pb2.CommitImportRequest, _imports_pb2.CommitImportResponse]
-    """Begins an UPLOADED import. Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact),
-    VALIDATION_FAILED.
+    """Begins an UPLOADED import, or one whose dry run has ended: what the request leaves out is as the dry run had it.
+    Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact), VALIDATION_FAILED.
     """
     CancelImport: _aio.UnaryUnaryMultiCallable[_imports_pb2.CancelImportRequest, _imports_pb2.CancelImportResponse]
     """Stops an import that has not ended; what was imported so far stays, and is what it counts. Cancelling it again
@@ -46,8 +46,8 @@ class ImportsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _imports_pb2.CommitImportRequest,
         context: _aio.ServicerContext[_imports_pb2.CommitImportRequest, _abc.Awaitable[_imports_pb2.CommitImportResponse]],
     ) -> _abc.Awaitable[_imports_pb2.CommitImportResponse]:
-        """Begins an UPLOADED import. Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact),
-        VALIDATION_FAILED.
+        """Begins an UPLOADED import, or one whose dry run has ended: what the request leaves out is as the dry run had it.
+        Errors: NOT_FOUND, INVALID_STATE, UNKNOWN_COLUMNS (no column identifies a contact), VALIDATION_FAILED.
         """
 
     @_abc_1.abstractmethod
