@@ -1,5 +1,7 @@
 """`carillon contacts serve|work|migrate`."""
 
+import asyncio
+
 import typer
 
 from chassis import runner
@@ -22,6 +24,13 @@ def work() -> None:
     """Import files, publish this service's events, clean up."""
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
     runner.run("contacts-work", lambda process: app.work(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def reindex() -> None:
+    """Make the search index anew from the contacts."""
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+    asyncio.run(app.reindex(settings))
 
 
 @cli.command()

@@ -4,6 +4,8 @@ import asyncio
 import gc
 from pathlib import Path
 
+import structlog
+
 from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, exports_pb2, imports_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
@@ -33,11 +35,17 @@ from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import POKE, ImportService
 from services.contacts.imports.servicer import ImportsServicer
+from services.contacts.listing.requests import read_filter
+from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
+from services.contacts.search.consumers import consumers as search_consumers
+from services.contacts.search.rebuild import rebuild
 from services.contacts.service import ContactService
-from services.contacts.servicer import ContactsServicer, filter_of
+from services.contacts.servicer import ContactsServicer
 from services.contacts.suppressions.service import SuppressionService
+
+log = structlog.get_logger()
 
 SERVICE = "contacts"
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -48,12 +56,14 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     db, nats = await connect(process, settings)
     wake_importers = Poker(nats, POKE)
     imports = ImportService(db, wake_importers, limit_bytes=settings.upload_limit_bytes)
-    servicer = ContactsServicer(ContactService(db), imports, suppressions=SuppressionService(db))
+    servicer = ContactsServicer(
+        ContactService(db), imports, listing=ListingService(db), suppressions=SuppressionService(db)
+    )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
     wake_bulk = Poker(nats, BULK_POKE)
     server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
-    bulk = BulkServicer(BulkService(db, wake_bulk), BatchService(db), read_filter=filter_of)
+    bulk = BulkServicer(BulkService(db, wake_bulk), BatchService(db), read_filter=read_filter)
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
@@ -61,7 +71,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))
     )
-    exports = ExportsServicer(ExportService(db, Poker(nats, EXPORTS_POKE), read_filter=filter_of))
+    exports = ExportsServicer(ExportService(db, Poker(nats, EXPORTS_POKE), read_filter=read_filter))
     server.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
     process.add(server)
 
@@ -76,15 +86,25 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop(f"imports-{slot}", ImportWorker(db, wake).run)
     wake = asyncio.Event()
     await nats.on_poke(BULK_POKE, wake)
-    process.loop("bulk", BulkWorker(db, wake, read_filter=filter_of).run)
-    for consumer in consumers(nats, db):
+    process.loop("bulk", BulkWorker(db, wake, read_filter=read_filter).run)
+    for consumer in (*consumers(nats, db), *search_consumers(nats, db)):
         process.loop("consumer", consumer.run)
     for slot in range(1, settings.export_slots + 1):
         wake = asyncio.Event()
         await nats.on_poke(EXPORTS_POKE, wake)
-        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=filter_of).run)
+        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=read_filter).run)
     process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def reindex(settings: WorkSettings) -> None:
+    telemetry.setup(SERVICE, "reindex", log_level=settings.log_level)
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    done = 0
+    async for done in rebuild(db):
+        log.info("search.rebuilding", contacts=done)
+    log.info("search.rebuilt", contacts=done)
+    await db.stop()
 
 
 def spare_collector() -> None:

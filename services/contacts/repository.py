@@ -1,7 +1,7 @@
 """The queries on contacts, their tags and tombstones. Each names the account, also where the policy would."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
@@ -13,6 +13,7 @@ from chassis.ids import AccountId
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Holder, Keys
 from services.contacts.lists import memberships
+from services.contacts.search import entries
 
 # In the order of the dataclass, so that a row is a contact: Contact(*row).
 COLUMNS = tuple(field.name for field in fields(Contact))
@@ -99,18 +100,6 @@ SELECT id, version FROM gone
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a page of contacts is narrowed to; None does not narrow. Keys are normalised."""
-
-    stage: str | None = None
-    country: str | None = None
-    tag: str | None = None
-    phone: str | None = None
-    email_normal: str | None = None
-    external_id: str | None = None
-
-
 def contact(row: asyncpg.Record) -> Contact:
     return Contact(*tuple(row)[: len(COLUMNS)])
 
@@ -164,35 +153,6 @@ async def delete(
         return []
     await memberships.remove(tx, account, [(list_id, row["id"]) for row in doomed for list_id in row["list_ids"]])
     rows = await tx.fetch(DELETE, account, [row["id"] for row in doomed], at)
-    return [(row["id"], row["version"]) for row in rows]
-
-
-async def page(tx: ReadTx, account: AccountId, wanted: Filter, *, before: UUID | None, limit: int) -> list[Contact]:
-    """Newest first, from below the id `before`."""
-    sql, args = page_query(account, wanted, before=before, limit=limit)
-    return [contact(row) for row in await tx.fetch(sql, *args)]
-
-
-def page_query(account: AccountId, wanted: Filter, *, before: UUID | None, limit: int) -> tuple[str, list[object]]:
-    """Only the conditions that are asked for, so that each shape gets a plan of its own."""
-    args: list[object] = [account]
-    conditions = ["c.account_id = $1"]
-    source, key = "contacts AS c", "c.id"
-    if wanted.tag is not None:
-        source, key = (
-            "contact_tags AS t JOIN contacts AS c ON c.account_id = $1 AND c.id = t.contact_id",
-            "t.contact_id",
-        )
-        args.append(wanted.tag)
-        conditions += ["t.account_id = $1", f"t.tag = ${len(args)}"]
-    for column in ("stage", "country", "phone", "email_normal", "external_id"):
-        value = getattr(wanted, column)
-        if value is not None:
-            args.append(value)
-            conditions.append(f"c.{column} = ${len(args)}")
-    if before is not None:
-        args.append(before)
-        conditions.append(f"{key} < ${len(args)}")
-    args.append(limit)
-    where = " AND ".join(conditions)
-    return f"SELECT {SELECTED} FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT ${len(args)}", args
+    gone = [(row["id"], row["version"]) for row in rows]
+    await entries.forget(tx, account, gone)
+    return gone

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from chassis import ids, paging
+from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError, Reason, Unavailable
@@ -15,7 +15,6 @@ from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.domain import identity, limits, tags
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, fill
 from services.contacts.domain.problems import invalid
-from services.contacts.repository import Filter
 
 # A key can be taken and freed between two statements; nobody is that unlucky three times in a row.
 ATTEMPTS = 3
@@ -129,20 +128,6 @@ class ContactService:
             deleted = {contact_id for contact_id, _ in gone}
             missing = [public_id for public_id, contact_id in asked.items() if contact_id not in deleted]
             return await tx.reply(pb.BulkDeleteContactsResponse(deleted=len(gone), not_found=missing))
-
-    async def page(self, call: Call, wanted: Filter, *, page_size: int, cursor: str) -> tuple[list[Contact], str]:
-        """Contacts newest first, and the cursor of the next page, empty on the last."""
-        limit = paging.page_size(page_size)
-        scope = f"contacts {call.account} {wanted}"
-        before = None
-        if cursor:
-            (last,) = paging.decode_cursor(cursor, scope, parts=1)
-            before = ids.decode("cnt", last)
-        async with self._db.read(call.account) as tx:
-            found = await repository.page(tx, call.account, wanted, before=before, limit=limit + 1)
-        if len(found) <= limit:
-            return found, ""
-        return found[:limit], paging.encode_cursor(scope, ids.encode("cnt", found[limit - 1].id))
 
     async def look_up(self, call: Call, key: str, value: str | None) -> tuple[Contact, int]:
         """key: phone, email or external_id; value: normalised, None where it cannot be one. Raises NotFound."""

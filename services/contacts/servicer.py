@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.call import Call
 from chassis.grpc_server import rpc
-from formats import phones
 from services.contacts import convert, errors
-from services.contacts.domain import emails
 from services.contacts.domain.contact import Patch
 from services.contacts.domain.problems import invalid
 from services.contacts.imports.service import ImportService
 from services.contacts.intake import read_patch, read_region
-from services.contacts.repository import Filter
+from services.contacts.listing.requests import folded_key, read_filter, read_order
+from services.contacts.listing.service import ListingService
 from services.contacts.service import ContactService
 from services.contacts.suppressions.service import SuppressionService
 
@@ -23,9 +22,17 @@ READERS = {"gateway", "campaigns", "segments"}
 
 
 class ContactsServicer:
-    def __init__(self, contacts: ContactService, imports: ImportService, *, suppressions: SuppressionService) -> None:
+    def __init__(
+        self,
+        contacts: ContactService,
+        imports: ImportService,
+        *,
+        listing: ListingService,
+        suppressions: SuppressionService,
+    ) -> None:
         self._contacts = contacts
         self._imports = imports
+        self._listing = listing
         self._suppressions = suppressions
 
     @rpc(admits=EDGE)
@@ -51,10 +58,14 @@ class ContactsServicer:
 
     @rpc(admits=READERS)
     async def ListContacts(self, call: Call, request: pb.ListContactsRequest) -> pb.ListContactsResponse:
-        found, cursor = await self._contacts.page(
-            call, filter_of(request), page_size=request.page_size, cursor=request.cursor
+        wanted, order = read_filter(request), read_order(request)
+        found, cursor = await self._listing.page(
+            call, wanted, order=order, page_size=request.page_size, cursor=request.cursor
         )
-        return pb.ListContactsResponse(contacts=map(convert.contact, found), next_cursor=cursor)
+        answer = pb.ListContactsResponse(contacts=map(convert.contact, found), next_cursor=cursor)
+        if request.include_total:
+            answer.total, answer.total_is_estimate = await self._listing.total(call, wanted)
+        return answer
 
     @rpc(admits=READERS)
     async def LookupContact(self, call: Call, request: pb.LookupContactRequest) -> pb.LookupContactResponse:
@@ -114,33 +125,3 @@ def patch_of(message: pb.ContactPatch, default_region: str) -> Patch:
     """Raises InvalidArgument."""
     with errors.refusing():
         return read_patch(convert.raw_patch(message), clear=message.clear, region=read_region(default_region))
-
-
-def filter_of(request: pb.ListContactsRequest) -> Filter:
-    """A phone that cannot be one stays as it was given, and matches nothing. Raises InvalidArgument."""
-
-    def given(name: str) -> str | None:
-        value: str | None = getattr(request, name) if request.HasField(name) else None  # type: ignore[arg-type]
-        if value is not None and "\0" in value:
-            raise errors.invalid([invalid(name, f"{name} has a NUL character.")])
-        return value
-
-    phone, email, country = given("phone"), given("email"), given("country")
-    return Filter(
-        stage=given("stage"),
-        country=None if country is None else country.upper(),
-        tag=given("tag"),
-        phone=None if phone is None else folded_key("phone", phone) or phone,
-        email_normal=None if email is None else folded_key("email", email),
-        external_id=given("external_id"),
-    )
-
-
-def folded_key(key: str, value: str) -> str | None:
-    """A key as it is stored; None where it cannot be one."""
-    if "\0" in value:
-        return None
-    if key == "phone":
-        number = phones.normalise(value)
-        return None if number is None else number.e164
-    return emails.fold(value.strip()) if key == "email" else value.strip()

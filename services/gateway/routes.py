@@ -5,13 +5,14 @@ needs, or that it is public. Before an endpoint runs, StrictRoute has: checked t
 parameters that the call does not know, and read a JSON body within its limit.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -176,7 +177,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
         scope, upload, body_limit = extra[SCOPE], extra[UPLOAD], extra[LIMIT]
-        known = frozenset(parameter.alias for parameter in self.dependant.query_params)
+        known = frozenset(query_parameters(self.dependant))
         takes_json = self.body_field is not None
         knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
@@ -210,6 +211,13 @@ async def admit(request: Request, scope: str) -> None:
         prefix="/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1",
         if_match=request.headers.get("if-match"),
     )
+
+
+def query_parameters(dependant: Dependant) -> Iterator[str]:
+    """Those of a call and of what it depends on."""
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from query_parameters(dependency)
 
 
 def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:

@@ -16,6 +16,7 @@ BENCHES = {
     "import_million": "tests.bench.import_million",
     "freshness": "tests.bench.freshness",
     "rest": "tests.bench.rest",
+    "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",

@@ -10,15 +10,15 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.telemetry import current_traceparent
 from services.contacts import errors
-from services.contacts import repository as contacts
 from services.contacts.bulk import repository, writing
 from services.contacts.bulk.convert import job_message, outcome
 from services.contacts.bulk.record import BulkJob
 from services.contacts.domain import limits
 from services.contacts.domain.change import Change
 from services.contacts.domain.problems import invalid
+from services.contacts.listing import pages
+from services.contacts.listing.filters import Filter
 from services.contacts.lists import memberships
-from services.contacts.repository import Filter
 
 # The poke that wakes the workers of bulk jobs.
 POKE = "contacts.bulk"
@@ -50,9 +50,9 @@ class BulkService:
         """stored: the filter as a job keeps it. Raises InvalidArgument for an unknown list."""
         async with self._db.write(call) as tx:
             limit = self._changed_at_once + 1
-            found = await contacts.page(tx, tx.account, wanted, before=None, limit=limit)
+            found = await pages.page(tx, tx.account, wanted, limit=limit)
             if len(found) < limit:
-                written = await write(tx, [contact.id for contact in found], change=change)
+                written = await write(tx, [hit.contact.id for hit in found], change=change)
                 return await tx.reply(pb.BulkChangeContactsResponse(outcome=outcome(written)))
             missing = change.lists - await memberships.lock(tx, tx.account, change.lists)
             if missing:

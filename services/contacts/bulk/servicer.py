@@ -15,8 +15,8 @@ from services.contacts.bulk.service import BulkService
 from services.contacts.domain import change as changes
 from services.contacts.domain.change import Change
 from services.contacts.domain.problems import Problem, invalid
+from services.contacts.listing.filters import Filter
 from services.contacts.lists.service import decode_contacts
-from services.contacts.repository import Filter
 
 EDGE = {"gateway"}
 ReadFilter = Callable[[contacts_pb2.ListContactsRequest], Filter]

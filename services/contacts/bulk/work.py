@@ -20,8 +20,9 @@ from chassis.telemetry import with_remote_parent
 from services.contacts import repository as contacts
 from services.contacts.bulk import repository, writing
 from services.contacts.bulk.repository import Claim
+from services.contacts.listing import pages
+from services.contacts.listing.filters import Filter
 from services.contacts.lists import repository as lists
-from services.contacts.repository import Filter
 
 log = structlog.get_logger()
 
@@ -116,8 +117,9 @@ class BulkWorker:
             assert job.of_list is not None
             return await lists.member_ids(tx, job.account, job.of_list, before=job.done_to, limit=self._chunk_contacts)
         wanted = self._read_filter(pb.ListContactsRequest.FromString(job.filter))
-        page = await contacts.page(tx, job.account, wanted, before=job.done_to, limit=self._chunk_contacts)
-        return [contact.id for contact in page]
+        after = None if job.done_to is None else (job.done_to,)
+        page = await pages.page(tx, job.account, wanted, after=after, limit=self._chunk_contacts)
+        return [hit.contact.id for hit in page]
 
     async def _put_back(self, job: Claim) -> None:
         async with self._db.across() as tx:

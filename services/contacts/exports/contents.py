@@ -15,7 +15,8 @@ from chassis.db import Database, ReadTx
 from services.contacts import repository as contacts
 from services.contacts.exports import cells, documents
 from services.contacts.exports.repository import Lease
-from services.contacts.repository import Filter
+from services.contacts.listing import pages
+from services.contacts.listing.filters import Filter
 
 BATCH_CONTACTS = 5_000
 
@@ -48,9 +49,9 @@ class ContactPages:
         self._wanted = wanted
         self._size = size
 
-    def query(self, position: str) -> tuple[str, list[object]]:
-        before = UUID(position) if position else None
-        return contacts.page_query(self._account, self._wanted, before=before, limit=self._size)
+    async def query(self, tx: ReadTx, position: str) -> tuple[str, list[object]]:
+        after = (UUID(position),) if position else None
+        return await pages.selection(tx, self._account, self._wanted, after=after, limit=self._size)
 
 
 class ContactsCsv(ContactPages):
@@ -59,13 +60,13 @@ class ContactsCsv(ContactPages):
     head = ",".join(cells.TITLES).encode() + b"\n"
 
     async def after(self, position: str) -> Batch | None:
-        sql, args = self.query(position)
         written = bytearray()
 
         async def keep(data: bytes) -> None:
             written.extend(data)
 
         async with self._db.read(self._account, snapshot=True) as tx:
+            sql, args = await self.query(tx, position)
             last, rows = await bounds(tx, sql, args)
             if last is None:
                 return None
@@ -84,8 +85,8 @@ class ContactsJsonl(ContactPages):
     head = b""
 
     async def after(self, position: str) -> Batch | None:
-        sql, args = self.query(position)
         async with self._db.read(self._account) as tx:
+            sql, args = await self.query(tx, position)
             rows = [contacts.contact(row) for row in await tx.fetch(sql, *args)]
         if not rows:
             return None

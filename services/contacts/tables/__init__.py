@@ -27,6 +27,7 @@ from services.contacts.tables.columns import (
     validity_column,
 )
 from services.contacts.tables.jobs import bulk_jobs, exports, file_chunks, files, import_errors, imports
+from services.contacts.tables.search import search_entries, search_words
 
 contacts = Table(
     "contacts",
@@ -49,6 +50,15 @@ contacts = Table(
     # What the phone's numbering plan says.
     Column("phone_country", Text),
     Column("country", Text, Computed("coalesce(given_country, phone_country)", persisted=True)),
+    # What lists are sorted by; empty without a name. Cut, so that a cursor stays short.
+    Column(
+        "sort_name",
+        Text(collation="C"),
+        Computed(
+            "left(lower(normalize(coalesce(first_name || ' ' || last_name, first_name, last_name, ''), NFKD)), 100)",
+            persisted=True,
+        ),
+    ),
     Column("stage", Text),
     Column("gender", Text),
     Column("language", Text),
@@ -92,6 +102,11 @@ contacts = Table(
     Index("contacts_email", "account_id", "email_normal", postgresql_where=text("email_normal IS NOT NULL")),
     Index("contacts_stage", "account_id", "stage", "id", postgresql_where=text("stage IS NOT NULL")),
     Index("contacts_country", "account_id", "country", "id", postgresql_where=text("country IS NOT NULL")),
+    Index("contacts_gender", "account_id", "gender", "id", postgresql_where=text("gender IS NOT NULL")),
+    Index("contacts_phone_invalid", "account_id", "id", postgresql_where=text("phone_validity = 'invalid'")),
+    Index("contacts_email_invalid", "account_id", "id", postgresql_where=text("email_validity = 'invalid'")),
+    Index("contacts_sort_name", "account_id", "sort_name", "id"),
+    Index("contacts_updated_at", "account_id", "updated_at", "id"),
 )
 
 contact_tags = Table(
@@ -231,6 +246,8 @@ messages = Table(
 PROTECTED = (
     contacts,
     contact_tags,
+    search_entries,
+    search_words,
     lists,
     contact_lists,
     bulk_jobs,

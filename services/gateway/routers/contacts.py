@@ -12,6 +12,7 @@ from services.gateway.convert import contacts as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import refused_field
 from services.gateway.problem import FieldCode
+from services.gateway.routers.contact_filters import ORDERS, ContactFilter, SortedBy, WithTotal, plus
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, DefaultRegion, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import contacts as schemas
@@ -75,36 +76,29 @@ async def create_contact(
     "GET",
     "/contacts",
     operation_id="listContacts",
-    summary="List contacts, newest first",
+    summary="List and search contacts",
     scope=READ,
     answer=schemas.ContactPage,
     reasons=[Reason.INVALID_CURSOR],
 )
 async def list_contacts(
     caller: CallerOf,
+    wanted: ContactFilter,
     limit: PageSize = DEFAULT_PAGE_SIZE,
     cursor: PageCursor = None,
-    stage: Filter = None,
-    country: Filter = None,
-    tag: Filter = None,
-    phone: Filter = None,
-    email: Annotated[Text | None, Query()] = None,
-    external_id: Filter = None,
+    sort: SortedBy = "-created_at",
+    include_total: WithTotal = False,
 ) -> Response:
-    """All filters given must hold. A cursor belongs to the filters of its first page."""
+    """All filters given must hold. A cursor belongs to the filters and the sort of its first page. A total is exact
+    where counting is quick, else an estimate and marked as one."""
     request = pb.ListContactsRequest(
-        page_size=limit,
-        cursor=cursor or "",
-        stage=stage,
-        country=country,
-        tag=tag,
-        phone=plus(phone),
-        email=email,
-        external_id=external_id,
+        page_size=limit, cursor=cursor or "", order=ORDERS[sort], include_total=include_total
     )
+    request.MergeFrom(wanted)
     client = caller.backends.contacts
     answer = await caller.read(client, client.stub.ListContacts, request)
-    return caller.answer(page([convert.contact(one) for one in answer.contacts], answer.next_cursor))
+    total = {"total": answer.total, "total_is_estimate": answer.total_is_estimate} if include_total else {}
+    return caller.answer(page([convert.contact(one) for one in answer.contacts], answer.next_cursor, **total))
 
 
 @first.add(
@@ -131,11 +125,6 @@ async def lookup_contact(
     answer = await caller.read(client, client.stub.LookupContact, pb.LookupContactRequest(**given))
     body = {**convert.contact(answer.contact), "matches": answer.matches}
     return caller.answer(body, version=answer.contact.version)
-
-
-def plus(phone: str | None) -> str | None:
-    """`?phone=+1…` typed as it looks arrives with a blank, because + means one in a query."""
-    return "+" + phone[1:] if phone is not None and phone.startswith(" ") else phone
 
 
 @first.add(

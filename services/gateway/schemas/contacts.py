@@ -121,6 +121,8 @@ class ContactPage(Answer):
     data: list[Contact]
     next_cursor: str | None
     has_more: bool
+    total: Annotated[int | None, Field(description="Of all pages; only with `include_total=true`")] = None
+    total_is_estimate: Annotated[bool | None, Field(description="Counting would have taken too long")] = None
 
 
 class TagPage(Answer):

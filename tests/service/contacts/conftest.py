@@ -41,10 +41,12 @@ from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import ImportService
 from services.contacts.imports.servicer import ImportsServicer
+from services.contacts.listing.requests import read_filter
+from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
-from services.contacts.servicer import ContactsServicer, filter_of
+from services.contacts.servicer import ContactsServicer
 from services.contacts.suppressions.service import SuppressionService
 from tests.service.contacts.address_book import AddressBook
 from tests.service.contacts.export_desk import ExportDesk
@@ -79,13 +81,15 @@ async def work_db(urls) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(scope="package")
 async def server(serve_db, keys) -> AsyncIterator[Server]:
     imports = ImportService(serve_db, lambda: None, limit_bytes=UPLOAD_LIMIT_BYTES)
-    servicer = ContactsServicer(ContactService(serve_db), imports, suppressions=SuppressionService(serve_db))
+    servicer = ContactsServicer(
+        ContactService(serve_db), imports, listing=ListingService(serve_db), suppressions=SuppressionService(serve_db)
+    )
     running = Server("127.0.0.1:0", keys.verifier("contacts"))
     running.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
     lists = ListsServicer(ListService(serve_db, lambda: None, removed_at_once=AT_ONCE))
     running.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], lists)
     changes = BulkService(serve_db, lambda: None, changed_at_once=AT_ONCE)
-    bulk = BulkServicer(changes, BatchService(serve_db), read_filter=filter_of)
+    bulk = BulkServicer(changes, BatchService(serve_db), read_filter=read_filter)
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(serve_db))
     running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
@@ -94,7 +98,7 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"],
         ImportsServicer(ImportLifecycle(serve_db, lambda: None)),
     )
-    exports = ExportsServicer(ExportService(serve_db, lambda: None, read_filter=filter_of))
+    exports = ExportsServicer(ExportService(serve_db, lambda: None, read_filter=read_filter))
     running.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
     await running.start()
     yield running
@@ -158,7 +162,7 @@ async def export_worker(work_db) -> AsyncIterator[ExportWorker]:
     """Small batches and pieces; no export of another test is among the work."""
     async with work_db.across() as tx:
         await tx.execute("DELETE FROM exports WHERE status IN ('queued', 'running')")
-    yield ExportWorker(work_db, asyncio.Event(), read_filter=filter_of, batch_contacts=10, chunk_bytes=2_000)
+    yield ExportWorker(work_db, asyncio.Event(), read_filter=read_filter, batch_contacts=10, chunk_bytes=2_000)
 
 
 @pytest.fixture
@@ -186,7 +190,7 @@ async def bulk_worker(work_db) -> AsyncIterator[BulkWorker]:
     """Small chunks; no job of another test is among the work, and none is left."""
     async with work_db.across() as tx:
         await tx.execute("DELETE FROM bulk_jobs WHERE account_id IS NOT NULL")
-    yield BulkWorker(work_db, asyncio.Event(), read_filter=filter_of, chunk_contacts=AT_ONCE)
+    yield BulkWorker(work_db, asyncio.Event(), read_filter=read_filter, chunk_contacts=AT_ONCE)
 
 
 @pytest.fixture

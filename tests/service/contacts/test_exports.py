@@ -133,11 +133,11 @@ WORKER = """
 import asyncio, sys
 from chassis.db import Database
 from services.contacts.exports.job import ExportWorker
-from services.contacts.servicer import filter_of
+from services.contacts.listing.requests import read_filter
 
 async def main():
     db = await Database.open(sys.argv[1])
-    await ExportWorker(db, asyncio.Event(), read_filter=filter_of, batch_contacts=5, chunk_bytes=500).run_once()
+    await ExportWorker(db, asyncio.Event(), read_filter=read_filter, batch_contacts=5, chunk_bytes=500).run_once()
 
 asyncio.run(main())
 """

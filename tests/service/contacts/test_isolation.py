@@ -5,11 +5,14 @@ import pytest
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
 from carillon.contacts.v1 import imports_pb2
+from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import CarillonError, NotFound, PermissionDenied
 from chassis.grpc_client import Client
 from services.contacts import tables
 from services.contacts.imports.files import Upload
+from services.contacts.search import entries
+from services.contacts.search.entries import Entry
 from tests.service.contacts.address_book import patch
 
 PHONE = "+14155552671"
@@ -56,6 +59,7 @@ async def fill(book, serve_db) -> dict[str, str]:
         )
         for statement in HISTORY:
             await tx.execute(statement, book.account)
+        await entries.keep(tx, book.account, [Entry(ids.new(), 1, " ann")])
         import_id = await tx.fetchval("SELECT id FROM imports")
         await tx.execute(
             "INSERT INTO import_errors (account_id, import_id, row, code, reason) VALUES ($1, $2, 2, 'c', 'r')",

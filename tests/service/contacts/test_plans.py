@@ -13,7 +13,9 @@ from services.contacts import repository
 from services.contacts.activity import repository as activity
 from services.contacts.consent import repository as consent
 from services.contacts.imports import staging
-from services.contacts.repository import Filter
+from services.contacts.listing import pages
+from services.contacts.listing.filters import Filter
+from services.contacts.listing.order import NEWEST
 from services.contacts.suppressions import repository as suppressions
 from tests.service import stack
 
@@ -105,9 +107,9 @@ async def test_hot_queries_use_an_index(busy, serve_db, name):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("before", [None, ID])
-async def test_pages_use_an_index(busy, serve_db, wanted, before):
-    sql, args = repository.page_query(busy, wanted, before=before, limit=51)
+@pytest.mark.parametrize("after", [None, (ID,)])
+async def test_pages_use_an_index(busy, serve_db, wanted, after):
+    sql, args = pages.plain(pages.Query(busy, wanted, NEWEST, after, 51))
     async with serve_db.write(busy) as tx:
         text = await plan(tx, sql, *args)
     assert_indexed(text)

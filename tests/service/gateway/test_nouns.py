@@ -57,6 +57,40 @@ async def test_contacts_are_listed_in_pages(gateway: Gateway) -> None:
     assert not request.HasField("stage")
 
 
+async def test_contacts_are_filtered_sorted_and_counted(gateway: Gateway) -> None:
+    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(total=7, total_is_estimate=True)
+    query = (
+        "search=joh+0123&gender=f&validity=email:unknown&channel=voice&list_id=lst_x&sort=-name&include_total=true"
+        "&created_after=2026-03-01T09:00:00Z&created_before=2026-03-02T00:00:00.5Z&updated_after=2026-03-01T11:00:00%2B02:00"
+    )
+    answer = await gateway.call("GET", f"/v1/contacts?{query}")
+    assert answer.body == {
+        "data": [], "next_cursor": None, "has_more": False, "total": 7, "total_is_estimate": True
+    }  # fmt: skip
+    request = gateway.contacts.last("ListContacts").request
+    assert (request.search, request.gender, request.list_id) == ("joh 0123", "f", "lst_x")
+    assert (request.channel, request.order) == (contacts_pb2.CHANNEL_VOICE, contacts_pb2.CONTACT_ORDER_NAME_DESC)
+    assert request.HasField("email_validity")
+    assert not request.HasField("phone_validity")
+    assert request.created_after == request.updated_after
+    assert request.created_before.ToMilliseconds() % 1000 == 500
+    without = await gateway.call("GET", "/v1/contacts?validity=invalid")
+    assert "total" not in without.body
+    request = gateway.contacts.last("ListContacts").request
+    assert (request.phone_validity, request.include_total) == (contacts_pb2.VALIDITY_INVALID, False)
+    assert request.order == contacts_pb2.CONTACT_ORDER_UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["sort=stage", "validity=perhaps", "channel=fax", "created_after=yesterday", "serch=x", "include_total=maybe"],
+)
+async def test_what_a_list_does_not_know_is_refused_by_name(gateway: Gateway, query: str) -> None:
+    answer = await gateway.call("GET", f"/v1/contacts?{query}")
+    assert answer.status == 422
+    assert answer.body["errors"][0]["pointer"] == "/" + query.split("=")[0]
+
+
 async def test_a_lookup_takes_exactly_one_key(gateway: Gateway) -> None:
     gateway.contacts.answers["LookupContact"] = contacts_pb2.LookupContactResponse(
         contact=contacts_pb2.Contact(id=CNT, version=1), matches=2

@@ -102,6 +102,34 @@ ON_CONFLICT_UPDATE: OnConflict.ValueType  # 1
 """Change the existing contact by the fields given."""
 Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
 
+class _ContactOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContactOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContactOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTACT_ORDER_UNSPECIFIED: _ContactOrder.ValueType  # 0
+    """By creation, newest first."""
+    CONTACT_ORDER_CREATED_AT: _ContactOrder.ValueType  # 1
+    CONTACT_ORDER_UPDATED_AT: _ContactOrder.ValueType  # 2
+    CONTACT_ORDER_UPDATED_AT_DESC: _ContactOrder.ValueType  # 3
+    CONTACT_ORDER_NAME: _ContactOrder.ValueType  # 4
+    """By the name in lower case; contacts without one come first."""
+    CONTACT_ORDER_NAME_DESC: _ContactOrder.ValueType  # 5
+
+class ContactOrder(_ContactOrder, metaclass=_ContactOrderEnumTypeWrapper):
+    """In what order contacts are listed; equal ones by id."""
+
+CONTACT_ORDER_UNSPECIFIED: ContactOrder.ValueType  # 0
+"""By creation, newest first."""
+CONTACT_ORDER_CREATED_AT: ContactOrder.ValueType  # 1
+CONTACT_ORDER_UPDATED_AT: ContactOrder.ValueType  # 2
+CONTACT_ORDER_UPDATED_AT_DESC: ContactOrder.ValueType  # 3
+CONTACT_ORDER_NAME: ContactOrder.ValueType  # 4
+"""By the name in lower case; contacts without one come first."""
+CONTACT_ORDER_NAME_DESC: ContactOrder.ValueType  # 5
+Global___ContactOrder: _TypeAlias = ContactOrder  # noqa: Y015
+
 class _OnDuplicate:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -832,6 +860,17 @@ class ListContactsRequest(_message.Message):
     PHONE_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    GENDER_FIELD_NUMBER: _builtins.int
+    PHONE_VALIDITY_FIELD_NUMBER: _builtins.int
+    EMAIL_VALIDITY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    UPDATED_AFTER_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOTAL_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """1 to 100; 0 is 50."""
     cursor: _builtins.str
@@ -842,6 +881,28 @@ class ListContactsRequest(_message.Message):
     phone: _builtins.str
     email: _builtins.str
     external_id: _builtins.str
+    search: _builtins.str
+    """Every word of it begins a word of the name or of the email, or begins or ends the phone's digits; case and marks
+    do not count. May lag a write by a second. At most 200 characters.
+    """
+    gender: _builtins.str
+    phone_validity: Global___Validity.ValueType
+    """Given as UNSPECIFIED: those whose validity is unknown."""
+    email_validity: Global___Validity.ValueType
+    channel: Global___Channel.ValueType
+    """Contacts that have the address that the channel needs; UNSPECIFIED does not filter."""
+    list_id: _builtins.str
+    order: Global___ContactOrder.ValueType
+    include_total: _builtins.bool
+    """Also say how many there are."""
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Exclusive, all three."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def updated_after(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -853,19 +914,38 @@ class ListContactsRequest(_message.Message):
         phone: _builtins.str | None = ...,
         email: _builtins.str | None = ...,
         external_id: _builtins.str | None = ...,
+        search: _builtins.str = ...,
+        gender: _builtins.str | None = ...,
+        phone_validity: Global___Validity.ValueType | None = ...,
+        email_validity: Global___Validity.ValueType | None = ...,
+        channel: Global___Channel.ValueType = ...,
+        list_id: _builtins.str | None = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        updated_after: _timestamp_pb2.Timestamp | None = ...,
+        order: Global___ContactOrder.ValueType = ...,
+        include_total: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_external_id", b"_external_id", "_phone", b"_phone", "_stage", b"_stage", "_tag", b"_tag", "country", b"country", "email", b"email", "external_id", b"external_id", "phone", b"phone", "stage", b"stage", "tag", b"tag"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_email_validity", b"_email_validity", "_external_id", b"_external_id", "_gender", b"_gender", "_list_id", b"_list_id", "_phone", b"_phone", "_phone_validity", b"_phone_validity", "_stage", b"_stage", "_tag", b"_tag", "country", b"country", "created_after", b"created_after", "created_before", b"created_before", "email", b"email", "email_validity", b"email_validity", "external_id", b"external_id", "gender", b"gender", "list_id", b"list_id", "phone", b"phone", "phone_validity", b"phone_validity", "stage", b"stage", "tag", b"tag", "updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_external_id", b"_external_id", "_phone", b"_phone", "_stage", b"_stage", "_tag", b"_tag", "country", b"country", "cursor", b"cursor", "email", b"email", "external_id", b"external_id", "page_size", b"page_size", "phone", b"phone", "stage", b"stage", "tag", b"tag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_email_validity", b"_email_validity", "_external_id", b"_external_id", "_gender", b"_gender", "_list_id", b"_list_id", "_phone", b"_phone", "_phone_validity", b"_phone_validity", "_stage", b"_stage", "_tag", b"_tag", "channel", b"channel", "country", b"country", "created_after", b"created_after", "created_before", b"created_before", "cursor", b"cursor", "email", b"email", "email_validity", b"email_validity", "external_id", b"external_id", "gender", b"gender", "include_total", b"include_total", "list_id", b"list_id", "order", b"order", "page_size", b"page_size", "phone", b"phone", "phone_validity", b"phone_validity", "search", b"search", "stage", b"stage", "tag", b"tag", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__country: _TypeAlias = _typing.Literal["country"]  # noqa: Y015
     _WhichOneofArgType__country: _TypeAlias = _typing.Literal["_country", b"_country"]  # noqa: Y015
     _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
     _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
+    _WhichOneofReturnType__email_validity: _TypeAlias = _typing.Literal["email_validity"]  # noqa: Y015
+    _WhichOneofArgType__email_validity: _TypeAlias = _typing.Literal["_email_validity", b"_email_validity"]  # noqa: Y015
     _WhichOneofReturnType__external_id: _TypeAlias = _typing.Literal["external_id"]  # noqa: Y015
     _WhichOneofArgType__external_id: _TypeAlias = _typing.Literal["_external_id", b"_external_id"]  # noqa: Y015
+    _WhichOneofReturnType__gender: _TypeAlias = _typing.Literal["gender"]  # noqa: Y015
+    _WhichOneofArgType__gender: _TypeAlias = _typing.Literal["_gender", b"_gender"]  # noqa: Y015
+    _WhichOneofReturnType__list_id: _TypeAlias = _typing.Literal["list_id"]  # noqa: Y015
+    _WhichOneofArgType__list_id: _TypeAlias = _typing.Literal["_list_id", b"_list_id"]  # noqa: Y015
     _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
     _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
+    _WhichOneofReturnType__phone_validity: _TypeAlias = _typing.Literal["phone_validity"]  # noqa: Y015
+    _WhichOneofArgType__phone_validity: _TypeAlias = _typing.Literal["_phone_validity", b"_phone_validity"]  # noqa: Y015
     _WhichOneofReturnType__stage: _TypeAlias = _typing.Literal["stage"]  # noqa: Y015
     _WhichOneofArgType__stage: _TypeAlias = _typing.Literal["_stage", b"_stage"]  # noqa: Y015
     _WhichOneofReturnType__tag: _TypeAlias = _typing.Literal["tag"]  # noqa: Y015
@@ -875,9 +955,17 @@ class ListContactsRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__email_validity) -> _WhichOneofReturnType__email_validity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__external_id) -> _WhichOneofReturnType__external_id | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gender) -> _WhichOneofReturnType__gender | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list_id) -> _WhichOneofReturnType__list_id | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone_validity) -> _WhichOneofReturnType__phone_validity | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stage) -> _WhichOneofReturnType__stage | None: ...
     @_typing.overload
@@ -893,8 +981,13 @@ class ListContactsResponse(_message.Message):
 
     CONTACTS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    TOTAL_IS_ESTIMATE_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """Empty on the last page."""
+    total: _builtins.int
+    """Of all pages, where it was asked for. Exact, or an estimate where counting would take too long."""
+    total_is_estimate: _builtins.bool
     @_builtins.property
     def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]: ...
     def __init__(
@@ -902,12 +995,16 @@ class ListContactsResponse(_message.Message):
         *,
         contacts: _abc.Iterable[Global___Contact] | None = ...,
         next_cursor: _builtins.str = ...,
+        total: _builtins.int | None = ...,
+        total_is_estimate: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "contacts", b"contacts", "next_cursor", b"next_cursor", "total", b"total", "total_is_estimate", b"total_is_estimate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total: _TypeAlias = _typing.Literal["total"]  # noqa: Y015
+    _WhichOneofArgType__total: _TypeAlias = _typing.Literal["_total", b"_total"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total) -> _WhichOneofReturnType__total | None: ...
 
 Global___ListContactsResponse: _TypeAlias = ListContactsResponse  # noqa: Y015
 

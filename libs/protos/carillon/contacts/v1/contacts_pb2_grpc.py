@@ -148,7 +148,7 @@ class ContactsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListContacts(self, request, context):
-        """Pages through contacts, newest first (by id). Errors: INVALID_CURSOR.
+        """Pages through contacts, newest first (by id) unless an order is given. Errors: INVALID_CURSOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,7 +29,7 @@ class ContactsServiceStub:
     DeleteContact: _aio.UnaryUnaryMultiCallable[_contacts_pb2.DeleteContactRequest, _contacts_pb2.DeleteContactResponse]
     """Removes a contact and all its data. Errors: NOT_FOUND, VERSION_MISMATCH."""
     ListContacts: _aio.UnaryUnaryMultiCallable[_contacts_pb2.ListContactsRequest, _contacts_pb2.ListContactsResponse]
-    """Pages through contacts, newest first (by id). Errors: INVALID_CURSOR."""
+    """Pages through contacts, newest first (by id) unless an order is given. Errors: INVALID_CURSOR."""
     LookupContact: _aio.UnaryUnaryMultiCallable[_contacts_pb2.LookupContactRequest, _contacts_pb2.LookupContactResponse]
     """Finds one contact by a key; of several that share an email the one updated last. Errors: NOT_FOUND."""
     BulkDeleteContacts: _aio.UnaryUnaryMultiCallable[_contacts_pb2.BulkDeleteContactsRequest, _contacts_pb2.BulkDeleteContactsResponse]
@@ -103,7 +103,7 @@ class ContactsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _contacts_pb2.ListContactsRequest,
         context: _aio.ServicerContext[_contacts_pb2.ListContactsRequest, _abc.Awaitable[_contacts_pb2.ListContactsResponse]],
     ) -> _abc.Awaitable[_contacts_pb2.ListContactsResponse]:
-        """Pages through contacts, newest first (by id). Errors: INVALID_CURSOR."""
+        """Pages through contacts, newest first (by id) unless an order is given. Errors: INVALID_CURSOR."""
 
     @_abc_1.abstractmethod
     def LookupContact(

@@ -1,0 +1,186 @@
+"""Pages of contacts in an order, from behind a key.
+
+Without a search, one statement with the conditions that were asked for. With one, the index proposes contacts and each
+is compared with its row, so that words which are out of date never yield a wrong one. The plan is chosen by counting:
+  postings   where every reading has a rare word: the contacts of the rare words, intersected, then sorted
+  walk       where all words are common: the contacts in order, until a page is full. It gives up after WALK contacts,
+             for matches may lie together at the other end, and then the postings are taken however long they are
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from chassis.db import ReadTx
+from chassis.ids import AccountId
+from services.contacts import repository
+from services.contacts.arguments import Arguments
+from services.contacts.domain import search as domain
+from services.contacts.domain.contact import Contact
+from services.contacts.domain.search import Search
+from services.contacts.listing.filters import Filter, Narrowing, narrowing
+from services.contacts.listing.order import NEWEST, Key, Order
+from services.contacts.search import postings
+
+# Rows of search_words up to which a word is rare.
+RARE = 20_000
+# Contacts that a walk looks at.
+WALK = 20_000
+# A plan for unknown values would lose the ranges and the frequencies.
+PLAN_EACH = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+
+BY_IDS = f"""
+SELECT {repository.SELECTED} FROM contacts AS c
+WHERE c.account_id = $1 AND c.id = ANY($2::uuid[]) ORDER BY c.id DESC
+"""
+
+
+class Hit(NamedTuple):
+    contact: Contact
+    key: Key
+
+
+class Query(NamedTuple):
+    """A page that is asked for."""
+
+    account: AccountId
+    wanted: Filter
+    order: Order
+    after: Key | None
+    limit: int
+
+
+async def page(
+    tx: ReadTx, account: AccountId, wanted: Filter, *, order: Order = NEWEST, after: Key | None = None, limit: int
+) -> list[Hit]:
+    """Fewer than `limit` only at the end."""
+    await tx.fetchval(PLAN_EACH)
+    search = domain.parse(wanted.search) if wanted.search else None
+    if search is None:
+        sql, args = plain(Query(account, wanted, order, after, limit))
+        return hits(await tx.fetch(sql, *args), order)
+    counts = await postings.counts(tx, account, search, cap=RARE)
+    found: list[Hit] = []
+    while True:
+        query = Query(account, wanted, order, after, limit - len(found))
+        proposed = hits(await propose(tx, query, search, counts), order)
+        found += [hit for hit in proposed if finds(search, hit.contact)]
+        if len(proposed) < query.limit or len(found) == limit:
+            return found
+        after = proposed[-1].key
+
+
+async def selection(
+    tx: ReadTx, account: AccountId, wanted: Filter, *, after: Key | None, limit: int
+) -> tuple[str, Arguments]:
+    """A page, newest first, as a statement, for who hands the rows on without looking at them."""
+    if not wanted.search:
+        return plain(Query(account, wanted, NEWEST, after, limit))
+    found = await page(tx, account, wanted, after=after, limit=limit)
+    return BY_IDS, Arguments([account, [hit.contact.id for hit in found]])
+
+
+def finds(search: Search, contact: Contact) -> bool:
+    return search.finds(name=contact.name, email=contact.email, phone=contact.phone)
+
+
+def hits(rows: Sequence[asyncpg.Record], order: Order) -> list[Hit]:
+    return [Hit(repository.contact(row), tuple(row[column] for column in order.columns)) for row in rows]
+
+
+async def propose(tx: ReadTx, query: Query, search: Search, counts: dict[str, int]) -> list[asyncpg.Record]:
+    chosen = rare_words(search, counts)
+    if chosen is None:
+        sql, args = walk(query, search)
+        rows = await tx.fetch(sql, *args)
+        if len(rows) == query.limit:
+            return rows
+        sql, args = beyond_walk(query)
+        if await tx.fetchval(sql, *args) is None:
+            return rows
+        chosen = [postings.counted(reading) for reading in search.readings]
+    sql, args = by_postings(query, search, chosen)
+    return await tx.fetch(sql, *args)
+
+
+def rare_words(search: Search, counts: dict[str, int]) -> list[list[str]] | None:
+    """Those of each reading; None where a reading has none."""
+    chosen = [[word for word in reading if counts.get(word, RARE + 1) <= RARE] for reading in search.readings]
+    return chosen if all(chosen) else None
+
+
+def selected(order: Order) -> str:
+    return repository.SELECTED + (", c.sort_name" if order.column == "sort_name" else "")
+
+
+def narrowed(query: Query, args: Arguments) -> Narrowing:
+    """By the filter, and to what comes after the key."""
+    by_filter = narrowing(query.wanted, args)
+    if query.after is None:
+        return by_filter
+    columns = ", ".join(f"c.{column}" for column in query.order.columns)
+    values = ", ".join(args.add(value) for value in query.after)
+    behind = f"({columns}) {query.order.comparison} ({values})"
+    return Narrowing(by_filter.joins, [*by_filter.conditions, behind])
+
+
+def plain(query: Query) -> tuple[str, Arguments]:
+    args = Arguments([query.account])
+    by = narrowed(query, args)
+    return (
+        f"SELECT {selected(query.order)} FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
+        f"ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
+    ), args
+
+
+def walk(query: Query, search: Search) -> tuple[str, Arguments]:
+    args = Arguments([query.account])
+    by = narrowed(query, args)
+    return (
+        f"SELECT {selected(query.order)} FROM (SELECT c.* FROM contacts AS c{by.joins} "
+        f"WHERE c.account_id = $1{by.also} ORDER BY {query.order.sql} LIMIT {WALK}) AS c "
+        "JOIN search_entries AS s ON s.account_id = $1 AND s.contact_id = c.id "
+        f"WHERE {postings.text_condition(search, args)} ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
+    ), args
+
+
+def beyond_walk(query: Query) -> tuple[str, Arguments]:
+    """True where a walk leaves contacts out."""
+    args = Arguments([query.account])
+    by = narrowed(query, args)
+    return (
+        f"SELECT true FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
+        f"ORDER BY {query.order.sql} OFFSET {WALK} LIMIT 1"
+    ), args
+
+
+def by_postings(query: Query, search: Search, chosen: Sequence[Sequence[str]]) -> tuple[str, Arguments]:
+    """chosen: words of each reading, which are looked up; the text has the others."""
+    args = Arguments([query.account])
+    found = postings.found(chosen, args)
+    in_full = [sorted(words) for words in chosen] == [sorted(reading) for reading in search.readings]
+    if in_full and query.order.column == "id" and query.wanted == Filter(search=query.wanted.search):
+        by = Narrowing("", [])
+        found = first_ids(found, query, args)
+    else:
+        by = narrowed(query, args)
+    joins, also = by.joins, by.also
+    if not in_full:
+        joins += " JOIN search_entries AS s ON s.account_id = $1 AND s.contact_id = f.contact_id"
+        also += f" AND ({postings.text_condition(search, args)})"
+    return (
+        f"WITH found AS MATERIALIZED ({found}) SELECT {selected(query.order)} FROM found AS f "
+        f"JOIN contacts AS c ON c.account_id = $1 AND c.id = f.contact_id{joins} "
+        f"WHERE c.account_id = $1{also} ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
+    ), args
+
+
+def first_ids(found: str, query: Query, args: Arguments) -> str:
+    """Where nothing but the id decides: cut before the contacts are read."""
+    behind = f" WHERE contact_id {query.order.comparison} {args.add(query.after[0])}" if query.after else ""
+    way = "DESC" if query.order.descending else "ASC"
+    return (
+        f"SELECT contact_id FROM ({found}) AS in_any_order{behind} "
+        f"ORDER BY contact_id {way} LIMIT {args.add(query.limit)}"
+    )

@@ -1,0 +1,88 @@
+"""Keeps the search index up with the contacts' own events, in two lanes: nobody's edit waits behind an import."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+
+from carillon.events.v1 import events_pb2
+from chassis import ids
+from chassis.consumer import Consumer, Invalid, Received
+from chassis.db import Database
+from chassis.ids import AccountId
+from chassis.nats import Nats
+from services.contacts.domain import search
+from services.contacts.search import entries
+from services.contacts.search.entries import Entry
+
+LIVE = "contacts-search-live"
+BULK = "contacts-search-bulk"
+LIVE_EVENTS = 64
+# Each up to 500 contacts; together they fill a transaction.
+BULK_EVENTS = 8
+CHANGED = {"contact.created", "contact.updated"}
+DELETED = "contact.deleted"
+# Of the wire's Contact: what words are made of.
+READ_FIELDS = {"phone", "email", "first_name", "last_name", "name"}
+
+
+def consumers(nats: Nats, db: Database) -> list[Consumer]:
+    """The two consumers of `work`, to be run."""
+    indexer = SearchIndexer(db)
+    return [
+        Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=indexer.handle, batch=LIVE_EVENTS),
+        Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=indexer.handle, batch=BULK_EVENTS),
+    ]
+
+
+class SearchIndexer:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
+        """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
+        newest: dict[UUID, Entry] = {}
+        gone: dict[UUID, int] = {}
+        for event in events:
+            for contact_id, version, entry in decode(event):
+                if entry is None:
+                    gone[contact_id] = version
+                elif contact_id not in newest or newest[contact_id].version < version:
+                    newest[contact_id] = entry
+            # Decoding 500 contacts takes milliseconds: let others in between.
+            await asyncio.sleep(0)
+        async with self._db.write(account) as tx:
+            if newest:
+                await entries.keep(tx, account, list(newest.values()))
+            await entries.forget(tx, account, list(gone.items()))
+
+
+def decode(event: Received) -> Iterator[tuple[UUID, int, Entry | None]]:
+    """Contact, version, what to keep of it: None where it is deleted."""
+    try:
+        if event.type in CHANGED:
+            for change in events_pb2.ContactsChanged.FromString(event.data).changes:
+                if not change.changed_fields or not READ_FIELDS.isdisjoint(change.changed_fields):
+                    yield changed(change)
+        elif event.type == DELETED:
+            for deletion in events_pb2.ContactsDeleted.FromString(event.data).deletions:
+                yield contact_uuid(deletion.id), deletion.version, None
+    except DecodeError as error:
+        raise Invalid("the data does not parse") from error
+
+
+def changed(change: events_pb2.ContactChange) -> tuple[UUID, int, Entry]:
+    contact = change.contact
+    contact_id = contact_uuid(contact.id)
+    text = search.kept_text(
+        first_name=contact.first_name, last_name=contact.last_name, email=contact.email, phone=contact.phone
+    )
+    return contact_id, contact.version, Entry(contact_id, contact.version, text)
+
+
+def contact_uuid(public_id: str) -> UUID:
+    contact_id = ids.decode("cnt", public_id)
+    if contact_id is None:
+        raise Invalid("a contact without a contact's id")
+    return contact_id
