@@ -131,7 +131,7 @@ async def test_a_large_bulk_change_is_a_job(gateway: Gateway) -> None:
         {"filter": {"tgs": "a"}, "add": ["a"]},
         {"contact_ids": [CNT], "add": [""]},
     ],
-    ids=str,
+    ids=["nobody", "ids and a filter", "no ids", "too many ids", "an unknown filter", "an empty tag"],
 )
 async def test_a_bulk_change_names_whom_it_means(gateway: Gateway, body: Any) -> None:
     assert (await gateway.call("POST", "/v1/contacts/bulk-tag", json=body)).code == "validation_failed"
