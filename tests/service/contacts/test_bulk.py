@@ -64,7 +64,7 @@ async def test_who_would_have_too_many_tags_is_left_alone(book, bulk):
         {"remove_lists": [NOWHERE]},
         {"add_lists": ["x"]},
     ],
-    ids=str,
+    ids=["nothing", "an empty tag", "a tag both ways", "a list that is not there", "the same taken off", "no id"],
 )
 async def test_what_cannot_be_asked_for(book, bulk, change):
     (ann,) = await people(book, 1)
