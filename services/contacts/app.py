@@ -6,7 +6,15 @@ from pathlib import Path
 
 import structlog
 
-from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, exports_pb2, imports_pb2, lists_pb2
+from carillon.contacts.v1 import (
+    activity_pb2,
+    bulk_pb2,
+    consent_pb2,
+    exports_pb2,
+    imports_pb2,
+    lists_pb2,
+    suppression_uploads_pb2,
+)
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -44,6 +52,8 @@ from services.contacts.search.rebuild import rebuild
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer
 from services.contacts.suppressions.service import SuppressionService
+from services.contacts.suppressions.servicer import SuppressionUploadsServicer
+from services.contacts.suppressions.upload import SuppressionUploads
 
 log = structlog.get_logger()
 
@@ -73,6 +83,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     )
     exports = ExportsServicer(ExportService(db, Poker(nats, EXPORTS_POKE), read_filter=read_filter))
     server.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
+    uploads = SuppressionUploadsServicer(SuppressionUploads(db, limit_bytes=settings.upload_limit_bytes))
+    server.add(suppression_uploads_pb2.DESCRIPTOR.services_by_name["SuppressionUploadsService"], uploads)
     process.add(server)
 
 

@@ -11,6 +11,7 @@ from chassis.errors import Unavailable
 from services.contacts.bulk import repository as jobs
 from services.contacts.exports import repository as exports
 from services.contacts.imports import files
+from services.contacts.suppressions import staging
 
 log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ class Cleaner:
             await outbox.clean(tx.connection)
             await idempotency.clean(tx.connection)
             await jobs.forget(tx)
+            await staging.clean(tx)
             await exports.forget(tx)
         while dropped := await files.drop_expired(self._db):
             log.info("cleaner.files_dropped", files=dropped)

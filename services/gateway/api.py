@@ -27,6 +27,7 @@ from services.gateway.routers import (
     recipients,
     segments,
     senders,
+    suppression_uploads,
     suppressions,
     templates,
 )
@@ -40,7 +41,19 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-NOUNS = (consent, activity, exports, suppressions, lists, segments, templates, senders, campaigns, recipients)
+NOUNS = (
+    consent,
+    activity,
+    exports,
+    suppressions,
+    suppression_uploads,
+    lists,
+    segments,
+    templates,
+    senders,
+    campaigns,
+    recipients,
+)
 
 
 def operations() -> list[Operation]:

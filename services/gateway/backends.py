@@ -10,6 +10,7 @@ from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.exports_pb2_grpc import ExportsServiceStub
 from carillon.contacts.v1.imports_pb2_grpc import ImportsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
+from carillon.contacts.v1.suppression_uploads_pb2_grpc import SuppressionUploadsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis.grpc_client import Client
 from chassis.tokens import TokenSigner
@@ -25,6 +26,7 @@ class Backends:
     bulk: Client[BulkServiceStub]
     imports: Client[ImportsServiceStub]
     exports: Client[ExportsServiceStub]
+    suppression_uploads: Client[SuppressionUploadsServiceStub]
     segments: Client[SegmentsServiceStub]
     campaigns: Client[CampaignsServiceStub]
 
@@ -39,6 +41,7 @@ class Backends:
         await self.bulk.stop()
         await self.imports.stop()
         await self.exports.stop()
+        await self.suppression_uploads.stop()
         await self.segments.stop()
         await self.campaigns.stop()
 
@@ -53,6 +56,9 @@ def connect(settings: GatewaySettings) -> Backends:
         bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer),
         imports=Client(settings.contacts_target, ImportsServiceStub, audience="contacts", signer=signer),
         exports=Client(settings.contacts_target, ExportsServiceStub, audience="contacts", signer=signer),
+        suppression_uploads=Client(
+            settings.contacts_target, SuppressionUploadsServiceStub, audience="contacts", signer=signer
+        ),
         segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
         campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
     )

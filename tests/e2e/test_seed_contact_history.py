@@ -100,3 +100,15 @@ async def test_activity_and_messages_of_a_campaign(api: Api, contact_id: str, ca
     assert message["id"] == found[0]["message_id"]
     assert [one["type"] for one in await timeline(api, silent)] == ["contact.opted_out"]
     assert (await api.get(f"/v1/contacts/{silent}/messages")).ok()["data"] == []
+
+
+async def test_a_do_not_contact_file(api: Api) -> None:
+    rows = b"phone,email,reason\n+14155550113,,asked by phone\n+1 415 555 0113,,\n,Stop@Example.com,\n12ab,,\n"
+    found = (await api.upload("/v1/suppressions/import", rows, file_name="stop.csv", fields={"channels": "sms"})).ok()
+    assert (found["imported"], found["updated"], found["duplicates"], found["failed"]) == (2, 0, 1, 1)
+    assert [(one["row"], one["code"]) for one in found["errors"]] == [(5, "invalid_phone")]
+    listed = {one["phone"] or one["email"]: one for one in await api.everything("/v1/suppressions")}
+    assert set(listed) == {"+14155550113", "Stop@Example.com"}
+    assert (listed["+14155550113"]["reason"], listed["+14155550113"]["channels"]) == ("asked by phone", ["sms"])
+    (await api.upload("/v1/suppressions/import", b"name\nx\n")).refused(422, "unknown_columns")
+    await api.delete_all(*[f"/v1/suppressions/{one['id']}" for one in listed.values()])

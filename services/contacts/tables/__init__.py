@@ -170,6 +170,22 @@ suppressions = Table(
     UniqueConstraint("account_id", "email_normal"),
 )
 
+suppression_uploads = Table(
+    "suppression_uploads",
+    metadata,
+    account_column(),
+    # Addresses of a file until its end, when they go on the list together.
+    Column("upload_id", UUID(), primary_key=True),
+    # E.164, or the email folded.
+    Column("address", Text, primary_key=True),
+    # Of the entry to be.
+    Column("id", UUID(), nullable=False),
+    # As given; null for a phone.
+    Column("email", Text),
+    Column("reason", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+)
+
 consents = Table(
     "consents",
     metadata,
@@ -253,6 +269,7 @@ PROTECTED = (
     bulk_jobs,
     tombstones,
     suppressions,
+    suppression_uploads,
     consents,
     optouts,
     consent_rules,

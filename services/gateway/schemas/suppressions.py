@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.gateway.schemas.fields import Answer, Body, Channel, Moment, ShortText, Text
+from services.gateway.schemas.fields import Answer, Body, Channel, Moment, RowError, ShortText, Text
 
 
 class SuppressionCreate(Body):
@@ -29,3 +29,13 @@ class SuppressionPage(Answer):
     data: list[Suppression]
     next_cursor: str | None
     has_more: bool
+
+
+class SuppressionsImported(Answer):
+    """Counts of addresses: a row with a phone and an email has two."""
+
+    imported: Annotated[int, Field(description="New on the list")]
+    updated: Annotated[int, Field(description="On the list for some channels only, and now for more")]
+    failed: Annotated[int, Field(description="Rows that cannot be taken")]
+    duplicates: Annotated[int, Field(description="On the list already, or twice in the file")]
+    errors: Annotated[list[RowError], Field(description="The first 100")]

@@ -19,6 +19,7 @@ from carillon.contacts.v1 import (
     imports_pb2,
     lists_pb2,
     lists_pb2_grpc,
+    suppression_uploads_pb2,
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc
@@ -48,6 +49,8 @@ from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer
 from services.contacts.suppressions.service import SuppressionService
+from services.contacts.suppressions.servicer import SuppressionUploadsServicer
+from services.contacts.suppressions.upload import SuppressionUploads
 from tests.service.contacts.address_book import AddressBook
 from tests.service.contacts.export_desk import ExportDesk
 from tests.service.contacts.import_desk import ImportDesk
@@ -100,6 +103,8 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     )
     exports = ExportsServicer(ExportService(serve_db, lambda: None, read_filter=read_filter))
     running.add(exports_pb2.DESCRIPTOR.services_by_name["ExportsService"], exports)
+    uploads = SuppressionUploadsServicer(SuppressionUploads(serve_db, limit_bytes=UPLOAD_LIMIT_BYTES))
+    running.add(suppression_uploads_pb2.DESCRIPTOR.services_by_name["SuppressionUploadsService"], uploads)
     await running.start()
     yield running
     await running.stop()

@@ -12,6 +12,7 @@ MESSAGES: dict[str, Any] = {
     "list.updated": events_pb2.ListChanged,
     "list.deleted": events_pb2.ListDeleted,
     "suppression.created": events_pb2.SuppressionsChanged,
+    "suppression.updated": events_pb2.SuppressionsChanged,
     "suppression.deleted": events_pb2.SuppressionsChanged,
     "import.completed": events_pb2.ImportCompleted,
 }

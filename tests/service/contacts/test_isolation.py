@@ -19,6 +19,7 @@ PHONE = "+14155552671"
 
 # What is known of a contact beside its row.
 HISTORY = (
+    "INSERT INTO suppression_uploads (account_id, upload_id, address, id, reason) VALUES ($1, $1, '+1', $1, '')",
     "INSERT INTO consents (account_id, contact_id, id, channel, before, after, source, text, actor, at) "
     "VALUES ($1, $1, $1, 'sms', 'unknown', 'opted_in', 'form', '', 'key', now())",
     "INSERT INTO optouts (account_id, contact_id, channel, opted_out_at) VALUES ($1, $1, 'sms', now())",

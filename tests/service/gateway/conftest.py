@@ -9,7 +9,16 @@ import aiohttp
 import pytest_asyncio
 
 from carillon.campaigns.v1 import campaigns_pb2
-from carillon.contacts.v1 import activity_pb2, bulk_pb2, consent_pb2, contacts_pb2, exports_pb2, imports_pb2, lists_pb2
+from carillon.contacts.v1 import (
+    activity_pb2,
+    bulk_pb2,
+    consent_pb2,
+    contacts_pb2,
+    exports_pb2,
+    imports_pb2,
+    lists_pb2,
+    suppression_uploads_pb2,
+)
 from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
@@ -47,6 +56,7 @@ class Gateway:
     consent: FakeService
     activity: FakeService
     lists: FakeService
+    suppression_uploads: FakeService
     bulk: FakeService
     imports: FakeService
     exports: FakeService
@@ -96,6 +106,7 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         "consent": fake(consent_pb2, "ConsentService"),
         "activity": fake(activity_pb2, "ActivityService"),
         "exports": fake(exports_pb2, "ExportsService"),
+        "suppression_uploads": fake(suppression_uploads_pb2, "SuppressionUploadsService"),
         "lists": fake(lists_pb2, "ListsService"),
         "bulk": fake(bulk_pb2, "BulkService"),
         "imports": fake(imports_pb2, "ImportsService"),

@@ -182,7 +182,7 @@ Global___ListDeleted: _TypeAlias = ListDeleted  # noqa: Y015
 
 @_typing.final
 class SuppressionsChanged(_message.Message):
-    """`suppression.created`, `suppression.deleted`."""
+    """`suppression.created`, `suppression.updated` (for more channels), `suppression.deleted`: up to 500."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
