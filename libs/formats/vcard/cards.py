@@ -102,4 +102,4 @@ def inspect(scan: Scan) -> Layout:
     cards.feed(scan.head, final=scan.size <= len(scan.head))
     first = [record for _, record in cards.take(SAMPLE_RECORDS - 1)]
     samples = tuple(() if isinstance(record, Broken) else tuple(record) for record in first)
-    return Layout(encoding, ",", 0, COLUMNS, samples, kind="vcard")
+    return Layout(encoding, "", 0, COLUMNS, samples, kind="vcard")

@@ -40,7 +40,7 @@ async def inspect(file: IO[bytes], known: Known, *, sheet: str = "") -> Layout:
     number, titles = rows[at]
     check_width(titles)
     samples = tuple(tuple(cells[: len(titles)]) for _, cells in rows[at + 1 : at + SAMPLE_RECORDS])
-    return Layout("utf-8", ",", number - 1, tuple(titles), samples, kind="xlsx", sheet=name)
+    return Layout("utf-8", "", number - 1, tuple(titles), samples, kind="xlsx", sheet=name)
 
 
 def trimmed(cells: list[str] | Broken) -> list[str]:

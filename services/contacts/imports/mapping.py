@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.contacts.domain.problems import Problem, Refused, invalid
-from services.contacts.imports.columns import SYNONYMS, TITLE_CHARACTERS
+from services.contacts.imports.columns import TITLE_CHARACTERS
 from services.contacts.imports.plan import Column
+from services.contacts.imports.titles import SYNONYMS
 
 METADATA = "metadata."
 SKIP = "skip"

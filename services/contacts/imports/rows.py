@@ -8,6 +8,7 @@ from typing import Any
 
 from chassis import ids
 from formats import phones
+from formats.countries import code_of
 from formats.records import Broken, Record
 from services.contacts.domain import metadata, tags
 from services.contacts.domain.cells import plain
@@ -17,8 +18,9 @@ from services.contacts.domain.problems import Refused, invalid
 from services.contacts.imports.keeping import Keeping
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
-from services.contacts.intake import READERS, phone, write_name
+from services.contacts.intake import READERS, country, phone, write_name
 
+CODE_CHARACTERS = 2
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
 FALSE = frozenset({"false", "no", "n", "0"})
 # Targets that write columns of other names, or several.
@@ -180,9 +182,17 @@ def readers(field: str, plan: Plan) -> tuple[str, Callable[[Any], object]]:
     """The column of the contact that a field's cells write, and what reads them: mostly as in a single create."""
     if field == "phone":
         return "phone", partial(phone, region=plan.default_region)
+    if field == "country":
+        return "given_country", read_country
     if field in FLAGS:
         return field, partial(read_flag, field)
     return READERS[field]
+
+
+@lru_cache(maxsize=256)
+def read_country(cell: str) -> str | None:
+    """By its code, or by its name: people who keep lists write names."""
+    return country(cell if len(cell) == CODE_CHARACTERS else code_of(cell) or cell)
 
 
 def read_flag(field: str, cell: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.errors import CarillonError, Reason
+from formats import phones
 from services.contacts.imports.job import ImportWorker
 from tests import workbooks
 from tests.service.contacts.test_imports import counts, left, run
@@ -178,3 +179,26 @@ async def test_listmonk_1420_no_row_is_lost_without_a_word(book, worker, admin, 
 async def test_listmonk_839_and_1598_contacts_with_a_phone_alone(book, worker):
     assert counts(await run(book, worker, "phone\n+14155552671\n+14155552672\n")) == (2, 2, 0, 0, 0)
     assert {contact.email for contact in await book.all()} == {""}
+
+
+async def test_a_list_as_it_is_kept_in_another_language(book, worker):
+    """German titles and countries, numbers as Excel leaves them: without + or zero, or as a power of ten."""
+    done = await run(
+        book,
+        worker,
+        "Name;Vorname;Handy;Land;Schlagworte\r\n"
+        "Müller;Käthe;4915123456789;Österreich;premium\r\n"
+        "Maier;Jo;1512 3456780;DE;\r\n"
+        "Jones;Siân;4,47400123456E+11;Großbritannien;\r\n"
+        "Lost;Digits;4,91512E+12;;\r\n"
+        "Un;Known;+4915123456781;Utopia;\r\n".encode("cp1252"),
+        default_region="DE",
+    )
+    assert counts(done) == (5, 3, 0, 0, 2)
+    assert [(fault.row, fault.column) for fault in done.errors] == [(5, "Handy"), (6, "Land")]
+    assert done.errors[0].reason == phones.DIGITS_LOST
+    found = {contact.phone: contact for contact in await book.all()}
+    assert found.keys() == {"+4915123456789", "+4915123456780", "+447400123456"}
+    kaethe = found["+4915123456789"]
+    assert (kaethe.first_name, kaethe.last_name, kaethe.country) == ("Käthe", "Müller", "AT")
+    assert found["+447400123456"].country == "GB"
