@@ -24,7 +24,7 @@ from services.contacts import convert, errors
 from services.contacts.addresses import read_email
 from services.contacts.domain import limits
 from services.contacts.domain.problems import Refused, invalid
-from services.contacts.imports.columns import field_of
+from services.contacts.imports.titles import field_of
 from services.contacts.intake import INVALID_EMAIL, INVALID_PHONE, read_region
 from services.contacts.suppressions import staging
 from services.contacts.suppressions.record import Suppression
