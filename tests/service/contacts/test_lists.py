@@ -28,6 +28,12 @@ SELECT 'twice', c.id FROM contacts AS c WHERE c.account_id = $1
     AND cardinality(c.list_ids) <> (SELECT count(DISTINCT list_id) FROM unnest(c.list_ids) AS list_id)
 """
 
+# Once the background has done its work.
+ORPHANS = """
+SELECT list_id FROM contact_lists AS m WHERE m.account_id = $1
+    AND NOT EXISTS (SELECT FROM lists AS l WHERE l.account_id = $1 AND l.id = m.list_id)
+"""
+
 
 async def people(book, number: int) -> list[str]:
     return [(await book.create(external_id=f"p{at}")).contact.id for at in range(number)]
@@ -196,9 +202,10 @@ async def test_parallel_changes_leave_everything_in_agreement(book, lists, admin
         except NotFound:
             pass
 
-    await asyncio.gather(*(one(at) for at in range(40)), lists.delete(made[0]))
+    await asyncio.gather(*(one(at) for at in range(10)), lists.delete(made[0]), *(one(at) for at in range(10, 40)))
     await run_dry(bulk_worker)
     assert await admin.fetch(DISAGREEMENTS, book.account) == []
+    assert await admin.fetch(ORPHANS, book.account) == []
     assert await admin.fetchval("SELECT count(*) FROM lists WHERE account_id = $1", book.account) == 3
 
 

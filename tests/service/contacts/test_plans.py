@@ -11,11 +11,14 @@ import pytest_asyncio
 from chassis import ids
 from services.contacts import repository
 from services.contacts.activity import repository as activity
+from services.contacts.bulk import writing
 from services.contacts.consent import repository as consent
 from services.contacts.imports import staging
 from services.contacts.listing import pages
 from services.contacts.listing.filters import Filter
 from services.contacts.listing.order import NEWEST
+from services.contacts.lists import memberships
+from services.contacts.lists import repository as lists
 from services.contacts.suppressions import repository as suppressions
 from tests.service import stack
 
@@ -40,6 +43,10 @@ WITH rows AS (
 INSERT INTO suppressions (account_id, id, phone, created_at)
 SELECT $1, gen_random_uuid(), '+1415' || lpad(n::text, 7, '0'), now() FROM generate_series(1, $2 / 10) AS n
 """
+FILL_LISTS = """
+INSERT INTO contact_lists (account_id, list_id, contact_id, added_at)
+SELECT account_id, $2, id, now() FROM contacts WHERE account_id = $1
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -49,7 +56,8 @@ async def busy(urls):
     accounts = [stack.new_account(), stack.new_account()]
     for account in accounts:
         await connection.execute(FILL, account, ROWS)
-    await connection.execute("ANALYZE contacts, contact_tags, suppressions, optouts")
+        await connection.execute(FILL_LISTS, account, ID)
+    await connection.execute("ANALYZE contacts, contact_tags, suppressions, optouts, contact_lists")
     yield accounts[0]
     await connection.close()
 
@@ -62,7 +70,7 @@ async def plan(tx, sql: str, *args) -> str:
 
 
 def assert_indexed(text: str) -> None:
-    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions|optouts)", text), text
+    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions|optouts|contact_lists)", text), text
 
 
 ID = ids.new()
@@ -80,6 +88,11 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "messages of contacts": (activity.RECORD, [ID], *([None],) * len(activity.MESSAGE)),
     "bearers of phones": (activity.BEARERS["phone"], ["+14155552671"]),
     "bearers of emails": (activity.BEARERS["email"], ["a@example.org"]),
+    "members of a list": (lists.MEMBERS, ID, ID, 51),
+    "ids of a list's members": (lists.MEMBER_IDS, ID, ID, 1001),
+    "change many": (writing.UPDATE, [ID], datetime.now(UTC), ["a"], ["b"], [ID], [ID]),
+    "untag many": (writing.UNTAG, [ID], ["a"]),
+    "leave lists": (memberships.REMOVE, [ID], [ID]),
     "import by phone": (staging.HOLDERS["phone"], ["+14155552671"]),
     "import by email": (staging.HOLDERS["email"], ["a@example.org"]),
 }
