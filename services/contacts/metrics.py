@@ -18,6 +18,8 @@ EXPORT_SECONDS = Histogram(
     "Time a worker spent on an export, from lease to end",
     buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
 )
+BULK_JOBS = Counter("carillon_contacts_bulk_jobs_total", "Bulk changes in the background that ended", ["status"])
+BULK_CONTACTS = Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"])
 UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
 
 

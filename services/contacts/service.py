@@ -10,14 +10,12 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
-from chassis.errors import CarillonError, Reason, Unavailable
+from chassis.errors import CarillonError
 from services.contacts import convert, errors, events, repository, snapshot
+from services.contacts.contention import ATTEMPTS, contended, retried
 from services.contacts.domain import identity, limits, tags
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, fill
 from services.contacts.domain.problems import invalid
-
-# A key can be taken and freed between two statements; nobody is that unlucky three times in a row.
-ATTEMPTS = 3
 
 
 class LostRace(Exception):
@@ -101,6 +99,7 @@ class ContactService:
             holders = identity.others(await repository.holders(tx, call.account, keys), than=contact_id)
         return errors.taken(holders) if holders else None
 
+    @retried
     async def delete(self, call: Call, public_id: str, *, if_version: int | None) -> pb.DeleteContactResponse:
         """Raises NotFound, Aborted(VERSION_MISMATCH)."""
         contact_id = errors.parse_id("cnt", public_id, kind="contact")
@@ -115,6 +114,7 @@ class ContactService:
             tx.add_events(events.contacts_deleted(tx.account, gone, at=now, bulk=False))
             return await tx.reply(pb.DeleteContactResponse())
 
+    @retried
     async def delete_many(self, call: Call, public_ids: Sequence[str]) -> pb.BulkDeleteContactsResponse:
         """Raises InvalidArgument above 1,000 ids."""
         if len(public_ids) > limits.BULK_DELETE_IDS:
@@ -184,7 +184,3 @@ async def write(tx: WriteTx, before: Contact, patch: Patch) -> Contact:
         tx.add_events(events.contacts_changed("contact.updated", tx.account, [change], bulk=False))
     await repository.update(tx, tx.account, before=before, after=after)
     return after
-
-
-def contended() -> Unavailable:
-    return Unavailable(Reason.UNAVAILABLE, "Others keep changing the same contacts; retry in a moment.")

@@ -14,13 +14,13 @@ from chassis.db import Database, WriteTx
 from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.batch.convert import result_message
 from services.contacts.batch.resolve import Batch, Pair, Refusal, Result, Row
+from services.contacts.contention import ATTEMPTS, contended
 from services.contacts.domain import limits
 from services.contacts.domain.contact import Contact, changed_fields, fill
 from services.contacts.domain.identity import pairs
 from services.contacts.domain.problems import Refused, invalid
 from services.contacts.imports import staging
 from services.contacts.intake import read_patch, read_region
-from services.contacts.service import ATTEMPTS, contended
 
 # What staging writes by itself; all others may be written by a row.
 STAGED = ("id", "created_at", "updated_at", "version")

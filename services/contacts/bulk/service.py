@@ -13,6 +13,7 @@ from services.contacts import errors
 from services.contacts.bulk import repository, writing
 from services.contacts.bulk.convert import job_message, outcome
 from services.contacts.bulk.record import BulkJob
+from services.contacts.contention import retried
 from services.contacts.domain import limits
 from services.contacts.domain.change import Change
 from services.contacts.domain.problems import invalid
@@ -33,6 +34,7 @@ class BulkService:
         self._wake_workers = wake_workers
         self._changed_at_once = changed_at_once
 
+    @retried
     async def change_named(
         self, call: Call, asked: dict[str, UUID | None], *, change: Change
     ) -> pb.BulkChangeContactsResponse:
@@ -44,6 +46,7 @@ class BulkService:
             answer = outcome(written, not_found=missing)
             return await tx.reply(pb.BulkChangeContactsResponse(outcome=answer))
 
+    @retried
     async def change_found(
         self, call: Call, wanted: Filter, *, stored: bytes, change: Change
     ) -> pb.BulkChangeContactsResponse:

@@ -17,9 +17,11 @@ from chassis import ids
 from chassis.db import Database, WriteTx
 from chassis.errors import Unavailable
 from chassis.telemetry import with_remote_parent
+from services.contacts import metrics
 from services.contacts import repository as contacts
 from services.contacts.bulk import repository, writing
 from services.contacts.bulk.repository import Claim
+from services.contacts.bulk.writing import Written
 from services.contacts.listing import pages
 from services.contacts.listing.filters import Filter
 from services.contacts.lists import repository as lists
@@ -76,7 +78,8 @@ class BulkWorker:
                     if job is None:
                         return False
                     trace.enter_context(with_remote_parent(job.traceparent))
-                    await self._chunk(tx, job)
+                    written = await self._chunk(tx, job)
+            count(written)
         except writing.ListsGone:
             assert job is not None
             await self._give_up(job, LIST_GONE)
@@ -92,11 +95,12 @@ class BulkWorker:
             await self._put_back(job)
         return True
 
-    async def _chunk(self, tx: WriteTx, job: Claim) -> None:
+    async def _chunk(self, tx: WriteTx, job: Claim) -> Written | None:
+        """None where there was nobody left and the job ended."""
         found = await self._next(tx, job)
         if not found:
             await repository.finish(tx, job)
-            return
+            return None
         if job.of_list is None:
             written = await writing.write(tx, job.account, found, change=job.change, bulk=True)
         else:
@@ -110,6 +114,7 @@ class BulkWorker:
             unchanged=written.unchanged,
             failed=len(written.failed),
         )
+        return written
 
     async def _next(self, tx: WriteTx, job: Claim) -> list[UUID]:
         """Contacts of the target below the last one dealt with, in descending order of ids."""
@@ -124,9 +129,20 @@ class BulkWorker:
     async def _put_back(self, job: Claim) -> None:
         async with self._db.across() as tx:
             again = await repository.put_back(tx, job)
-            if not again:
-                await repository.finish(tx, job, error=OUR_FAULT)
+        if not again:
+            await self._give_up(job, OUR_FAULT)
 
     async def _give_up(self, job: Claim, error: str) -> None:
         async with self._db.across() as tx:
             await repository.finish(tx, job, error=error)
+        metrics.BULK_JOBS.labels("failed").inc()
+
+
+def count(written: Written | None) -> None:
+    """Once it is committed. written: of a chunk, None of one that only ended its job."""
+    if written is None:
+        metrics.BULK_JOBS.labels("completed").inc()
+        return
+    metrics.BULK_CONTACTS.labels("changed").inc(len(written.changed))
+    metrics.BULK_CONTACTS.labels("unchanged").inc(written.unchanged)
+    metrics.BULK_CONTACTS.labels("failed").inc(len(written.failed))

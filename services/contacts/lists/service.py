@@ -16,6 +16,7 @@ from services.contacts import convert, errors
 from services.contacts import repository as contacts
 from services.contacts.bulk import repository as jobs
 from services.contacts.bulk import writing
+from services.contacts.contention import retried
 from services.contacts.domain import change as changes
 from services.contacts.domain import limits, lists
 from services.contacts.domain.change import Change
@@ -102,6 +103,7 @@ class ListService:
                 tx.add_event("list.updated", events_pb2.ListChanged(list=message(after)))
             return await tx.reply(pb.UpdateListResponse(list=message(after)))
 
+    @retried
     async def delete(self, call: Call, request: pb.DeleteListRequest) -> pb.DeleteListResponse:
         """Raises NotFound, Aborted(VERSION_MISMATCH)."""
         list_id = parse(request.id)
@@ -131,6 +133,7 @@ class ListService:
         found = await repository.member_ids(tx, tx.account, list_id, before=None, limit=limit + 1)
         return await contacts.lock_many(tx, tx.account, found) if found and len(found) <= limit else []
 
+    @retried
     async def add(
         self, call: Call, *, list_ids: Sequence[str], contact_ids: Sequence[str]
     ) -> pb.AddListMembersResponse:
@@ -146,6 +149,7 @@ class ListService:
                 )
             )
 
+    @retried
     async def remove(
         self, call: Call, *, list_ids: Sequence[str], contact_ids: Sequence[str]
     ) -> pb.RemoveListMembersResponse:

@@ -209,6 +209,27 @@ async def test_parallel_changes_leave_everything_in_agreement(book, lists, admin
     assert await admin.fetchval("SELECT count(*) FROM lists WHERE account_id = $1", book.account) == 3
 
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+
+
+async def test_who_is_chosen_as_the_victim_of_a_deadlock_begins_again(book, lists, admin):
+    ann, bob = await people(book, 2)
+    made = (await lists.create()).id
+    lock = "SELECT FROM contacts WHERE account_id = $1 AND id = $2 FOR UPDATE"
+    first, second = (ids.decode("cnt", one) for one in (ann, bob))
+    async with admin.transaction():
+        # So that the other one is the first to look for a circle.
+        await admin.execute("SET LOCAL deadlock_timeout = '1min'")
+        await admin.execute(lock, book.account, second)
+        adding = asyncio.create_task(lists.add([made], [ann, bob]))
+        async with asyncio.timeout(10):
+            while not await admin.fetchval(WAITING):
+                pass
+        await admin.execute(lock, book.account, first)
+    assert (await adding).added == 2
+    assert await admin.fetch(DISAGREEMENTS, book.account) == []
+
+
 async def test_two_accounts_never_meet(book, lists, other_lists, other_book):
     (ann,) = await people(book, 1)
     made = (await lists.create()).id
