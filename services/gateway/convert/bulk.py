@@ -3,10 +3,10 @@
 from typing import Any
 
 from carillon.contacts.v1 import bulk_pb2 as pb
-from carillon.contacts.v1 import contacts_pb2
+from services.gateway.convert.contact_filters import of_body
 from services.gateway.convert.lists import failures
 from services.gateway.convert.values import Names, moment, moment_or_none
-from services.gateway.schemas.bulk import BulkTarget, ContactFilter
+from services.gateway.schemas.bulk import BulkTarget
 
 STATUSES = Names(pb.BulkStatus, "BULK_STATUS_", unspecified="queued")
 
@@ -16,11 +16,7 @@ def target(body: BulkTarget) -> dict[str, Any]:
     if body.contact_ids is not None:
         return {"ids": pb.ContactIds(values=body.contact_ids)}
     assert body.filter is not None
-    return {"filter": contact_filter(body.filter)}
-
-
-def contact_filter(body: ContactFilter) -> contacts_pb2.ListContactsRequest:
-    return contacts_pb2.ListContactsRequest(**body.model_dump(exclude_none=True))
+    return {"filter": of_body(body.filter)}
 
 
 def outcome(source: pb.BulkOutcome) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from carillon.contacts.v1 import exports_pb2 as pb
-from services.gateway.convert.bulk import contact_filter
+from services.gateway.convert.contact_filters import of_body
 from services.gateway.convert.values import Names, moment, moment_or_none
 from services.gateway.schemas.exports import ExportCreate
 
@@ -14,7 +14,7 @@ STATUSES = Names(pb.ExportStatus, "EXPORT_STATUS_", unspecified="queued")
 
 def request(body: ExportCreate) -> pb.CreateExportRequest:
     return pb.CreateExportRequest(
-        resource=RESOURCES.value(body.resource), format=FORMATS.value(body.format), contacts=contact_filter(body.filter)
+        resource=RESOURCES.value(body.resource), format=FORMATS.value(body.format), contacts=of_body(body.filter)
     )
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from services.gateway.schemas.fields import Answer, Body, Moment, Reference, ShortText, Tags, Text
+from services.gateway.schemas.contact_filters import ContactFilter
+from services.gateway.schemas.fields import Answer, Body, Moment, Reference, Tags
 from services.gateway.schemas.lists import (
     EXAMPLE_CONTACT,
     EXAMPLE_LIST,
@@ -12,17 +13,6 @@ from services.gateway.schemas.lists import (
     ContactFailure,
     ContactIds,
 )
-
-
-class ContactFilter(Body):
-    """As the parameters of `GET /v1/contacts`; all given must hold, and none given finds every contact."""
-
-    stage: ShortText | None = None
-    country: ShortText | None = None
-    tag: ShortText | None = None
-    phone: ShortText | None = None
-    email: Text | None = None
-    external_id: ShortText | None = None
 
 
 class BulkTarget(Body):

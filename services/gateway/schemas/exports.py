@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from services.gateway.schemas.bulk import ContactFilter
+from services.gateway.schemas.contact_filters import ContactFilter
 from services.gateway.schemas.fields import Answer, Body, Moment
 
 Resource = Literal["contacts"]
