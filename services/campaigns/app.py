@@ -20,6 +20,7 @@ from chassis.runner import Process
 from chassis.tokens import TokenSigner, TokenVerifier
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
+from services.campaigns.consumers import consumers
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.receipts import Receipts
@@ -91,6 +92,8 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
     process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
+    for consumer in consumers(nats, db):
+        process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", lambda: clean(db), interval=CLEAN_SECONDS))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

@@ -12,6 +12,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from chassis import ids
 from services.campaigns.domain.stats import NAMES
+from services.campaigns.repository.erasure import ERASED
 
 TEMPLATE = "tmpl"
 SENDER = "sender"
@@ -105,11 +106,16 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
     )
 
 
+def known_address(stored: str) -> str:
+    """Empty where the contact was deleted: see repository.erasure."""
+    return "" if stored.startswith(ERASED) else stored
+
+
 def recipient(row: asyncpg.Record | Mapping[str, Any]) -> pb.Recipient:
     return pb.Recipient(
         id=ids.encode(RECIPIENT, row["id"]),
         contact_id=public(CONTACT, row["contact_id"]),
-        address=row["address"],
+        address=known_address(row["address"]),
         variables_json=row["variables"],
         status=RECIPIENT_STATUSES[row["status"]],
         reason=row["reason"],

@@ -35,6 +35,7 @@ from services.contacts.cleaner import Cleaner
 from services.contacts.config import ServeSettings, WorkSettings
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
+from services.contacts.erasure.hashing import AddressHash
 from services.contacts.exports.job import ExportWorker
 from services.contacts.exports.service import POKE as EXPORTS_POKE
 from services.contacts.exports.service import ExportService
@@ -66,8 +67,9 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     db, nats = await connect(process, settings)
     wake_importers = Poker(nats, POKE)
     imports = ImportService(db, wake_importers, limit_bytes=settings.upload_limit_bytes)
+    hashes = AddressHash(settings.erasure_key.get_secret_value())
     servicer = ContactsServicer(
-        ContactService(db), imports, listing=ListingService(db), suppressions=SuppressionService(db)
+        ContactService(db, hashes), imports, listing=ListingService(db), suppressions=SuppressionService(db, hashes)
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)

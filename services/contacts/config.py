@@ -1,11 +1,14 @@
 """What the processes of this service read from the environment."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from chassis.config import Settings
 
 
 class ServeSettings(Settings):
+    erasure_key: SecretStr = Field(
+        description="base64 of 32 random bytes or more, kept for ever: addresses of deleted contacts are hashed with it"
+    )
     grpc_bind: str = Field(default="127.0.0.1:0", description="host:port of the gRPC server")
     upload_limit_bytes: int = Field(default=1024**3, ge=1, description="Most bytes of one upload")
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from uuid import UUID
 
 from carillon.events.v1 import events_pb2 as events
 from chassis import ids
 from chassis.ids import AccountId
 from chassis.outbox import MAX_BYTES, MAX_OBJECTS, Event
 from services.contacts import convert
+from services.contacts.erasure.record import Erased
 
 
 def contacts_changed(event_type: str, account: AccountId, changes: Iterable[bytes], *, bulk: bool) -> list[Event]:
@@ -30,12 +30,19 @@ def batches(changes: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(batch)
 
 
-def contacts_deleted(account: AccountId, gone: Sequence[tuple[UUID, int]], *, at: datetime, bulk: bool) -> list[Event]:
-    """gone: ids, each with the version of its tombstone."""
+def contacts_deleted(account: AccountId, gone: Sequence[Erased], *, at: datetime, bulk: bool) -> list[Event]:
     deleted_at = convert.timestamp(at)
     deletions = [
-        events.ContactDeletion(id=ids.encode("cnt", contact_id), version=version, deleted_at=deleted_at)
-        for contact_id, version in gone
+        events.ContactDeletion(
+            id=ids.encode("cnt", one.doomed.id),
+            version=one.version,
+            deleted_at=deleted_at,
+            phone=one.doomed.phone,
+            email=one.doomed.email,
+            phone_hash=one.doomed.phone_hash,
+            email_hash=one.doomed.email_hash,
+        )
+        for one in gone
     ]
     return [
         Event(

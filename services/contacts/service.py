@@ -16,6 +16,8 @@ from services.contacts.contention import ATTEMPTS, contended, retried
 from services.contacts.domain import identity, limits, tags
 from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, fill
 from services.contacts.domain.problems import invalid
+from services.contacts.erasure.hashing import AddressHash
+from services.contacts.erasure.repository import erase
 
 
 class LostRace(Exception):
@@ -23,8 +25,9 @@ class LostRace(Exception):
 
 
 class ContactService:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hashes: AddressHash) -> None:
         self._db = db
+        self._hashes = hashes
 
     async def create(self, call: Call, patch: Patch, *, upsert: bool) -> pb.CreateContactResponse:
         """Raises InvalidArgument, AlreadyExists(CONTACT_EXISTS or IDENTITY_CONFLICT)."""
@@ -105,7 +108,7 @@ class ContactService:
         contact_id = errors.parse_id("cnt", public_id, kind="contact")
         now = datetime.now(UTC)
         async with self._db.write(call) as tx:
-            gone = await repository.delete(tx, tx.account, [contact_id], if_version=if_version, at=now)
+            gone = await erase(tx, tx.account, [contact_id], hashes=self._hashes, if_version=if_version, at=now)
             if not gone:
                 present = await repository.get(tx, tx.account, contact_id)
                 if present is None:
@@ -123,9 +126,9 @@ class ContactService:
         known = {contact_id for contact_id in asked.values() if contact_id is not None}
         now = datetime.now(UTC)
         async with self._db.write(call) as tx:
-            gone = await repository.delete(tx, tx.account, known, if_version=None, at=now)
+            gone = await erase(tx, tx.account, known, hashes=self._hashes, if_version=None, at=now)
             tx.add_events(events.contacts_deleted(tx.account, gone, at=now, bulk=len(gone) > 1))
-            deleted = {contact_id for contact_id, _ in gone}
+            deleted = {one.doomed.id for one in gone}
             missing = [public_id for public_id, contact_id in asked.items() if contact_id not in deleted]
             return await tx.reply(pb.BulkDeleteContactsResponse(deleted=len(gone), not_found=missing))
 

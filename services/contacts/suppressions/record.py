@@ -7,7 +7,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Exactly one of phone (E.164) and email; channels in lower case, empty for all."""
+    """Exactly one of phone (E.164) and email, or none where a deleted contact's stands as a keyed hash.
+
+    Channels in lower case, empty for all.
+    """
 
     id: UUID
     phone: str | None

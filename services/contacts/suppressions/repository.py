@@ -26,7 +26,7 @@ ORDER BY id DESC LIMIT $3
 """
 DELETE = f"DELETE FROM suppressions WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}"
 
-# $2 contact ids (null: by address alone), $3 addresses, $4 the channel. One row a target, in order.
+# $2 contact ids (null: by address alone), $3 addresses, $4 the channel, $5 the addresses' hashes. One row a target.
 STANDING = """
 SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.address AS has_address,
        coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.do_not_disturb ELSE named.do_not_disturb END, false)
@@ -38,8 +38,11 @@ SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.
        coalesce((SELECT r.require_opt_in FROM consent_rules AS r WHERE r.account_id = $1), false) AS opt_in_required,
        EXISTS (SELECT FROM suppressions AS s
                WHERE s.account_id = $1 AND s.{column} = t.address
-               AND (s.channels = '{{}}' OR $4 = ANY(s.channels))) AS suppressed
-FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS t(contact_id, address, position)
+               AND (s.channels = '{{}}' OR $4 = ANY(s.channels)))
+           OR EXISTS (SELECT FROM suppressions AS s
+                      WHERE s.account_id = $1 AND s.address_hash = t.hash
+                      AND (s.channels = '{{}}' OR $4 = ANY(s.channels))) AS suppressed
+FROM unnest($2::uuid[], $3::text[], $5::bytea[]) WITH ORDINALITY AS t(contact_id, address, hash, position)
 LEFT JOIN contacts AS named ON named.account_id = $1 AND named.id = t.contact_id
 LEFT JOIN LATERAL (
     SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out,
@@ -60,6 +63,8 @@ class Target:
     contact_id: UUID | None
     # Folded.
     address: str
+    # As of a deleted contact's address: see erasure.hashing.
+    hash: bytes
 
 
 async def insert(tx: WriteTx, account: AccountId, new: Suppression) -> bool:
@@ -96,5 +101,6 @@ async def standings(
         [target.contact_id for target in targets],
         [target.address for target in targets],
         channel,
+        [target.hash for target in targets],
     )
     return [Standing(target.address, target.named, *row) for target, row in zip(targets, rows, strict=True)]

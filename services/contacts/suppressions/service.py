@@ -15,6 +15,7 @@ from services.contacts.addresses import read_email
 from services.contacts.domain import limits, messaging
 from services.contacts.domain.messaging import Refusal
 from services.contacts.domain.problems import Problem, Refused, invalid
+from services.contacts.erasure.hashing import AddressHash
 from services.contacts.intake import INVALID_EMAIL, INVALID_PHONE, read_region
 from services.contacts.suppressions import repository
 from services.contacts.suppressions.record import Suppression
@@ -22,8 +23,9 @@ from services.contacts.suppressions.repository import Target
 
 
 class SuppressionService:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hashes: AddressHash) -> None:
         self._db = db
+        self._hashes = hashes
 
     async def create(self, call: Call, request: pb.CreateSuppressionRequest) -> pb.CreateSuppressionResponse:
         """Raises InvalidArgument, AlreadyExists(SUPPRESSION_EXISTS)."""
@@ -71,17 +73,19 @@ class SuppressionService:
         if len(targets) > limits.MESSAGEABLE_TARGETS:
             raise errors.invalid([invalid("targets", f"At most {limits.MESSAGEABLE_TARGETS} targets at once.")])
         by_email = channel == "email"
-        asked = [
-            Target(
-                named=bool(target.contact_id),
-                contact_id=ids.decode("cnt", target.contact_id),
-                address=messaging.fold(target.address, by_email=by_email),
-            )
-            for target in targets
-        ]
+        asked = [self._target(call, target, by_email=by_email) for target in targets]
         async with self._db.read(call.account) as tx:
             standings = await repository.standings(tx, call.account, asked, channel=channel, by_email=by_email)
         return [messaging.refusal(standing, by_email=by_email) for standing in standings]
+
+    def _target(self, call: Call, target: pb.Target, *, by_email: bool) -> Target:
+        address = messaging.fold(target.address, by_email=by_email)
+        return Target(
+            named=bool(target.contact_id),
+            contact_id=ids.decode("cnt", target.contact_id),
+            address=address,
+            hash=self._hashes.of(call.account, address, by_email=by_email),
+        )
 
 
 def read(request: pb.CreateSuppressionRequest) -> Suppression:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Computed,
     DateTime,
     Index,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -165,9 +166,12 @@ suppressions = Table(
     Column("channels", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("reason", Text, nullable=False, server_default=""),
     time_column("created_at"),
-    CheckConstraint("(phone IS NULL) <> (email_normal IS NULL)", name="one_address"),
+    # Instead of an address whose contact was deleted: see erasure.hashing.
+    Column("address_hash", LargeBinary),
+    CheckConstraint("num_nonnulls(phone, email_normal, address_hash) = 1", name="one_address"),
     UniqueConstraint("account_id", "phone"),
     UniqueConstraint("account_id", "email_normal"),
+    UniqueConstraint("account_id", "address_hash"),
 )
 
 suppression_uploads = Table(
@@ -201,6 +205,22 @@ consents = Table(
     Column("text", Text, nullable=False),
     Column("actor", Text, nullable=False),
     time_column("at"),
+)
+
+erased_consents = Table(
+    "erased_consents",
+    metadata,
+    account_column(),
+    id_column(),
+    # Of a deleted contact's address on the channel: see erasure.hashing. serve may only read it.
+    Column("address_hash", LargeBinary, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    time_column("at"),
+    Index("erased_consents_address_hash", "account_id", "address_hash", "at"),
 )
 
 optouts = Table(
@@ -271,6 +291,7 @@ PROTECTED = (
     suppressions,
     suppression_uploads,
     consents,
+    erased_consents,
     optouts,
     consent_rules,
     activity,

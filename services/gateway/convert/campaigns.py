@@ -139,7 +139,8 @@ def campaign(source: pb.Campaign) -> dict[str, Any]:
 def recipient(source: pb.Recipient, channel: int) -> dict[str, Any]:
     address = "email" if channel == contacts_pb.CHANNEL_EMAIL else "phone"
     return {
-        address: source.address,
+        # Null where the contact was deleted.
+        address: source.address or None,
         "variables": json_object(source.variables_json),
         "status": RECIPIENT_STATUSES.text(source.status),
         "sent_at": moment_or_none(source, "sent_at"),

@@ -17,6 +17,8 @@ class SuppressionCreate(Body):
 
 
 class Suppression(Answer):
+    """Neither phone nor email where their contact was deleted: the entry stays in force by a keyed hash."""
+
     id: str
     phone: str | None
     email: str | None

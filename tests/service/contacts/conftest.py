@@ -1,6 +1,7 @@
 """The contacts service in this process, on a real Postgres: gRPC server, clients of two accounts, import worker."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -35,6 +36,7 @@ from services.contacts.bulk.servicer import BulkServicer
 from services.contacts.bulk.work import BulkWorker
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
+from services.contacts.erasure.hashing import AddressHash
 from services.contacts.exports.job import ExportWorker
 from services.contacts.exports.service import ExportService
 from services.contacts.exports.servicer import ExportsServicer
@@ -56,6 +58,7 @@ from tests.service.contacts.export_desk import ExportDesk
 from tests.service.contacts.import_desk import ImportDesk
 from tests.service.contacts.list_book import BulkChanges, ListBook
 
+ERASURE_KEY = b64encode(b"e" * 32).decode()
 # Small, so that a test reaches it.
 UPLOAD_LIMIT_BYTES = 8 * 1024 * 1024
 # Contacts that a change reaches at once, and in a chunk of a job.
@@ -84,8 +87,12 @@ async def work_db(urls) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(scope="package")
 async def server(serve_db, keys) -> AsyncIterator[Server]:
     imports = ImportService(serve_db, lambda: None, limit_bytes=UPLOAD_LIMIT_BYTES)
+    hashes = AddressHash(ERASURE_KEY)
     servicer = ContactsServicer(
-        ContactService(serve_db), imports, listing=ListingService(serve_db), suppressions=SuppressionService(serve_db)
+        ContactService(serve_db, hashes),
+        imports,
+        listing=ListingService(serve_db),
+        suppressions=SuppressionService(serve_db, hashes),
     )
     running = Server("127.0.0.1:0", keys.verifier("contacts"))
     running.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)

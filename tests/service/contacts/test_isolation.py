@@ -35,6 +35,12 @@ async def fill(book, serve_db) -> dict[str, str]:
     """A row in every table of the account; the ids of what can be asked for."""
     made = (await book.create(phone=PHONE, email="a@example.org", external_id="x", tags=["t"])).contact
     gone = (await book.create(phone="+14155552672")).contact
+    async with serve_db.write(book.account) as tx:
+        await tx.execute(
+            "INSERT INTO consents (account_id, contact_id, id, channel, before, after, source, text, actor, at) "
+            "SELECT account_id, id, id, 'sms', 'unknown', 'opted_in', 'form', '', 'key', now() FROM contacts "
+            "WHERE phone = '+14155552672'"
+        )
     await book.delete(gone.id)
     entry = await book.call("CreateSuppression", pb.CreateSuppressionRequest(phone=PHONE))
     job = await book.upload(b"phone\n1\n")

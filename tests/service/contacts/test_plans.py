@@ -13,6 +13,7 @@ from services.contacts import repository
 from services.contacts.activity import repository as activity
 from services.contacts.bulk import writing
 from services.contacts.consent import repository as consent
+from services.contacts.erasure import repository as erasure
 from services.contacts.imports import staging
 from services.contacts.listing import pages
 from services.contacts.listing.filters import Filter
@@ -83,8 +84,10 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "holders": (repository.HOLDERS, "+14155552671", "x", "a@example.org"),
     "lock to delete": (repository.DOOM, [ID], None),
     "delete": (repository.DELETE, [ID], datetime.now(UTC)),
-    "messageable by phone": (suppressions.STANDING_BY_PHONE, [ID, None], ["+14155552671"] * 2, "sms"),
-    "messageable by email": (suppressions.STANDING_BY_EMAIL, [ID, None], ["a@example.org"] * 2, "email"),
+    "messageable by phone": (suppressions.STANDING_BY_PHONE, [ID, None], ["+14155552671"] * 2, "sms", [b"h"] * 2),
+    "messageable by email": (suppressions.STANDING_BY_EMAIL, [ID, None], ["a@example.org"] * 2, "email", [b"h"] * 2),
+    "lock to erase": (erasure.LOCK, [ID], None),
+    "suppressions to hash": (erasure.TAKE_SUPPRESSIONS, ["+14155552671"], ["a@example.org"]),
     "messages of contacts": (activity.RECORD, [ID], *([None],) * len(activity.MESSAGE)),
     "bearers of phones": (activity.BEARERS["phone"], ["+14155552671"]),
     "bearers of emails": (activity.BEARERS["email"], ["a@example.org"]),

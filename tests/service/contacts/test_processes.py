@@ -17,6 +17,7 @@ from carillon.events.v1 import events_pb2
 from chassis.grpc_client import Client
 from chassis.ids import encode_account
 from tests.service.contacts.address_book import AddressBook
+from tests.service.contacts.conftest import ERASURE_KEY
 from tests.service.stack import eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,6 +56,7 @@ async def test_an_upload_is_imported_and_told(urls, broker, keys, nats, account)
         "CARILLON_NATS_URL": broker.url,
         "CARILLON_TOKEN_PRIVATE_KEY": keys.private["contacts"],
         "CARILLON_TOKEN_PUBLIC_KEYS": json.dumps(keys.public),
+        "CARILLON_ERASURE_KEY": ERASURE_KEY,
         "CARILLON_GRPC_BIND": f"127.0.0.1:{grpc_port}",
     }
     told: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()

@@ -1467,7 +1467,7 @@ class Recipient(_message.Message):
     contact_id: _builtins.str
     """Empty where the address was uploaded."""
     address: _builtins.str
-    """The phone or email it is sent to."""
+    """The phone or email it is sent to; empty where the contact was deleted."""
     variables_json: _builtins.str
     """A JSON object."""
     status: Global___RecipientStatus.ValueType

@@ -30,7 +30,7 @@ from carillon.segments.v1 import segments_pb2 as carillon_dot_segments_dot_v1_do
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rillon/events/v1/events.proto\x12\x12\x63\x61rillon.events.v1\x1a#carillon/accounts/v1/accounts.proto\x1a%carillon/campaigns/v1/campaigns.proto\x1a#carillon/contacts/v1/contacts.proto\x1a carillon/contacts/v1/lists.proto\x1a#carillon/segments/v1/segments.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"E\n\x0f\x43ontactsChanged\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32!.carillon.events.v1.ContactChange\"W\n\rContactChange\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12\x16\n\x0e\x63hanged_fields\x18\x02 \x03(\t\"I\n\x0f\x43ontactsDeleted\x12\x36\n\tdeletions\x18\x01 \x03(\x0b\x32#.carillon.events.v1.ContactDeletion\"^\n\x0f\x43ontactDeletion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x0bListChanged\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"Z\n\x0bListDeleted\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x13SuppressionsChanged\x12\x37\n\x0csuppressions\x18\x01 \x03(\x0b\x32!.carillon.contacts.v1.Suppression\"?\n\x0fImportCompleted\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"@\n\x0eSegmentChanged\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"\xa7\x01\n\x15SegmentMembersChanged\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x34\n\x06joined\x18\x02 \x03(\x0b\x32$.carillon.events.v1.MembershipChange\x12\x32\n\x04left\x18\x03 \x03(\x0b\x32$.carillon.events.v1.MembershipChange\x12\x10\n\x08revision\x18\x04 \x01(\x03\"k\n\x10MembershipChange\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x1b\n\x13membership_revision\x18\x02 \x01(\x03\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x0f\x43\x61mpaignChanged\x12\x31\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x1f.carillon.campaigns.v1.Campaign\"\x8c\x01\n\x0fMessagesChanged\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12.\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1d.carillon.contacts.v1.Channel\x12\x34\n\nrecipients\x18\x03 \x03(\x0b\x32 .carillon.campaigns.v1.Recipient\"@\n\x0e\x41\x63\x63ountChanged\x12.\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1d.carillon.accounts.v1.Accountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rillon/events/v1/events.proto\x12\x12\x63\x61rillon.events.v1\x1a#carillon/accounts/v1/accounts.proto\x1a%carillon/campaigns/v1/campaigns.proto\x1a#carillon/contacts/v1/contacts.proto\x1a carillon/contacts/v1/lists.proto\x1a#carillon/segments/v1/segments.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"E\n\x0f\x43ontactsChanged\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32!.carillon.events.v1.ContactChange\"W\n\rContactChange\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12\x16\n\x0e\x63hanged_fields\x18\x02 \x03(\t\"I\n\x0f\x43ontactsDeleted\x12\x36\n\tdeletions\x18\x01 \x03(\x0b\x32#.carillon.events.v1.ContactDeletion\"\xea\x01\n\x0f\x43ontactDeletion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05phone\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nphone_hash\x18\x06 \x01(\x0cH\x02\x88\x01\x01\x12\x17\n\nemail_hash\x18\x07 \x01(\x0cH\x03\x88\x01\x01\x42\x08\n\x06_phoneB\x08\n\x06_emailB\r\n\x0b_phone_hashB\r\n\x0b_email_hash\"7\n\x0bListChanged\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"Z\n\x0bListDeleted\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\ndeleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x13SuppressionsChanged\x12\x37\n\x0csuppressions\x18\x01 \x03(\x0b\x32!.carillon.contacts.v1.Suppression\"?\n\x0fImportCompleted\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"@\n\x0eSegmentChanged\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"\xa7\x01\n\x15SegmentMembersChanged\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x34\n\x06joined\x18\x02 \x03(\x0b\x32$.carillon.events.v1.MembershipChange\x12\x32\n\x04left\x18\x03 \x03(\x0b\x32$.carillon.events.v1.MembershipChange\x12\x10\n\x08revision\x18\x04 \x01(\x03\"k\n\x10MembershipChange\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x1b\n\x13membership_revision\x18\x02 \x01(\x03\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x0f\x43\x61mpaignChanged\x12\x31\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x1f.carillon.campaigns.v1.Campaign\"\x8c\x01\n\x0fMessagesChanged\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12.\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1d.carillon.contacts.v1.Channel\x12\x34\n\nrecipients\x18\x03 \x03(\x0b\x32 .carillon.campaigns.v1.Recipient\"@\n\x0e\x41\x63\x63ountChanged\x12.\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1d.carillon.accounts.v1.Accountb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,26 +43,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTACTCHANGE']._serialized_end=430
   _globals['_CONTACTSDELETED']._serialized_start=432
   _globals['_CONTACTSDELETED']._serialized_end=505
-  _globals['_CONTACTDELETION']._serialized_start=507
-  _globals['_CONTACTDELETION']._serialized_end=601
-  _globals['_LISTCHANGED']._serialized_start=603
-  _globals['_LISTCHANGED']._serialized_end=658
-  _globals['_LISTDELETED']._serialized_start=660
-  _globals['_LISTDELETED']._serialized_end=750
-  _globals['_SUPPRESSIONSCHANGED']._serialized_start=752
-  _globals['_SUPPRESSIONSCHANGED']._serialized_end=830
-  _globals['_IMPORTCOMPLETED']._serialized_start=832
-  _globals['_IMPORTCOMPLETED']._serialized_end=895
-  _globals['_SEGMENTCHANGED']._serialized_start=897
-  _globals['_SEGMENTCHANGED']._serialized_end=961
-  _globals['_SEGMENTMEMBERSCHANGED']._serialized_start=964
-  _globals['_SEGMENTMEMBERSCHANGED']._serialized_end=1131
-  _globals['_MEMBERSHIPCHANGE']._serialized_start=1133
-  _globals['_MEMBERSHIPCHANGE']._serialized_end=1240
-  _globals['_CAMPAIGNCHANGED']._serialized_start=1242
-  _globals['_CAMPAIGNCHANGED']._serialized_end=1310
-  _globals['_MESSAGESCHANGED']._serialized_start=1313
-  _globals['_MESSAGESCHANGED']._serialized_end=1453
-  _globals['_ACCOUNTCHANGED']._serialized_start=1455
-  _globals['_ACCOUNTCHANGED']._serialized_end=1519
+  _globals['_CONTACTDELETION']._serialized_start=508
+  _globals['_CONTACTDELETION']._serialized_end=742
+  _globals['_LISTCHANGED']._serialized_start=744
+  _globals['_LISTCHANGED']._serialized_end=799
+  _globals['_LISTDELETED']._serialized_start=801
+  _globals['_LISTDELETED']._serialized_end=891
+  _globals['_SUPPRESSIONSCHANGED']._serialized_start=893
+  _globals['_SUPPRESSIONSCHANGED']._serialized_end=971
+  _globals['_IMPORTCOMPLETED']._serialized_start=973
+  _globals['_IMPORTCOMPLETED']._serialized_end=1036
+  _globals['_SEGMENTCHANGED']._serialized_start=1038
+  _globals['_SEGMENTCHANGED']._serialized_end=1102
+  _globals['_SEGMENTMEMBERSCHANGED']._serialized_start=1105
+  _globals['_SEGMENTMEMBERSCHANGED']._serialized_end=1272
+  _globals['_MEMBERSHIPCHANGE']._serialized_start=1274
+  _globals['_MEMBERSHIPCHANGE']._serialized_end=1381
+  _globals['_CAMPAIGNCHANGED']._serialized_start=1383
+  _globals['_CAMPAIGNCHANGED']._serialized_end=1451
+  _globals['_MESSAGESCHANGED']._serialized_start=1454
+  _globals['_MESSAGESCHANGED']._serialized_end=1594
+  _globals['_ACCOUNTCHANGED']._serialized_start=1596
+  _globals['_ACCOUNTCHANGED']._serialized_end=1660
 # @@protoc_insertion_point(module_scope)

@@ -111,8 +111,19 @@ class ContactDeletion(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DELETED_AT_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    PHONE_HASH_FIELD_NUMBER: _builtins.int
+    EMAIL_HASH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
+    phone: _builtins.str
+    """The addresses it had, so that whoever knows it by them alone can erase it too; and what stays of them: keyed
+    hashes, equal for equal addresses of the account.
+    """
+    email: _builtins.str
+    phone_hash: _builtins.bytes
+    email_hash: _builtins.bytes
     @_builtins.property
     def deleted_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -121,12 +132,31 @@ class ContactDeletion(_message.Message):
         id: _builtins.str = ...,
         version: _builtins.int = ...,
         deleted_at: _timestamp_pb2.Timestamp | None = ...,
+        phone: _builtins.str | None = ...,
+        email: _builtins.str | None = ...,
+        phone_hash: _builtins.bytes | None = ...,
+        email_hash: _builtins.bytes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_email_hash", b"_email_hash", "_phone", b"_phone", "_phone_hash", b"_phone_hash", "deleted_at", b"deleted_at", "email", b"email", "email_hash", b"email_hash", "phone", b"phone", "phone_hash", b"phone_hash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_at", b"deleted_at", "id", b"id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_email_hash", b"_email_hash", "_phone", b"_phone", "_phone_hash", b"_phone_hash", "deleted_at", b"deleted_at", "email", b"email", "email_hash", b"email_hash", "id", b"id", "phone", b"phone", "phone_hash", b"phone_hash", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
+    _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
+    _WhichOneofReturnType__email_hash: _TypeAlias = _typing.Literal["email_hash"]  # noqa: Y015
+    _WhichOneofArgType__email_hash: _TypeAlias = _typing.Literal["_email_hash", b"_email_hash"]  # noqa: Y015
+    _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
+    _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
+    _WhichOneofReturnType__phone_hash: _TypeAlias = _typing.Literal["phone_hash"]  # noqa: Y015
+    _WhichOneofArgType__phone_hash: _TypeAlias = _typing.Literal["_phone_hash", b"_phone_hash"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__email_hash) -> _WhichOneofReturnType__email_hash | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone_hash) -> _WhichOneofReturnType__phone_hash | None: ...
 
 Global___ContactDeletion: _TypeAlias = ContactDeletion  # noqa: Y015
 

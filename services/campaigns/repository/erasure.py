@@ -1,0 +1,39 @@
+"""The queries that take a deleted contact off the ledger: its lines stay, with their states, and say nobody's name.
+
+An address becomes `erased:` and a keyed hash, which the contacts service made; where it is one that the contact no
+longer had, `erased:` and the line's own id. Contacts refuses both, so that a line that is still pending is skipped.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from chassis.db import WriteTx
+
+ERASED = "erased:"
+
+# Locked in one order by all: see repository.receipts.
+LOCK = """
+SELECT r.id, r.address FROM recipients AS r
+WHERE r.account_id = $1 AND NOT starts_with(r.address, 'erased:')
+AND (r.contact_id = ANY($2::uuid[]) OR (r.contact_id IS NULL AND r.address = ANY($3::text[])))
+ORDER BY r.id FOR UPDATE
+"""
+BLANK = """
+UPDATE recipients AS r SET address = k.address, variables = '{}'
+FROM unnest($2::uuid[], $3::text[]) AS k (id, address) WHERE r.account_id = $1 AND r.id = k.id
+"""
+DROP_STAGED = "DELETE FROM upload_rows WHERE account_id = $1 AND address = ANY($2::text[])"
+
+
+async def erase(tx: WriteTx, contacts: Sequence[UUID], hashes: Mapping[str, bytes]) -> None:
+    """hashes: by the addresses that the contacts had. What was erased before stays as it is."""
+    addresses = list(hashes)
+    rows = await tx.fetch(LOCK, tx.account, contacts, addresses)
+    if rows:
+        blank = [erased(row["id"], hashes.get(row["address"])) for row in rows]
+        await tx.execute(BLANK, tx.account, [row["id"] for row in rows], blank)
+    await tx.execute(DROP_STAGED, tx.account, addresses)
+
+
+def erased(recipient: UUID, digest: bytes | None) -> str:
+    return ERASED + (str(recipient) if digest is None else digest.hex())
