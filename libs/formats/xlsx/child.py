@@ -19,10 +19,10 @@ from formats.xlsx.archive import Archive
 from formats.xlsx.sheet import CellReader, RawRow, highest_string, raw_rows
 from formats.xlsx.workbook import NOT_A_WORKBOOK, Sheet, Workbook
 
-# A million rows with two million different texts take a fifth of it.
-MEMORY_BYTES = 512 * 1024**2
+# A million rows with two million different texts take a third of it.
+MEMORY_BYTES = 256 * 1024**2
 # Processor time; a million rows take some 15 s.
-INSPECT_SECONDS = 60
+INSPECT_SECONDS = 20
 ROWS_SECONDS = 600
 
 NAME, ROWS, UNREADABLE, EMPTY, END = b"N", b"R", b"U", b"E", b"Z"

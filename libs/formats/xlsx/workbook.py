@@ -10,7 +10,7 @@ from formats.xlsx.archive import Archive
 from formats.xlsx.cells import Kind, kind_of
 
 # Of all shared texts. Held packed, so that a million names and emails take some 60 MB.
-MAX_STRINGS_BYTES = 256 * 1024**2
+MAX_STRINGS_BYTES = 128 * 1024**2
 NOT_A_WORKBOOK = "The file is a ZIP archive, but no Excel workbook (.xlsx); send the sheet as XLSX or CSV."
 
 

@@ -54,6 +54,7 @@ class ImportService:
         self._db = db
         self._wake_workers = wake_workers
         self._limit_bytes = limit_bytes
+        self._inspector = sources.Inspector()
 
     async def create(self, call: Call, requests: AsyncIterator[pb.CreateImportRequest]) -> pb.CreateImportResponse:
         """Stores the upload and queues its import; keeps nothing where it refuses or the upload breaks off."""
@@ -61,7 +62,8 @@ class ImportService:
         await upload.start()
         async with kept_only_on_success(upload):
             received = await self._receive(requests, upload)
-            layout = await inspect(received.scan, files.read(self._db, call.account, upload.file_id))
+            stored = files.read(self._db, call.account, upload.file_id)
+            layout = await inspect(self._inspector, received.scan, stored)
             plan = replace(read_plan(received.options, layout), traceparent=current_traceparent())
             shown = read_preview(received.scan, layout) if received.options.hold else None
             new = repository.New(
@@ -133,10 +135,10 @@ async def kept_only_on_success(upload: Upload) -> AsyncIterator[None]:
         raise
 
 
-async def inspect(scan: Scan, stored: AsyncIterator[bytes]) -> Layout:
+async def inspect(inspector: sources.Inspector, scan: Scan, stored: AsyncIterator[bytes]) -> Layout:
     """Raises InvalidArgument: FILE_EMPTY, FILE_UNREADABLE."""
     try:
-        return await sources.inspect(scan, stored)
+        return await inspector.inspect(scan, stored)
     except Empty as empty:
         raise InvalidArgument(Reason.FILE_EMPTY, "The file has no rows.") from empty
     except Unreadable as unreadable:

@@ -1,5 +1,6 @@
 """How a stored file becomes a stream of records, by its kind."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -16,22 +17,28 @@ from services.contacts.imports.plan import Plan
 
 # Records that are handed on before other tasks of the process get their turn.
 SLICE = 250
+# Inspected side by side: each takes a process of up to 256 MiB.
+WORKBOOKS = 2
 # Records with the bytes of the file that were read for them.
 Slice = tuple[list[Record], int]
 
 
-async def inspect(scan: Scan, stored: AsyncIterator[bytes], *, sheet: str = "") -> Layout:
-    """scan: saw the whole file. stored: its bytes again; only a workbook's are read. sheet: the one of a workbook.
+class Inspector:
+    def __init__(self) -> None:
+        self._workbooks = asyncio.Semaphore(WORKBOOKS)
 
-    Raises Empty, Unreadable.
-    """
-    kind = scan.kind()
-    if kind == "vcard":
-        return cards.inspect(scan)
-    if kind == "csv":
-        return layout.read_layout(scan, known)
-    async with spooled(stored) as (file, _):
-        return await xlsx.inspect(file, known, sheet=sheet)
+    async def inspect(self, scan: Scan, stored: AsyncIterator[bytes], *, sheet: str = "") -> Layout:
+        """scan: saw the whole file. stored: its bytes again; only a workbook's are read. sheet: the one of a workbook.
+
+        Raises Empty, Unreadable.
+        """
+        kind = scan.kind()
+        if kind == "vcard":
+            return cards.inspect(scan)
+        if kind == "csv":
+            return layout.read_layout(scan, known)
+        async with self._workbooks, spooled(stored) as (file, _):
+            return await xlsx.inspect(file, known, sheet=sheet)
 
 
 async def records(plan: Plan, stored: AsyncIterator[bytes], *, behind: int = 0) -> AsyncGenerator[Slice, None]:
