@@ -66,6 +66,8 @@ async def test_opt_outs(api: Api, contact_id: str) -> None:
     (viber,) = (await api.get("/v1/contacts/optouts?channel=viber")).ok()["data"]
     assert (viber["id"], viber["phone"]) == (other, "+14155550111")
     assert {entry["channel"] for entry in viber["optouts"]} == {"sms", "viber"}
+    found = await eventually(lambda: api.get("/v1/contacts/optouts?search=ann+0110"), lambda found: found.ok()["data"])
+    assert [one["id"] for one in found.body["data"]] == [contact_id]
     (await api.call("PUT", f"/v1/contacts/{other}/preferences", json={"viber": "opted_in"})).ok()
     assert (await api.get("/v1/contacts/optouts?channel=viber")).ok()["data"] == []
 

@@ -5,12 +5,13 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from uuid import UUID
 
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
-from services.contacts import repository as contacts
 from services.contacts.consent.record import Consent, Optout
+from services.contacts.domain.contact import Contact
 
 COLUMNS = ", ".join(field.name for field in fields(Consent))
 
@@ -33,12 +34,9 @@ SELECT {COLUMNS} FROM consents
 WHERE account_id = $1 AND contact_id = $2 AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
 """
 
-# Of a page of contacts: their rows, with the channels that they opted out of.
-OPTOUTS_OF = f"""
-SELECT {contacts.SELECTED},
-       ARRAY(SELECT o.channel FROM optouts AS o WHERE o.account_id = $1 AND o.contact_id = c.id ORDER BY o.channel),
-       ARRAY(SELECT o.opted_out_at FROM optouts AS o WHERE o.account_id = $1 AND o.contact_id = c.id ORDER BY o.channel)
-FROM contacts AS c WHERE c.account_id = $1 AND c.id = ANY($2::uuid[]) ORDER BY c.id DESC
+OPTOUTS = """
+SELECT contact_id, channel, opted_out_at FROM optouts
+WHERE account_id = $1 AND contact_id = ANY($2::uuid[]) ORDER BY contact_id, channel
 """
 
 RULES = "SELECT require_opt_in FROM consent_rules WHERE account_id = $1"
@@ -73,33 +71,13 @@ async def page(tx: ReadTx, account: AccountId, contact_id: UUID, *, before: UUID
     return [Consent(*row) for row in await tx.fetch(PAGE, account, contact_id, before, limit)]
 
 
-async def optouts(
-    tx: ReadTx, account: AccountId, *, channel: str | None, before: UUID | None, limit: int
-) -> list[Optout]:
-    """The newest contacts first, from below the id `before`. channel: None is any."""
-    sql, args = optouts_query(account, channel=channel, before=before, limit=limit)
-    found = [row["contact_id"] for row in await tx.fetch(sql, *args)]
-    width = len(contacts.COLUMNS)
-    rows = await tx.fetch(OPTOUTS_OF, account, found)
-    return [Optout(contacts.contact(row), list(zip(row[width], row[width + 1], strict=True))) for row in rows]
-
-
-def optouts_query(
-    account: AccountId, *, channel: str | None, before: UUID | None, limit: int
-) -> tuple[str, list[object]]:
-    """Only the conditions that are asked for, so that each shape gets a plan of its own."""
-    args: list[object] = [account]
-    narrowed = ""
-    for condition, value in ((" AND o.channel = ${}", channel), (" AND o.contact_id < ${}", before)):
-        if value is not None:
-            args.append(value)
-            narrowed += condition.format(len(args))
-    args.append(limit)
-    return (
-        f"SELECT DISTINCT o.contact_id FROM optouts AS o WHERE o.account_id = $1{narrowed} "
-        f"ORDER BY o.contact_id DESC LIMIT ${len(args)}",
-        args,
-    )
+async def optouts(tx: ReadTx, account: AccountId, found: Sequence[Contact]) -> list[Optout]:
+    """Of a page of contacts, in its order: the channels that each opted out of."""
+    rows = await tx.fetch(OPTOUTS, account, [contact.id for contact in found])
+    channels: dict[UUID, list[tuple[str, datetime]]] = {contact.id: [] for contact in found}
+    for contact_id, channel, opted_out_at in rows:
+        channels[contact_id].append((channel, opted_out_at))
+    return [Optout(contact, channels[contact.id]) for contact in found]
 
 
 async def require_opt_in(tx: ReadTx, account: AccountId) -> bool:

@@ -15,6 +15,10 @@ from services.contacts.consent.record import Consent, Optout
 from services.contacts.domain import consent as rules
 from services.contacts.domain.consent import Evidence, Preference
 from services.contacts.domain.contact import Patch
+from services.contacts.listing import order as orders
+from services.contacts.listing import pages
+from services.contacts.listing.filters import ANY, Filter
+from services.contacts.listing.order import NEWEST
 from services.contacts.service import lock, write
 
 
@@ -79,20 +83,24 @@ class ConsentService:
         return found[:limit], paging.encode_cursor(scope, ids.encode(convert.CONSENT, found[limit - 1].id))
 
     async def optouts(
-        self, call: Call, *, channel: str | None, page_size: int, cursor: str
+        self, call: Call, *, channel: str | None, search: str | None, page_size: int, cursor: str
     ) -> tuple[list[Optout], str]:
-        """The newest contacts first, and the cursor of the next page, empty on the last. channel: None is any."""
+        """The newest contacts first, and the cursor of the next page, empty on the last. channel: None is any.
+
+        What a search finds may lag a write by a second, as in the list of contacts.
+        """
         limit = paging.page_size(page_size)
-        scope = f"optouts {call.account} {channel}"
-        before = None
+        wanted = Filter(opted_out=channel or ANY, search=search)
+        scope = f"optouts {call.account} {wanted}"
+        after = None
         if cursor:
-            (last,) = paging.decode_cursor(cursor, scope, parts=1)
-            before = ids.decode("cnt", last)
+            after = orders.from_parts(paging.decode_cursor(cursor, scope, parts=1), NEWEST)
         async with self._db.read(call.account) as tx:
-            found = await repository.optouts(tx, call.account, channel=channel, before=before, limit=limit + 1)
-        if len(found) <= limit:
+            hits = await pages.page(tx, call.account, wanted, after=after, limit=limit + 1)
+            found = await repository.optouts(tx, call.account, [hit.contact for hit in hits[:limit]])
+        if len(hits) <= limit:
             return found, ""
-        return found[:limit], paging.encode_cursor(scope, ids.encode("cnt", found[limit - 1].contact.id))
+        return found, paging.encode_cursor(scope, *orders.to_parts(hits[limit - 1].key))
 
     async def rules(self, call: Call) -> pb.ConsentRules:
         async with self._db.read(call.account) as tx:

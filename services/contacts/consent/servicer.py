@@ -9,6 +9,7 @@ from services.contacts.consent.service import ConsentService
 from services.contacts.convert import CHANNEL_NAMES
 from services.contacts.domain.consent import Preference, read_evidence
 from services.contacts.domain.problems import invalid
+from services.contacts.listing.requests import read_search
 
 EDGE = {"gateway"}
 
@@ -42,7 +43,11 @@ class ConsentServicer:
         if request.channel and channel is None:
             raise errors.invalid([invalid("channel", "The channel is not known.")])
         found, cursor = await self._consent.optouts(
-            call, channel=channel, page_size=request.page_size, cursor=request.cursor
+            call,
+            channel=channel,
+            search=read_search(request.search),
+            page_size=request.page_size,
+            cursor=request.cursor,
         )
         return pb.ListOptoutsResponse(optouts=map(convert.optout, found), next_cursor=cursor)
 

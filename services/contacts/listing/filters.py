@@ -11,6 +11,8 @@ from services.contacts.domain.contact import Validity
 # Ids are UUIDv7, made in the same moment as created_at: bounds on them find the place in the primary key, and
 # created_at itself decides. A clock that is set between the two would have to jump further than this.
 ID_SLACK = timedelta(minutes=10)
+# Of Filter.opted_out: one channel or more.
+ANY = "any"
 EQUALITIES = ("stage", "country", "gender", "phone", "email_normal", "external_id")
 # Written out, not parameters, so that the partial indexes are found.
 LITERALS = ("phone_validity", "email_validity")
@@ -33,6 +35,8 @@ class Filter:
     email_validity: Validity | None = None
     # Which address a contact must have to be reached on the channel asked for.
     reached_by: Literal["phone", "email"] | None = None
+    # The channel that a contact opted out of, or ANY.
+    opted_out: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     updated_after: datetime | None = None
@@ -61,6 +65,11 @@ def narrowing(wanted: Filter, args: Arguments) -> Narrowing:
     if wanted.list_id is not None:
         joins += " JOIN contact_lists AS l ON l.account_id = $1 AND l.contact_id = c.id"
         conditions.append(f"l.list_id = {args.add(wanted.list_id)}")
+    if wanted.opted_out == ANY:
+        conditions.append("EXISTS (SELECT FROM optouts AS o WHERE o.account_id = $1 AND o.contact_id = c.id)")
+    elif wanted.opted_out is not None:
+        joins += " JOIN optouts AS o ON o.account_id = $1 AND o.contact_id = c.id"
+        conditions.append(f"o.channel = {args.add(wanted.opted_out)}")
     for column in EQUALITIES:
         value = getattr(wanted, column)
         if value is not None:

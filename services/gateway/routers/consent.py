@@ -17,8 +17,9 @@ from services.gateway.routers.contacts import READ, WRITE, contact_id
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import consent as schemas
+from services.gateway.schemas.contact_filters import SEARCH
 from services.gateway.schemas.contacts import Contact
-from services.gateway.schemas.fields import Channel
+from services.gateway.schemas.fields import Channel, ShortText
 
 routes = Routes("Consent")
 # Mounted before any route with {id}, which would swallow them.
@@ -41,10 +42,13 @@ async def list_optouts(
     limit: PageSize = DEFAULT_PAGE_SIZE,
     cursor: PageCursor = None,
     channel: Annotated[Channel | None, Query(description="Only opt-outs of this channel")] = None,
+    search: Annotated[ShortText | None, Query(description=SEARCH)] = None,
 ) -> Response:
     """Each is the full contact, with the channels that it opted out of in `optouts`."""
     client = caller.backends.consent
-    request = pb.ListOptoutsRequest(page_size=limit, cursor=cursor or "", channel=CHANNELS.value(channel))
+    request = pb.ListOptoutsRequest(
+        page_size=limit, cursor=cursor or "", channel=CHANNELS.value(channel), search=search or ""
+    )
     answer = await caller.read(client, client.stub.ListOptouts, request)
     return caller.answer(page([convert.optout(one) for one in answer.optouts], answer.next_cursor))
 

@@ -7,6 +7,7 @@ from carillon.contacts.v1 import consent_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.errors import CarillonError, NotFound, Reason
+from services.contacts.search.rebuild import rebuild
 from tests.service.contacts.address_book import AddressBook
 from tests.service.contacts.events import outbox
 from tests.service.contacts.test_imports import run
@@ -178,6 +179,28 @@ async def test_opt_outs_are_listed_by_channel_and_go_with_the_opt_in(book, conse
     assert await opted_out(consent) == {made[1]: ["viber"], made[0]: ["sms"]}
     await book.delete(made[0])
     assert await opted_out(consent) == {made[1]: ["viber"]}
+
+
+async def test_opt_outs_are_searched(book, consent, work_db):
+    """By words of the name and the email, and by the phone; what is found is still an opt-out, and pages."""
+    people = [("+14155552671", "Ann Archer"), ("+14155552672", "Anna Baker"), ("+14155552673", "Bob Archer")]
+    ann, anna, bob = [(await book.create(phone=phone, name=name)).contact.id for phone, name in people]
+    silent = (await book.create(email="ann.archer@example.org")).contact.id
+    for contact_id in (ann, anna, bob):
+        await prefer(consent, contact_id, sms=OUT)
+    await prefer(consent, anna, voice=OUT)
+    async for _ in rebuild(work_db):
+        pass
+    assert list(await opted_out(consent, search="ann")) == [anna, ann]
+    assert list(await opted_out(consent, search="archer")) == [bob, ann]
+    assert list(await opted_out(consent, search="arch an")) == [ann]
+    assert list(await opted_out(consent, search="2673")) == [bob]
+    assert list(await opted_out(consent, search="ann", channel=pb.CHANNEL_VOICE)) == [anna]
+    await prefer(consent, silent, email=OUT)
+    assert list(await opted_out(consent, search="example")) == [silent]
+    with pytest.raises(CarillonError) as caught:
+        await opted_out(consent, search="x" * 1000)
+    assert caught.value.reason == Reason.VALIDATION_FAILED
 
 
 async def test_two_accounts_never_meet(book, other_book, consent, consent_client, other):

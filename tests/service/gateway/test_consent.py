@@ -84,12 +84,13 @@ async def test_opt_outs_are_contacts_with_their_channels(gateway: Gateway) -> No
     one = pb.Optout(contact=contact())
     one.channels.add(channel=contacts_pb2.CHANNEL_SMS).opted_out_at.FromJsonString("2026-03-01T09:00:00Z")
     gateway.consent.answers["ListOptouts"] = pb.ListOptoutsResponse(optouts=[one])
-    answer = await gateway.call("GET", "/v1/contacts/optouts?channel=sms&limit=3&cursor=x")
+    answer = await gateway.call("GET", "/v1/contacts/optouts?channel=sms&limit=3&cursor=x&search=ann")
     (found,) = answer.body["data"]
     assert (found["id"], found["phone"]) == (CNT, "+15550100")
     assert found["optouts"] == [{"channel": "sms", "opted_out_at": "2026-03-01T09:00:00Z"}]
     request = gateway.consent.last("ListOptouts").request
     assert (request.channel, request.page_size, request.cursor) == (contacts_pb2.CHANNEL_SMS, 3, "x")
+    assert request.search == "ann"
     assert (await gateway.call("GET", "/v1/contacts/optouts?channel=fax")).status == 422
 
 

@@ -221,7 +221,9 @@ class ListOptoutsRequest(_message.Message):
     channel: _contacts_pb2.Channel.ValueType
     """UNSPECIFIED: any."""
     search: _builtins.str
-    """Words that must each begin a word of the name or the email, or the phone's digits; empty does not filter."""
+    """As in ListContacts: every word of it begins a word of the name or the email, or begins or ends the phone's
+    digits. Empty does not filter.
+    """
     def __init__(
         self,
         *,
