@@ -50,9 +50,16 @@ def cells(properties: Sequence[Property]) -> list[str]:
     found.update(spread(PHONES, phones(said for said in properties if said.name == "TEL")))
     found.update(spread(EMAILS, emails(said for said in properties if said.name == "EMAIL")))
     tags = [tag for said in properties if said.name == "CATEGORIES" for tag in said.parts(",")]
-    # The cell's commas part tags.
-    found["tags"] = ",".join(dict.fromkeys(tag.replace(",", " ") for tag in tags if tag))
+    found["tags"] = ",".join(dict.fromkeys(tag_text(tag) for tag in tags if tag))
     return [found.get(title, "") for title in COLUMNS]
+
+
+def tag_text(tag: str) -> str:
+    """As a cell of tags has it, whose commas part them and whose quotation marks hold them together."""
+    if not {",", '"', "\n"} & set(tag):
+        return tag
+    doubled = tag.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def plain_text(said: Property) -> str:

@@ -112,7 +112,7 @@ def test_the_three_versions(piece):
         "last_name": "Doe",
         "organization": "Acme, Inc., Sales",
         "title": "Head; of it",
-        "tags": "premium,a b",
+        "tags": 'premium,"a,b"',
         "birthday": "1996-04-15",
         "note": "a folded note\nof two lines",
         "address": "1 Main St, Town, 12345, Utopia",
