@@ -41,7 +41,11 @@ BODY = {
                 "type": "object",
                 "required": ["file"],
                 "properties": {
-                    "file": {"type": "string", "format": "binary", "description": "CSV or XLSX with a header row, or vCard"},
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "CSV or XLSX with a header row, or vCard",
+                    },
                     "on_duplicate": {"type": "string", "enum": ["skip", "update", "merge"], "default": "skip"},
                     "default_region": {"type": "string", "description": "ISO 3166-1 alpha-2, for national phones"},
                     "list_id": {"type": "string", "description": "Every contact of the file is put on this list"},
