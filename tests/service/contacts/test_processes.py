@@ -25,14 +25,18 @@ ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
 
 
-@contextmanager
-def process(command: str, ops: int, env: dict[str, str]):
+def start(command: str, ops: int, env: dict[str, str]) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(ROOT), str(ROOT / "libs"), str(ROOT / "libs" / "protos")])
-    running = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "services.contacts", command],
         env={**os.environ, "PYTHONPATH": path, "CARILLON_OPS_BIND": f"127.0.0.1:{ops}", **env},
         cwd=ROOT,
     )
+
+
+@contextmanager
+def process(command: str, ops: int, env: dict[str, str]):
+    running = start(command, ops, env)
     try:
         yield running
         running.send_signal(signal.SIGTERM)
