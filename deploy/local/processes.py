@@ -129,8 +129,8 @@ def service_settings(state: State, service: str, *, mode: str, nats_url: str) ->
     settings |= {f"{name.upper()}_TARGET": address(state.ports[f"{name}-grpc"]) for name in SERVICES}
     if mode == "serve":
         settings["GRPC_BIND"] = address(state.ports[f"{service}-grpc"])
-        if service == "contacts":
-            settings["ERASURE_KEY"] = state.erasure_key
+    if service == "contacts":
+        settings["ERASURE_KEY"] = state.erasure_key
     if service == "gateway":
         settings["HTTP_BIND"] = address(state.gateway_port)
     if service == "campaigns":

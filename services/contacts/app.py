@@ -44,6 +44,7 @@ from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import POKE, ImportService
 from services.contacts.imports.servicer import ImportsServicer
+from services.contacts.imports.undo_job import UndoWorker
 from services.contacts.listing.requests import read_filter
 from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
@@ -107,6 +108,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
         wake = asyncio.Event()
         await nats.on_poke(EXPORTS_POKE, wake)
         process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=read_filter).run)
+    wake = asyncio.Event()
+    await nats.on_poke(POKE, wake)
+    process.loop("undo", UndoWorker(db, wake, AddressHash(settings.erasure_key.get_secret_value())).run)
     process.loop("cleaner", Cleaner(db).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

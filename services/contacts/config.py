@@ -5,14 +5,17 @@ from pydantic import Field, SecretStr
 from chassis.config import Settings
 
 
-class ServeSettings(Settings):
+class ErasingSettings(Settings):
     erasure_key: SecretStr = Field(
         description="base64 of 32 random bytes or more, kept for ever: addresses of deleted contacts are hashed with it"
     )
+
+
+class ServeSettings(ErasingSettings):
     grpc_bind: str = Field(default="127.0.0.1:0", description="host:port of the gRPC server")
     upload_limit_bytes: int = Field(default=1024**3, ge=1, description="Most bytes of one upload")
 
 
-class WorkSettings(Settings):
+class WorkSettings(ErasingSettings):
     import_slots: int = Field(default=2, ge=1, le=16, description="Imports that one process works on at a time")
     export_slots: int = Field(default=2, ge=1, le=16, description="Exports that one process works on at a time")

@@ -40,6 +40,8 @@ IMPORT_STATUSES: dict[str, pb.ImportStatus.ValueType] = {
     "failed": pb.IMPORT_STATUS_FAILED,
     "uploaded": pb.IMPORT_STATUS_UPLOADED,
     "cancelled": pb.IMPORT_STATUS_CANCELLED,
+    "undoing": pb.IMPORT_STATUS_UNDOING,
+    "undone": pb.IMPORT_STATUS_UNDONE,
 }
 CHANNEL_NAMES: dict[pb.Channel.ValueType, str] = {
     number: name.removeprefix("CHANNEL_").lower() for name, number in pb.Channel.items() if number
@@ -143,6 +145,8 @@ def import_job(row: Import) -> pb.Import:
         file_name=row.file_name,
         rows_total=row.rows_total,
         dry_run=row.dry_run,
+        undo_deleted=row.undo_deleted,
+        undo_kept=row.undo_kept,
         duplicate_of="" if row.duplicate_of is None else ids.encode("imp", row.duplicate_of),
     )
 

@@ -50,6 +50,8 @@ async def commit(
             updated=outcome.updated_rows,
             duplicates=outcome.duplicate_rows,
             failed=len(outcome.errors),
+            first_contact_id=outcome.created[0].id if outcome.created else None,
+            last_contact_id=outcome.created[-1].id if outcome.created else None,
         )
         await repository.add_errors(tx, lease, outcome.errors)
         await repository.add_progress(tx, lease, progress)
@@ -87,6 +89,7 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
         for before, after in outcome.updated:
             after.updated_at = max(now, before.updated_at)
         await staging.update(tx, lease.account, outcome.updated, columns=columns)
+        await staging.note_updates(tx, lease.account, lease.import_id)
         joined = [
             (list_id, after.id)
             for before, after in outcome.updated
@@ -101,7 +104,7 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
     if outcome.created:
         # The server inserts while the events are made here.
         lost, changes = await asyncio.gather(
-            staging.insert(tx, lease.account, outcome.created, columns=columns),
+            staging.insert(tx, lease.account, outcome.created, columns=columns, import_id=lease.import_id),
             told([(row, ()) for row in outcome.created]),
         )
         if lost:

@@ -239,7 +239,7 @@ class ImportWorker:
     async def _finish(self, lease: Lease, *, error: str) -> None:
         async with self._db.across() as tx:
             finished = await repository.finish(tx, lease, error=error)
-            if finished.dry_run:
+            if finished.dry_run or lease.status != "running":
                 return
             told = events_pb2.ImportCompleted(**{"import": convert.import_job(finished)})
             tx.add_events([Event("import.completed", lease.account, told.SerializeToString())])

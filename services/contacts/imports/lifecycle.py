@@ -13,6 +13,7 @@ from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
 from services.contacts.domain.problems import invalid
 from services.contacts.imports import files, repository
+from services.contacts.imports import undo as undoing
 from services.contacts.imports.columns import ERROR_TITLE
 from services.contacts.imports.mapping import Choice, choose
 from services.contacts.imports.plan import Plan
@@ -22,6 +23,11 @@ from services.contacts.imports.service import answer, check_identifies, read_lis
 from services.contacts.intake import read_region
 
 MAX_ERRORS_A_PAGE = 1_000
+UNDONE = frozenset({"undoing", "undone"})
+LEFTOVERS: dict[str, pb.LeftoverReason.ValueType] = {
+    "changed_since": pb.LEFTOVER_REASON_CHANGED_SINCE,
+    "updated": pb.LEFTOVER_REASON_UPDATED,
+}
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -78,6 +84,40 @@ class ImportLifecycle:
                 metrics.IMPORTS.labels("cancelled").inc()
             return await tx.reply(pb.CancelImportResponse(**{"import": ended}))
 
+    async def undo(self, call: Call, public_id: str) -> pb.UndoImportResponse:
+        """Raises NotFound, FailedPrecondition(INVALID_STATE)."""
+        import_id = errors.parse_id("imp", public_id, kind="import")
+        async with self._db.write(call) as tx:
+            await undoing.begin(tx, call.account, import_id)
+            found = await repository.get(tx, call.account, import_id)
+            if found is None:
+                raise errors.not_found("import", public_id)
+            if found.status not in UNDONE:
+                raise errors.invalid_state(found.status, "Only an import that ended, and was no dry run, is undone.")
+            response = await tx.reply(pb.UndoImportResponse(**{"import": convert.import_job(found)}))
+        self._wake_workers()
+        return response
+
+    async def leftovers(self, call: Call, request: pb.ListImportLeftoversRequest) -> pb.ListImportLeftoversResponse:
+        """Raises NotFound, FailedPrecondition(INVALID_STATE), InvalidArgument."""
+        import_id = errors.parse_id("imp", request.id, kind="import")
+        limit = paging.page_size(request.page_size)
+        scope = f"import leftovers {call.account} {request.id}"
+        after = None
+        if request.cursor:
+            (last,) = paging.decode_cursor(request.cursor, scope, parts=1)
+            after = ids.decode("cnt", last)
+        async with self._db.read(call.account) as tx:
+            found = await repository.get(tx, call.account, import_id)
+            if found is None:
+                raise errors.not_found("import", request.id)
+            if found.status != "undone":
+                raise errors.invalid_state(found.status, "The import is not undone.")
+            left = await undoing.left(tx, call.account, import_id, after=after, limit=limit + 1)
+        more = len(left) > limit
+        cursor = paging.encode_cursor(scope, ids.encode("cnt", left[limit - 1].contact_id)) if more else ""
+        return pb.ListImportLeftoversResponse(leftovers=map(leftover, left[:limit]), next_cursor=cursor)
+
     async def failed_rows(self, call: Call, request: pb.ListImportErrorsRequest) -> pb.ListImportErrorsResponse:
         """Raises NotFound, InvalidArgument."""
         import_id = errors.parse_id("imp", request.id, kind="import")
@@ -124,6 +164,10 @@ def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
         dry_run=request.dry_run,
         traceparent=current_traceparent(),
     )
+
+
+def leftover(left: undoing.Left) -> pb.Leftover:
+    return pb.Leftover(contact_id=ids.encode("cnt", left.contact_id), reason=LEFTOVERS[left.reason])
 
 
 def shown_columns(plan: Plan) -> list[int]:

@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(slots=True)
 class Import:
-    """`status`: uploaded, queued, running, completed, failed or cancelled.
+    """`status`: uploaded, queued, running, completed, failed, cancelled, undoing or undone.
 
     imported + updated + duplicates + failed = rows, at any time.
     """
@@ -59,5 +59,8 @@ class Import:
     duplicate_of: UUID | None
     # Nothing is written; the counts say what would be.
     dry_run: bool
+    # Of an undo: contacts deleted so far, and contacts left as they are.
+    undo_deleted: int
+    undo_kept: int
     # The first 100.
     errors: list[RowError] = field(default_factory=list)

@@ -18,7 +18,8 @@ from services.contacts.imports.record import Change, Import, RowError
 
 COLUMNS = (
     "id, status, bytes_total, bytes_done, rows, imported, updated, duplicates, failed, error, created_at, finished_at,"
-    " file_name, rows_total, duplicate_of, coalesce((plan ->> 'dry_run')::boolean, false)"
+    " file_name, rows_total, duplicate_of, coalesce((plan ->> 'dry_run')::boolean, false),"
+    " undo_deleted, undo_kept"
 )
 ERRORS_SHOWN = 100
 LEASE_SECONDS = 8
@@ -83,7 +84,7 @@ WITH free AS (
     ), queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 UPDATE imports AS i
-SET status = CASE WHEN status = 'uploaded' THEN status ELSE 'running' END,
+SET status = CASE WHEN status = 'queued' THEN 'running' ELSE status END,
     lease_generation = i.lease_generation + 1, attempts = i.attempts + 1,
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 FROM free WHERE i.account_id = free.account_id AND i.id = free.id
@@ -116,6 +117,7 @@ PROGRESS = f"""
 UPDATE imports
 SET records_done = $4, bytes_done = $5, rows = rows + $6, imported = imported + $7, updated = updated + $8,
     duplicates = duplicates + $9, failed = failed + $10, attempts = 0,
+    first_contact_id = coalesce(first_contact_id, $11), last_contact_id = coalesce($12, last_contact_id),
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING true
 """
@@ -163,6 +165,9 @@ class Progress:
     updated: int
     duplicates: int
     failed: int
+    # Of the contacts made; None where there were none.
+    first_contact_id: UUID | None
+    last_contact_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +355,8 @@ async def counted(tx: WriteTx, held: Lease, rows_total: int) -> None:
 async def add_progress(tx: WriteTx, held: Lease, progress: Progress) -> None:
     """Raises LeaseLost."""
     counts = (progress.rows, progress.imported, progress.updated, progress.duplicates, progress.failed)
-    if not await tx.fetchval(PROGRESS, *held.key, progress.records_done, progress.bytes_done, *counts):
+    made = (progress.first_contact_id, progress.last_contact_id)
+    if not await tx.fetchval(PROGRESS, *held.key, progress.records_done, progress.bytes_done, *counts, *made):
         raise LeaseLost
 
 

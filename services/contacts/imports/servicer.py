@@ -25,5 +25,15 @@ class ImportsServicer:
         return await self._imports.cancel(call, request.id)
 
     @rpc(admits=EDGE)
+    async def UndoImport(self, call: Call, request: pb.UndoImportRequest) -> pb.UndoImportResponse:
+        return await self._imports.undo(call, request.id)
+
+    @rpc(admits=EDGE)
+    async def ListImportLeftovers(
+        self, call: Call, request: pb.ListImportLeftoversRequest
+    ) -> pb.ListImportLeftoversResponse:
+        return await self._imports.leftovers(call, request)
+
+    @rpc(admits=EDGE)
     async def ListImportErrors(self, call: Call, request: pb.ListImportErrorsRequest) -> pb.ListImportErrorsResponse:
         return await self._imports.failed_rows(call, request)

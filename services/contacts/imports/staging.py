@@ -43,8 +43,8 @@ JOIN contacts AS c ON c.account_id = $1 AND c.email_normal = k.value AND c.phone
 # ON CONFLICT only for what came in since HOLDERS was asked.
 INSERT = """
 WITH added AS (
-    INSERT INTO contacts (account_id, id, created_at, updated_at{names})
-    SELECT $1, id, created_at, created_at{names} FROM staged WHERE fresh
+    INSERT INTO contacts (account_id, id, import_id, created_at, updated_at{names})
+    SELECT $1, id, $2, created_at, created_at{names} FROM staged WHERE fresh
     ON CONFLICT DO NOTHING RETURNING id, tags
 ), tagged AS (
     INSERT INTO contact_tags (account_id, tag, contact_id)
@@ -56,6 +56,12 @@ ADDED = "SELECT s.id FROM staged AS s JOIN contacts AS c ON c.account_id = $1 AN
 UPDATE = """
 UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
 FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id
+"""
+# For an undo: which contacts the import changed, and into which version last.
+NOTE_UPDATES = """
+INSERT INTO import_updates (account_id, import_id, contact_id, version)
+SELECT $1, $2, id, version FROM staged WHERE NOT fresh
+ON CONFLICT (account_id, import_id, contact_id) DO UPDATE SET version = excluded.version
 """
 UNTAG = """
 DELETE FROM contact_tags AS t USING unnest($2::text[], $3::uuid[]) AS gone(tag, contact_id)
@@ -91,10 +97,17 @@ async def held_phones(tx: WriteTx, account: AccountId, phones: Sequence[str]) ->
     return frozenset([row[0] for row in await tx.fetch(HOLDERS["phone"], account, phones)])
 
 
-async def insert(tx: WriteTx, account: AccountId, new: Sequence[Contact], *, columns: tuple[str, ...]) -> set[UUID]:
+async def insert(
+    tx: WriteTx,
+    account: AccountId,
+    new: Sequence[Contact],
+    *,
+    columns: tuple[str, ...],
+    import_id: UUID | None = None,
+) -> set[UUID]:
     """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken."""
     await stage(tx, new, columns=("id", "created_at", *columns), fresh=True)
-    if await tx.fetchval(insert_sql(columns), account) == len(new):
+    if await tx.fetchval(insert_sql(columns), account, import_id) == len(new):
         return set()
     return {contact.id for contact in new} - {row[0] for row in await tx.fetch(ADDED, account)}
 
@@ -111,6 +124,11 @@ async def update(
     for sql, tagged in ((UNTAG, gone), (TAG, came)):
         if tagged:
             await tx.execute(sql, account, [tag for tag, _ in tagged], [contact_id for _, contact_id in tagged])
+
+
+async def note_updates(tx: WriteTx, account: AccountId, import_id: UUID) -> None:
+    """Behind `update`, of the same contacts."""
+    await tx.execute(NOTE_UPDATES, account, import_id)
 
 
 async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[str], fresh: bool) -> None:

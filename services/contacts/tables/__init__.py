@@ -27,7 +27,7 @@ from services.contacts.tables.columns import (
     time_column,
     validity_column,
 )
-from services.contacts.tables.jobs import bulk_jobs, exports, file_chunks, files, import_errors, imports
+from services.contacts.tables.jobs import bulk_jobs, exports, file_chunks, files, import_errors, import_updates, imports
 from services.contacts.tables.search import search_entries, search_words
 
 contacts = Table(
@@ -80,6 +80,8 @@ contacts = Table(
     # {"sms": "opted_out"}; a channel that is absent is unknown.
     Column("preferences", JSONB, nullable=False, server_default=text("'{}'")),
     Column("list_ids", ARRAY(UUID()), nullable=False, server_default=text("'{}'")),
+    # The import that made it. Without an index: an undo finds the contacts of an import by the span of their ids.
+    Column("import_id", UUID()),
     CheckConstraint("phone IS NOT NULL OR email IS NOT NULL OR external_id IS NOT NULL", name="identity"),
     CheckConstraint("phone_validity IN ('valid', 'invalid', 'unknown')", name="phone_validity"),
     CheckConstraint("email_validity IN ('valid', 'invalid', 'unknown')", name="email_validity"),
@@ -300,6 +302,7 @@ PROTECTED = (
     file_chunks,
     imports,
     import_errors,
+    import_updates,
     exports,
     metadata.tables["outbox"],
     metadata.tables["idempotency_keys"],

@@ -108,14 +108,36 @@ imports = Table(
     Column("preview", JSONB),
     # Of a dry run: a list of imports.record.Change as JSON; goes with the file.
     Column("changes", JSONB),
-    CheckConstraint("status IN ('uploaded', 'queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+    # Of the contacts that it made; null where it made none.
+    Column("first_contact_id", UUID()),
+    Column("last_contact_id", UUID()),
+    # Up to where these are dealt with by an undo.
+    Column("undo_position", UUID()),
+    Column("undo_deleted", BigInteger, nullable=False, server_default=text("0")),
+    Column("undo_kept", BigInteger, nullable=False, server_default=text("0")),
+    CheckConstraint(
+        "status IN ('uploaded', 'queued', 'running', 'completed', 'failed', 'cancelled', 'undoing', 'undone')",
+        name="status",
+    ),
     # The work list over all accounts.
     Index(
         "imports_waiting",
         "queued_at",
         postgresql_where=text("status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL)"),
     ),
+    Index("imports_undoing", "queued_at", postgresql_where=text("status = 'undoing'")),
     Index("imports_sha256", "account_id", "sha256"),
+)
+
+import_updates = Table(
+    "import_updates",
+    metadata,
+    account_column(),
+    # Contacts that an import changed, but for those that it made by the same chunk.
+    Column("import_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    # Which it wrote last.
+    Column("version", BigInteger, nullable=False),
 )
 
 import_errors = Table(

@@ -12,6 +12,8 @@ from services.gateway.schemas.imports import ImportCommit
 
 STATUSES = Names(contacts.ImportStatus, "IMPORT_STATUS_", unspecified="queued")
 ON_DUPLICATE = Names(contacts.OnDuplicate, "ON_DUPLICATE_", unspecified="")
+LEFTOVERS = Names(pb.LeftoverReason, "LEFTOVER_REASON_", unspecified="changed_since")
+UNDONE = frozenset({contacts.IMPORT_STATUS_UNDOING, contacts.IMPORT_STATUS_UNDONE})
 # Behind the file's own columns; an import takes no notice of it.
 ERROR_TITLE = "carillon_error"
 
@@ -31,9 +33,20 @@ def import_(source: contacts.Import) -> dict[str, Any]:
         "errors": row_errors(source),
         "error": source.error or None,
         "duplicate_of": source.duplicate_of or None,
+        "undo": undo(source),
         "created_at": moment(source.created_at),
         "finished_at": moment_or_none(source, "finished_at"),
     }
+
+
+def undo(source: contacts.Import) -> dict[str, int] | None:
+    if source.status not in UNDONE:
+        return None
+    return {"deleted": source.undo_deleted, "kept": source.undo_kept}
+
+
+def leftover(source: pb.Leftover) -> dict[str, str]:
+    return {"contact_id": source.contact_id, "reason": LEFTOVERS.text(source.reason)}
 
 
 def with_preview(answer: Any) -> dict[str, Any]:

@@ -140,6 +140,44 @@ async def cancel_import(caller: CallerOf, id: str) -> Response:
 
 
 @routes.add(
+    "POST",
+    "/imports/{id}/undo",
+    operation_id="undoImport",
+    summary="Undo an import",
+    scope="contacts:write",
+    status=202,
+    answer=schemas.Import,
+    reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE],
+)
+async def undo_import(caller: CallerOf, id: str) -> Response:
+    """Contacts that it made and that nobody touched since are deleted, in the background; the others are listed by
+    the leftovers. Undoing it again changes nothing."""
+    client = caller.backends.imports
+    known = import_id(id)
+    answer = await caller.write(client, client.stub.UndoImport, imports_pb2.UndoImportRequest(id=known))
+    found = convert.import_(getattr(answer, "import"))  # a keyword in Python
+    return caller.answer(found, status=202, location=f"/imports/{known}")
+
+
+@routes.add(
+    "GET",
+    "/imports/{id}/leftovers",
+    operation_id="listImportLeftovers",
+    summary="List the contacts that an undo left as they are",
+    scope="contacts:read",
+    answer=schemas.ImportLeftoverPage,
+    reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE, Reason.INVALID_CURSOR],
+)
+async def list_import_leftovers(
+    caller: CallerOf, id: str, limit: PageSize = DEFAULT_PAGE_SIZE, cursor: PageCursor = None
+) -> Response:
+    client = caller.backends.imports
+    request = imports_pb2.ListImportLeftoversRequest(id=import_id(id), page_size=limit, cursor=cursor or "")
+    answer = await caller.read(client, client.stub.ListImportLeftovers, request)
+    return caller.answer(page([convert.leftover(one) for one in answer.leftovers], answer.next_cursor))
+
+
+@routes.add(
     "GET",
     "/imports/{id}/errors",
     operation_id="listImportErrors",

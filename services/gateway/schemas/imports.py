@@ -40,12 +40,17 @@ class ImportProgress(Answer):
     rows: int
 
 
+class ImportUndo(Answer):
+    deleted: int
+    kept: Annotated[int, Field(description="Contacts left as they are, once it is undone: see the leftovers")]
+
+
 class Import(Answer):
     """At any time `imported + updated + duplicates + failed` is `progress.rows`."""
 
     id: str
     dry_run: Annotated[bool, Field(description="Nothing is written; the counts say what would be")]
-    status: Literal["uploaded", "queued", "running", "completed", "failed", "cancelled"]
+    status: Literal["uploaded", "queued", "running", "completed", "failed", "cancelled", "undoing", "undone"]
     file_name: str | None
     rows_total: Annotated[int | None, Field(description="Null until the rows were counted")]
     progress: ImportProgress
@@ -56,6 +61,7 @@ class Import(Answer):
     errors: Annotated[list[RowError], Field(description="The first 100; none in lists")]
     error: str | None
     duplicate_of: Annotated[str | None, Field(description="An earlier import of the same bytes")]
+    undo: Annotated[ImportUndo | None, Field(description="How far its undo is")]
     created_at: Moment
     finished_at: Moment | None
 
@@ -120,6 +126,20 @@ class ImportCommit(Body):
     list_ids: Annotated[
         list[Reference] | None, Field(max_length=100, description="Every contact of the file is put on these lists")
     ] = None
+
+
+class ImportLeftover(Answer):
+    contact_id: str
+    reason: Annotated[
+        Literal["changed_since", "updated"],
+        Field(description="Made by the import and changed since, or there before and updated by it"),
+    ]
+
+
+class ImportLeftoverPage(Answer):
+    data: list[ImportLeftover]
+    next_cursor: str | None
+    has_more: bool
 
 
 class ImportErrorPage(Answer):

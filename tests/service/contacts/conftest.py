@@ -44,6 +44,7 @@ from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.lifecycle import ImportLifecycle
 from services.contacts.imports.service import ImportService
 from services.contacts.imports.servicer import ImportsServicer
+from services.contacts.imports.undo_job import UndoWorker
 from services.contacts.listing.requests import read_filter
 from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
@@ -206,6 +207,11 @@ async def bulk_worker(work_db) -> AsyncIterator[BulkWorker]:
 
 
 @pytest.fixture
+def undoer(work_db) -> UndoWorker:
+    return UndoWorker(work_db, asyncio.Event(), AddressHash(ERASURE_KEY))
+
+
+@pytest.fixture
 def desk(imports_client, account) -> ImportDesk:
     return ImportDesk(imports_client, account)
 
@@ -252,7 +258,7 @@ async def no_import_left_open(work_db) -> AsyncIterator[None]:
     """Workers take the oldest import of any account: another test's must not be among them."""
     yield
     async with work_db.across() as tx:
-        await tx.execute("DELETE FROM imports WHERE status IN ('uploaded', 'queued', 'running')")
+        await tx.execute("DELETE FROM imports WHERE status IN ('uploaded', 'queued', 'running', 'undoing')")
 
 
 @pytest_asyncio.fixture

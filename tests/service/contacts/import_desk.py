@@ -35,6 +35,12 @@ class ImportDesk:
     async def cancel(self, import_id: str) -> contacts.Import:
         return getattr(await self.call("CancelImport", pb.CancelImportRequest(id=import_id)), "import")
 
+    async def undo(self, import_id: str) -> contacts.Import:
+        return getattr(await self.call("UndoImport", pb.UndoImportRequest(id=import_id)), "import")
+
+    async def leftovers(self, import_id: str, **wanted: Any) -> pb.ListImportLeftoversResponse:
+        return await self.call("ListImportLeftovers", pb.ListImportLeftoversRequest(id=import_id, **wanted))
+
     async def page(self, **wanted: Any) -> pb.ListImportsResponse:
         return await self.call("ListImports", pb.ListImportsRequest(**wanted))
 

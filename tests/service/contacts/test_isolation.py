@@ -73,6 +73,11 @@ async def fill(book, serve_db) -> dict[str, str]:
             book.account,
             import_id,
         )
+        await tx.execute(
+            "INSERT INTO import_updates (account_id, import_id, contact_id, version) VALUES ($1, $2, $2, 2)",
+            book.account,
+            import_id,
+        )
     return {"contact": made.id, "suppression": entry.suppression.id, "import": job.id}
 
 
@@ -82,6 +87,8 @@ async def test_imports_of_two_accounts_never_meet(book, desk, other_desk, serve_
         ("CommitImport", imports_pb2.CommitImportRequest(id=mine["import"])),
         ("CancelImport", imports_pb2.CancelImportRequest(id=mine["import"])),
         ("ListImportErrors", imports_pb2.ListImportErrorsRequest(id=mine["import"])),
+        ("UndoImport", imports_pb2.UndoImportRequest(id=mine["import"])),
+        ("ListImportLeftovers", imports_pb2.ListImportLeftoversRequest(id=mine["import"])),
     ]
     before = await book.progress(mine["import"])
     for method, request in unknown:

@@ -145,3 +145,16 @@ async def test_a_dry_run_shows_what_would_change(gateway: Gateway) -> None:
     gateway.imports.answers["CommitImport"] = imports_pb2.CommitImportResponse(**committed)
     await gateway.call("POST", f"/v1/imports/{ID}/commit", json={"dry_run": True})
     assert gateway.imports.last("CommitImport").request.dry_run
+
+
+async def test_an_undo_is_accepted_and_what_it_left_is_listed(gateway: Gateway) -> None:
+    undone = job(contacts_pb2.IMPORT_STATUS_UNDONE, imported=3, undo_deleted=2, undo_kept=1)
+    gateway.imports.answers["UndoImport"] = imports_pb2.UndoImportResponse(**{"import": undone})
+    answer = await gateway.call("POST", f"/v1/imports/{ID}/undo")
+    assert (answer.status, answer.headers["location"]) == (202, f"/v1/imports/{ID}")
+    assert (answer.body["status"], answer.body["undo"]) == ("undone", {"deleted": 2, "kept": 1})
+    left = imports_pb2.Leftover(contact_id="c", reason=imports_pb2.LEFTOVER_REASON_CHANGED_SINCE)
+    gateway.imports.answers["ListImportLeftovers"] = imports_pb2.ListImportLeftoversResponse(leftovers=[left])
+    listed = await gateway.call("GET", f"/v1/imports/{ID}/leftovers?limit=2")
+    assert listed.body["data"] == [{"contact_id": "c", "reason": "changed_since"}]
+    assert gateway.imports.last("ListImportLeftovers").request.page_size == 2

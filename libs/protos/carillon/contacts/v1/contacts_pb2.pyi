@@ -178,6 +178,9 @@ class _ImportStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSt
     """Stored and not begun: waits for ImportsService.CommitImport."""
     IMPORT_STATUS_CANCELLED: _ImportStatus.ValueType  # 6
     """Stopped on request. Rows counted so far were imported."""
+    IMPORT_STATUS_UNDOING: _ImportStatus.ValueType  # 7
+    """Contacts that it made are being deleted."""
+    IMPORT_STATUS_UNDONE: _ImportStatus.ValueType  # 8
 
 class ImportStatus(_ImportStatus, metaclass=_ImportStatusEnumTypeWrapper):
     """Where an import stands."""
@@ -192,6 +195,9 @@ IMPORT_STATUS_UPLOADED: ImportStatus.ValueType  # 5
 """Stored and not begun: waits for ImportsService.CommitImport."""
 IMPORT_STATUS_CANCELLED: ImportStatus.ValueType  # 6
 """Stopped on request. Rows counted so far were imported."""
+IMPORT_STATUS_UNDOING: ImportStatus.ValueType  # 7
+"""Contacts that it made are being deleted."""
+IMPORT_STATUS_UNDONE: ImportStatus.ValueType  # 8
 Global___ImportStatus: _TypeAlias = ImportStatus  # noqa: Y015
 
 class _Refusal:
@@ -1548,6 +1554,8 @@ class Import(_message.Message):
     ROWS_TOTAL_FIELD_NUMBER: _builtins.int
     DUPLICATE_OF_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    UNDO_DELETED_FIELD_NUMBER: _builtins.int
+    UNDO_KEPT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     status: Global___ImportStatus.ValueType
     bytes_total: _builtins.int
@@ -1567,6 +1575,9 @@ class Import(_message.Message):
     """The import of the same bytes that the account began last before this one; empty where there is none."""
     dry_run: _builtins.bool
     """Nothing is written: the counts, the errors and the changes say what would be."""
+    undo_deleted: _builtins.int
+    """Of an undo: contacts deleted so far, and contacts left as they are. The counts above stay as they were."""
+    undo_kept: _builtins.int
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowError]:
         """The first 100."""
@@ -1595,10 +1606,12 @@ class Import(_message.Message):
         rows_total: _builtins.int | None = ...,
         duplicate_of: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
+        undo_deleted: _builtins.int = ...,
+        undo_kept: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "created_at", b"created_at", "finished_at", b"finished_at", "rows_total", b"rows_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "dry_run", b"dry_run", "duplicate_of", b"duplicate_of", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "file_name", b"file_name", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "rows_total", b"rows_total", "status", b"status", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "created_at", b"created_at", "dry_run", b"dry_run", "duplicate_of", b"duplicate_of", "duplicates", b"duplicates", "error", b"error", "errors", b"errors", "failed", b"failed", "file_name", b"file_name", "finished_at", b"finished_at", "id", b"id", "imported", b"imported", "rows", b"rows", "rows_total", b"rows_total", "status", b"status", "undo_deleted", b"undo_deleted", "undo_kept", b"undo_kept", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rows_total: _TypeAlias = _typing.Literal["rows_total"]  # noqa: Y015
     _WhichOneofArgType__rows_total: _TypeAlias = _typing.Literal["_rows_total", b"_rows_total"]  # noqa: Y015

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,28 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _LeftoverReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeftoverReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeftoverReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEFTOVER_REASON_UNSPECIFIED: _LeftoverReason.ValueType  # 0
+    LEFTOVER_REASON_CHANGED_SINCE: _LeftoverReason.ValueType  # 1
+    """The import made it, and it was changed since."""
+    LEFTOVER_REASON_UPDATED: _LeftoverReason.ValueType  # 2
+    """It was there before, and the import changed it."""
+
+class LeftoverReason(_LeftoverReason, metaclass=_LeftoverReasonEnumTypeWrapper):
+    """Why an undo left a contact as it is."""
+
+LEFTOVER_REASON_UNSPECIFIED: LeftoverReason.ValueType  # 0
+LEFTOVER_REASON_CHANGED_SINCE: LeftoverReason.ValueType  # 1
+"""The import made it, and it was changed since."""
+LEFTOVER_REASON_UPDATED: LeftoverReason.ValueType  # 2
+"""It was there before, and the import changed it."""
+Global___LeftoverReason: _TypeAlias = LeftoverReason  # noqa: Y015
 
 @_typing.final
 class ListImportsRequest(_message.Message):
@@ -211,6 +234,123 @@ class CancelImportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelImportResponse: _TypeAlias = CancelImportResponse  # noqa: Y015
+
+@_typing.final
+class UndoImportRequest(_message.Message):
+    """See UndoImport."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoImportRequest: _TypeAlias = UndoImportRequest  # noqa: Y015
+
+@_typing.final
+class UndoImportResponse(_message.Message):
+    """See UndoImport."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_FIELD_NUMBER: _builtins.int
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import", b"import"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoImportResponse: _TypeAlias = UndoImportResponse  # noqa: Y015
+
+@_typing.final
+class ListImportLeftoversRequest(_message.Message):
+    """See ListImportLeftovers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    page_size: _builtins.int
+    """1 to 100; 0 is 50."""
+    cursor: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "id", b"id", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportLeftoversRequest: _TypeAlias = ListImportLeftoversRequest  # noqa: Y015
+
+@_typing.final
+class Leftover(_message.Message):
+    """A contact that an undo left as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    contact_id: _builtins.str
+    reason: Global___LeftoverReason.ValueType
+    def __init__(
+        self,
+        *,
+        contact_id: _builtins.str = ...,
+        reason: Global___LeftoverReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Leftover: _TypeAlias = Leftover  # noqa: Y015
+
+@_typing.final
+class ListImportLeftoversResponse(_message.Message):
+    """See ListImportLeftovers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFTOVERS_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def leftovers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leftover]: ...
+    def __init__(
+        self,
+        *,
+        leftovers: _abc.Iterable[Global___Leftover] | None = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leftovers", b"leftovers", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImportLeftoversResponse: _TypeAlias = ListImportLeftoversResponse  # noqa: Y015
 
 @_typing.final
 class ListImportErrorsRequest(_message.Message):

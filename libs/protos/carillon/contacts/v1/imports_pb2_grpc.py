@@ -50,6 +50,16 @@ class ImportsServiceStub:
                 request_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportRequest.SerializeToString,
                 response_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportResponse.FromString,
                 _registered_method=True)
+        self.UndoImport = channel.unary_unary(
+                '/carillon.contacts.v1.ImportsService/UndoImport',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportResponse.FromString,
+                _registered_method=True)
+        self.ListImportLeftovers = channel.unary_unary(
+                '/carillon.contacts.v1.ImportsService/ListImportLeftovers',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversResponse.FromString,
+                _registered_method=True)
         self.ListImportErrors = channel.unary_unary(
                 '/carillon.contacts.v1.ImportsService/ListImportErrors',
                 request_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportErrorsRequest.SerializeToString,
@@ -84,6 +94,22 @@ class ImportsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UndoImport(self, request, context):
+        """Deletes, in the background, the contacts that an import which has ended made and that nobody touched since.
+        Undoing it again changes nothing. Errors: NOT_FOUND, INVALID_STATE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImportLeftovers(self, request, context):
+        """Pages through the contacts that an undo left as they are, by id. Errors: NOT_FOUND, INVALID_CURSOR, INVALID_STATE
+        where the import is not undone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListImportErrors(self, request, context):
         """Pages through the rows that were not imported, in the order of the file. Errors: NOT_FOUND, INVALID_CURSOR.
         """
@@ -108,6 +134,16 @@ def add_ImportsServiceServicer_to_server(servicer, server):
                     servicer.CancelImport,
                     request_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportRequest.FromString,
                     response_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportResponse.SerializeToString,
+            ),
+            'UndoImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoImport,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportResponse.SerializeToString,
+            ),
+            'ListImportLeftovers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImportLeftovers,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversResponse.SerializeToString,
             ),
             'ListImportErrors': grpc.unary_unary_rpc_method_handler(
                     servicer.ListImportErrors,
@@ -197,6 +233,60 @@ class ImportsService:
             '/carillon.contacts.v1.ImportsService/CancelImport',
             carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportRequest.SerializeToString,
             carillon_dot_contacts_dot_v1_dot_imports__pb2.CancelImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.contacts.v1.ImportsService/UndoImport',
+            carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_imports__pb2.UndoImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImportLeftovers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.contacts.v1.ImportsService/ListImportLeftovers',
+            carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_imports__pb2.ListImportLeftoversResponse.FromString,
             options,
             channel_credentials,
             insecure,

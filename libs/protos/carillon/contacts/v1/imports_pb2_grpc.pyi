@@ -26,6 +26,14 @@ class ImportsServiceStub:
     """Stops an import that has not ended; what was imported so far stays, and is what it counts. Cancelling it again
     changes nothing. Errors: NOT_FOUND, INVALID_STATE.
     """
+    UndoImport: _aio.UnaryUnaryMultiCallable[_imports_pb2.UndoImportRequest, _imports_pb2.UndoImportResponse]
+    """Deletes, in the background, the contacts that an import which has ended made and that nobody touched since.
+    Undoing it again changes nothing. Errors: NOT_FOUND, INVALID_STATE.
+    """
+    ListImportLeftovers: _aio.UnaryUnaryMultiCallable[_imports_pb2.ListImportLeftoversRequest, _imports_pb2.ListImportLeftoversResponse]
+    """Pages through the contacts that an undo left as they are, by id. Errors: NOT_FOUND, INVALID_CURSOR, INVALID_STATE
+    where the import is not undone.
+    """
     ListImportErrors: _aio.UnaryUnaryMultiCallable[_imports_pb2.ListImportErrorsRequest, _imports_pb2.ListImportErrorsResponse]
     """Pages through the rows that were not imported, in the order of the file. Errors: NOT_FOUND, INVALID_CURSOR."""
 
@@ -58,6 +66,26 @@ class ImportsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_imports_pb2.CancelImportResponse]:
         """Stops an import that has not ended; what was imported so far stays, and is what it counts. Cancelling it again
         changes nothing. Errors: NOT_FOUND, INVALID_STATE.
+        """
+
+    @_abc_1.abstractmethod
+    def UndoImport(
+        self,
+        request: _imports_pb2.UndoImportRequest,
+        context: _aio.ServicerContext[_imports_pb2.UndoImportRequest, _abc.Awaitable[_imports_pb2.UndoImportResponse]],
+    ) -> _abc.Awaitable[_imports_pb2.UndoImportResponse]:
+        """Deletes, in the background, the contacts that an import which has ended made and that nobody touched since.
+        Undoing it again changes nothing. Errors: NOT_FOUND, INVALID_STATE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListImportLeftovers(
+        self,
+        request: _imports_pb2.ListImportLeftoversRequest,
+        context: _aio.ServicerContext[_imports_pb2.ListImportLeftoversRequest, _abc.Awaitable[_imports_pb2.ListImportLeftoversResponse]],
+    ) -> _abc.Awaitable[_imports_pb2.ListImportLeftoversResponse]:
+        """Pages through the contacts that an undo left as they are, by id. Errors: NOT_FOUND, INVALID_CURSOR, INVALID_STATE
+        where the import is not undone.
         """
 
     @_abc_1.abstractmethod
