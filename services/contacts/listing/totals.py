@@ -52,7 +52,7 @@ async def count_query(tx: ReadTx, account: AccountId, wanted: Filter, *, limit: 
         also += f" AND ({postings.text_condition(search, args)})"
         chosen = rare_words(search, await postings.counts(tx, account, search, cap=RARE))
         if chosen is not None:
-            joins += f" JOIN ({postings.found(chosen, args)}) AS f ON f.contact_id = c.id"
+            also += f" AND c.id IN ({postings.found(chosen, args)})"
     return (
         f"SELECT count(*) FROM (SELECT FROM contacts AS c{joins} WHERE c.account_id = $1{also} "
         f"LIMIT {args.add(limit)}) AS counted"

@@ -38,9 +38,9 @@ async def counts(tx: ReadTx, account: AccountId, search: Search, *, cap: int) ->
 
 
 def found(chosen: Iterable[Sequence[str]], args: Arguments) -> str:
-    """The contacts that have all words of one of the groups, each once."""
+    """The contacts that have all words of one of the groups, some of them twice."""
     groups = [" INTERSECT ".join(f"({posting(word, args)})" for word in group) for group in chosen]
-    return f"SELECT DISTINCT contact_id FROM ({' UNION ALL '.join(f'({group})' for group in groups)}) AS groups"
+    return " UNION ALL ".join(f"({group})" for group in groups)
 
 
 def text_condition(search: Search, args: Arguments) -> str:

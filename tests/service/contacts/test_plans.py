@@ -13,24 +13,29 @@ from services.contacts import repository
 from services.contacts.activity import repository as activity
 from services.contacts.bulk import writing
 from services.contacts.consent import repository as consent
+from services.contacts.domain.search import Search
 from services.contacts.erasure import repository as erasure
 from services.contacts.imports import staging
 from services.contacts.listing import pages
 from services.contacts.listing.filters import ANY, Filter
-from services.contacts.listing.order import NEWEST
+from services.contacts.listing.order import NEWEST, Order
 from services.contacts.lists import memberships
 from services.contacts.lists import repository as lists
 from services.contacts.suppressions import repository as suppressions
 from tests.service import stack
 
 ROWS = 30_000
-
+FILLED = (
+    "contacts", "contact_tags", "suppressions", "optouts", "contact_lists", "search_entries", "search_words",
+)  # fmt: skip
 
 FILL = """
 WITH rows AS (
     INSERT INTO contacts
-        (account_id, id, created_at, updated_at, phone, email, email_normal, given_country, stage, tags)
-    SELECT $1, gen_random_uuid(), now(), now(), '+1415' || lpad(n::text, 7, '0'), 'a' || n || '@example.org',
+        (account_id, id, created_at, updated_at, first_name, phone, email, email_normal, given_country, stage, tags)
+    SELECT $1, gen_random_uuid(), now(), now() - n * interval '1 s',
+           CASE WHEN n % 1000 = 0 THEN 'Zoe' WHEN n % 10 = 0 THEN 'Mara' ELSE 'Bob' END,
+           '+1415' || lpad(n::text, 7, '0'), 'a' || n || '@example.org',
            'a' || n || '@example.org', CASE WHEN n % 1000 = 0 THEN 'FR' ELSE 'US' END,
            CASE WHEN n % 1000 = 0 THEN 'rare' ELSE 'common' END,
            CASE WHEN n % 1000 = 0 THEN ARRAY['rare', 'common'] ELSE ARRAY['common'] END
@@ -50,6 +55,16 @@ INSERT INTO contact_lists (account_id, list_id, contact_id, added_at)
 SELECT account_id, $2, id, now() FROM contacts WHERE account_id = $1
 """
 
+INDEX = """
+WITH kept AS (
+    INSERT INTO search_entries (account_id, contact_id, version, text)
+    SELECT account_id, id, 1, ' ' || lower(first_name) || ' ' || substr(phone, 2) || ' <' || reverse(substr(phone, 2))
+    FROM contacts WHERE account_id = $1 RETURNING contact_id, text
+)
+INSERT INTO search_words (account_id, word, contact_id)
+SELECT $1, word, contact_id FROM kept, unnest(string_to_array(substr(text, 2), ' ')) AS word
+"""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def busy(urls):
@@ -59,7 +74,8 @@ async def busy(urls):
     for account in accounts:
         await connection.execute(FILL, account, ROWS)
         await connection.execute(FILL_LISTS, account, ID)
-    await connection.execute("ANALYZE contacts, contact_tags, suppressions, optouts, contact_lists")
+        await connection.execute(INDEX, account)
+    await connection.execute(f"ANALYZE {', '.join(FILLED)}")
     yield accounts[0]
     await connection.close()
 
@@ -71,8 +87,14 @@ async def plan(tx, sql: str, *args) -> str:
     return "\n".join(row[0] for row in rows)
 
 
+async def planned_now(tx, sql: str, *args) -> str:
+    """As lists are: see pages.PLAN_EACH."""
+    await tx.connection.execute(pages.PLAN_EACH)
+    return "\n".join(row[0] for row in await tx.connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *args))
+
+
 def assert_indexed(text: str) -> None:
-    assert not re.search(r"Seq Scan on (contacts|contact_tags|suppressions|optouts|contact_lists)", text), text
+    assert not re.search(rf"Seq Scan on ({'|'.join(FILLED)})", text), text
 
 
 ID = ids.new()
@@ -134,3 +156,62 @@ async def test_pages_use_an_index(busy, serve_db, wanted, after):
     async with serve_db.write(busy) as tx:
         text = await plan(tx, sql, *args)
     assert_indexed(text)
+
+
+@pytest.mark.parametrize(
+    ("order", "key"),
+    [
+        (Order("updated_at"), (datetime.now(UTC), ID)),
+        (Order("updated_at", descending=False), (datetime.now(UTC), ID)),
+        (Order("sort_name", descending=False), ("bob", ID)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wanted", [Filter(), Filter(tag="common")], ids=str)
+async def test_an_order_is_walked_along_its_index(busy, serve_db, order, key, wanted):
+    for after in (None, key):
+        sql, args = pages.plain(pages.Query(busy, wanted, order, after, 51))
+        async with serve_db.write(busy) as tx:
+            text = await planned_now(tx, sql, *args)
+        assert re.search(rf"Index Scan (Backward )?using contacts_{order.column}", text), text
+        # At most what is equal in the order is sorted, not the account.
+        assert not re.search(r"^ *(->  )?Sort$", text, re.MULTILINE), text
+
+
+RARE, COMMON, PHONE, TWO = (Search((words,)) for words in (("zoe",), ("mar",), ("14155",), ("mar", "zo")))
+
+
+@pytest.mark.parametrize("search", [RARE, COMMON, PHONE, TWO], ids=str)
+async def test_words_are_found_by_ranges(busy, serve_db, search):
+    """The range must be in the condition of the index: a filter would read every word of the account."""
+    query = pages.Query(busy, Filter(search="x"), NEWEST, (ID,), 51)
+    sql, args = pages.by_postings(query, search, [list(search.readings[0])])
+    ranges = len(re.findall("FROM search_words", sql))
+    async with serve_db.write(busy) as tx:
+        text = await planned_now(tx, sql, *args)
+    assert_indexed(text)
+    conditions = re.findall(r"Index Cond: .*word >= .*word < ", text)
+    assert len(conditions) == ranges, text
+
+
+@pytest.mark.parametrize("order", [NEWEST, Order("sort_name", descending=False)], ids=str)
+@pytest.mark.parametrize("wanted", [Filter(search="x"), Filter(search="x", stage="common")], ids=str)
+async def test_a_walk_stops_when_its_page_is_full(busy, serve_db, order, wanted):
+    sql, args = pages.walk(pages.Query(busy, wanted, order, None, 51), COMMON)
+    async with serve_db.write(busy) as tx:
+        text = await planned_now(tx, sql, *args)
+    assert_indexed(text)
+    assert "Sort" not in text
+    assert "Hash" not in text
+
+
+@pytest.mark.parametrize("channel", [None, "sms"])
+@pytest.mark.parametrize("before", [None, ID])
+async def test_opt_outs_use_an_index(busy, serve_db, channel, before):
+    sql, args = consent.optouts_query(busy, channel=channel, before=before, limit=51)
+    async with serve_db.write(busy) as tx:
+        text = await plan(tx, sql, *args)
+        rows = await plan(tx, consent.OPTOUTS_OF, busy, [ID])
+    assert_indexed(text)
+    assert_indexed(rows)
+    assert "Sort" not in text

@@ -20,13 +20,13 @@ from tests.service.contacts.search_index import index, kept_words
 from tests.service.stack import eventually, new_account
 
 
-@pytest.fixture(params=["postings", "walk", "walk, then postings"])
+@pytest.fixture(params=["postings", "walk", "sift"])
 def plan_kind(request, monkeypatch):
     """Small accounts take every way that large ones do."""
     if request.param != "postings":
         monkeypatch.setattr(pages, "RARE", 0)
-    if request.param == "walk, then postings":
-        monkeypatch.setattr(pages, "WALK", 1)
+    if request.param == "sift":
+        monkeypatch.setattr(pages, "WALK", dict.fromkeys(pages.WALK, 1))
 
 
 async def found(book: AddressBook, typed: str, **wanted) -> set[str]:
