@@ -1,7 +1,12 @@
-"""Keeps the search index up with the contacts' own events, in two lanes: nobody's edit waits behind an import."""
+"""Keeps the search index up with the contacts' own events, in two lanes: nobody's edit waits behind an import.
+
+The bulk lane gives way while an import runs: both would share the processors, and the file's own row count is what
+somebody waits for. It does so for PATIENCE_SECONDS after an event, so that a long import's words are not far behind.
+"""
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -23,6 +28,14 @@ LIVE_EVENTS = 64
 BULK_EVENTS = 8
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
+PATIENCE_SECONDS = 20.0
+POLL_SECONDS = 0.25
+# Of any account.
+IMPORTING = """
+SELECT EXISTS (
+    SELECT FROM imports WHERE account_id IS NOT NULL AND status = 'running' AND lease_until > now()
+)
+"""
 # Of the wire's Contact: what words are made of.
 READ_FIELDS = {"phone", "email", "first_name", "last_name", "name"}
 
@@ -42,6 +55,8 @@ class SearchIndexer:
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
+        if events[0].bulk:
+            await self._give_way(until=events[0].time + timedelta(seconds=PATIENCE_SECONDS))
         newest: dict[UUID, Entry] = {}
         gone: dict[UUID, int] = {}
         for event in events:
@@ -56,6 +71,13 @@ class SearchIndexer:
             if newest:
                 await entries.keep(tx, account, list(newest.values()))
             await entries.forget(tx, account, list(gone.items()))
+
+    async def _give_way(self, *, until: datetime) -> None:
+        while datetime.now(UTC) < until:
+            async with self._db.across() as tx:
+                if not await tx.fetchval(IMPORTING):
+                    return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def decode(event: Received) -> Iterator[tuple[UUID, int, Entry | None]]:

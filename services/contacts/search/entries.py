@@ -27,7 +27,6 @@ WITH kept AS (
     INSERT INTO search_words (account_id, word, contact_id)
     SELECT $1, word, k.contact_id FROM kept AS k, unnest(string_to_array(substr(k.text, 2), ' ')) AS word
     WHERE k.fresh ORDER BY word COLLATE "C", k.contact_id
-    ON CONFLICT DO NOTHING
 )
 SELECT contact_id, text FROM kept WHERE NOT fresh
 """

@@ -203,15 +203,3 @@ async def test_a_walk_stops_when_its_page_is_full(busy, serve_db, order, wanted)
     assert_indexed(text)
     assert "Sort" not in text
     assert "Hash" not in text
-
-
-@pytest.mark.parametrize("channel", [None, "sms"])
-@pytest.mark.parametrize("before", [None, ID])
-async def test_opt_outs_use_an_index(busy, serve_db, channel, before):
-    sql, args = consent.optouts_query(busy, channel=channel, before=before, limit=51)
-    async with serve_db.write(busy) as tx:
-        text = await plan(tx, sql, *args)
-        rows = await plan(tx, consent.OPTOUTS_OF, busy, [ID])
-    assert_indexed(text)
-    assert_indexed(rows)
-    assert "Sort" not in text

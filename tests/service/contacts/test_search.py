@@ -1,8 +1,10 @@
 """Searching contacts: the index follows the events, and what is found is what a naive look at every contact finds."""
 
 import asyncio
+import dataclasses
 import random
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +15,10 @@ from chassis.errors import CarillonError
 from chassis.relay import Relay
 from services.contacts.domain import search as domain
 from services.contacts.listing import pages
-from services.contacts.search.consumers import consumers
+from services.contacts.search import consumers
 from services.contacts.search.rebuild import rebuild
 from tests.service.contacts.address_book import AddressBook
-from tests.service.contacts.search_index import index, kept_words
+from tests.service.contacts.search_index import events, index, kept_words
 from tests.service.stack import eventually, new_account
 
 
@@ -134,9 +136,34 @@ async def test_the_index_can_be_made_anew(book, work_db, admin):
     assert await found(book, "ann") == {made.id}
 
 
+@pytest.mark.parametrize(("age", "indexed"), [(0.0, False), (consumers.PATIENCE_SECONDS, True)])
+async def test_bulk_events_give_way_to_an_import_for_a_while(book, work_db, admin, age, indexed):
+    await book.upload(b"phone,name\n+12015550123,Ann\n")
+    await admin.execute(
+        "UPDATE imports SET status = 'running', lease_until = now() + interval '1 hour' WHERE account_id = $1",
+        book.account,
+    )
+    made = (await book.create(name="Ann", phone="+12015550123")).contact
+    (event,) = [event for event in await events(work_db, book.account) if event.type == "contact.created"]
+    time = datetime.now(UTC) - timedelta(seconds=age)
+    told = dataclasses.replace(event, bulk=True, time=time)
+    task = asyncio.create_task(consumers.SearchIndexer(work_db).handle(book.account, [told]))
+    if indexed:
+        await task
+        assert await found(book, "ann") == {made.id}
+        return
+    assert not (await asyncio.wait([task], timeout=3 * consumers.POLL_SECONDS))[0]
+    await admin.execute("UPDATE imports SET status = 'completed' WHERE account_id = $1", book.account)
+    await task
+    assert await found(book, "ann") == {made.id}
+
+
 async def test_the_index_follows_the_events(book, nats, serve_db, work_db, admin):
     made = (await book.create(name="Ann Lee", phone="+12015550123")).contact
-    running = [Relay(work_db, nats, service="contacts").run(), *(one.run() for one in consumers(nats, work_db))]
+    running = [
+        Relay(work_db, nats, service="contacts").run(),
+        *(one.run() for one in consumers.consumers(nats, work_db)),
+    ]
     tasks = [asyncio.create_task(one) for one in running]
     try:
         assert await eventually(lambda: found(book, "lee")) == {made.id}
