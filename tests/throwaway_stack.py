@@ -25,6 +25,10 @@ class ThrowawayStack:
     def carrier_url(self) -> str:
         return processes.carrier_url(self.known)
 
+    @property
+    def nats_url(self) -> str:
+        return env.values(self.home, self.known)["CARILLON_NATS_URL"]
+
     def database_url(self, service: str) -> str:
         """An administrator's, who sees every row."""
         return env.values(self.home, self.known)[f"CARILLON_{service.upper()}_DATABASE_URL"]

@@ -1,5 +1,6 @@
 """Settings common to every process, read from the environment once, in `__main__`, and passed down."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 from pydantic import Field
@@ -18,6 +19,16 @@ class Settings(BaseSettings):
     token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
     token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")
     log_level: str = Field(default="info", description="debug, info, warning or error")
+    retention_hours: float = Field(
+        default=72.0,
+        gt=0,
+        description="How long told events, stored answers and files are kept; the same in all processes",
+    )
+    cleaning_seconds: float = Field(default=300.0, gt=0, description="Between two looks for what has had its time")
+
+    @property
+    def retention(self) -> timedelta:
+        return timedelta(hours=self.retention_hours)
 
 
 class MigrateSettings(BaseSettings):

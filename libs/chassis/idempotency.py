@@ -69,6 +69,6 @@ def in_progress() -> Aborted:
     )
 
 
-async def clean(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Forget the keys of every account that are older than KEPT. For the work role."""
-    await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - $1::interval", KEPT)
+async def clean(connection: "asyncpg.Connection[asyncpg.Record]", kept: timedelta) -> None:
+    """Forget the keys of every account that are older than KEPT, or than `kept` if that is less. For the work role."""
+    await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - $1::interval", min(KEPT, kept))

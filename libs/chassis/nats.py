@@ -6,6 +6,7 @@ again when it finds them gone.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Self
 
 import nats as nats_py
@@ -21,41 +22,53 @@ log = structlog.get_logger()
 EVENTS = "EVENTS"
 DEAD = "DEAD"
 HOUR = 3600.0
-STREAMS = [
-    StreamConfig(
-        name=EVENTS,
-        subjects=["events.>"],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        max_age=72 * HOUR,
-        # A publish that timed out may have arrived; within this window its repetition is dropped by its id.
-        duplicate_window=HOUR / 2,
-    ),
-    StreamConfig(
-        name=DEAD,
-        subjects=["dead.>"],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        max_age=30 * 24 * HOUR,
-    ),
-]
+KEPT = timedelta(hours=72)
+# A publish that timed out may have arrived; within this window its repetition is dropped by its id.
+DUPLICATE_SECONDS = HOUR / 2
+
+
+def streams(kept: timedelta) -> list[StreamConfig]:
+    """kept: how long a message lies in a stream. Dead letters carry what the event did, and stay no longer."""
+    seconds = kept.total_seconds()
+    return [
+        StreamConfig(
+            name=EVENTS,
+            subjects=["events.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=seconds,
+            duplicate_window=min(DUPLICATE_SECONDS, seconds),
+        ),
+        StreamConfig(
+            name=DEAD,
+            subjects=["dead.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=seconds,
+            duplicate_window=min(DUPLICATE_SECONDS, seconds),
+        ),
+    ]
+
+
 # Wake-ups without content: losing one costs a poll interval.
 POKE = "poke."
 
 
 class Nats:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, kept: timedelta) -> None:
         self.client = client
+        self._streams = streams(kept)
         self.jetstream: JetStreamContext = client.jetstream(timeout=5.0)
         self._connecting: asyncio.Task[None] | None = None
 
     @classmethod
-    async def connect(cls, url: str, name: str, *, wait: bool = True) -> Self:
-        """Keeps trying for ever. wait=False: returns at once; for who serves requests, which needs no broker.
+    async def connect(cls, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> Self:
+        """Keeps trying for ever. kept: see streams.
 
+        wait=False: returns at once; for who serves requests, which needs no broker.
         Without a connection `poke` does nothing, and no subscription may be made.
         """
-        nats = cls(Client())
+        nats = cls(Client(), kept=kept)
         nats._connecting = asyncio.create_task(nats._connect(url, name), name="nats-connect")
         if wait:
             await nats._connecting
@@ -100,7 +113,7 @@ class Nats:
             raise ConnectionError("NATS is not connected")
 
     async def declare_streams(self) -> None:
-        for config in STREAMS:
+        for config in self._streams:
             assert config.name is not None
             try:
                 present = (await self.jetstream.stream_info(config.name)).config

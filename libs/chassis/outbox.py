@@ -1,6 +1,6 @@
 """The transactional outbox: an event is a row of the transaction that it tells of.
 
-The relay (chassis.relay) publishes rows and marks them on the broker's acknowledgement. Rows stay for 72 h.
+The relay (chassis.relay) publishes rows and marks them on the broker's acknowledgement. Rows stay for the retention.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from opentelemetry.propagate import inject
 from chassis import ids
 from chassis.ids import AccountId
 
-KEPT = timedelta(hours=72)
 # Limits of one event: see docs/events.md.
 MAX_OBJECTS = 500
 MAX_BYTES = 512 * 1024
@@ -54,8 +53,8 @@ async def insert(connection: "asyncpg.Connection[asyncpg.Record]", events: Seque
     )
 
 
-async def clean(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Drop published rows of every account that are older than KEPT. For the work role."""
+async def clean(connection: "asyncpg.Connection[asyncpg.Record]", kept: timedelta) -> None:
+    """Drop published rows of every account that are older. For the work role."""
     await connection.execute(
-        "DELETE FROM outbox WHERE created_at < now() - $1::interval AND published_at IS NOT NULL", KEPT
+        "DELETE FROM outbox WHERE created_at < now() - $1::interval AND published_at IS NOT NULL", kept
     )

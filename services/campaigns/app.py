@@ -44,7 +44,6 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Pokes: a campaign has something to do; receipts were stored.
 CAMPAIGNS = "campaigns.work"
 RECEIPTS = "campaigns.receipts"
-CLEAN_SECONDS = 600.0
 
 
 async def serve(process: Process, settings: ServeSettings) -> None:
@@ -86,6 +85,10 @@ async def work(process: Process, settings: WorkSettings) -> None:
         woken=await listen(nats, CAMPAIGNS),
         lease_seconds=settings.dispatch_lease_seconds,
     )
+
+    async def tidy() -> bool:
+        return await clean(db, settings.retention)
+
     process.loop("dispatcher", dispatcher.run)
     freezer = Freezer(db, contacts, segments, wake=Poker(nats, CAMPAIGNS))
     process.loop("freezer", polling("freezer", freezer.step, await listen(nats, CAMPAIGNS)))
@@ -94,7 +97,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
-    process.loop("cleaner", lambda: poll("cleaner", lambda: clean(db), interval=CLEAN_SECONDS))
+    process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 
 
@@ -115,7 +118,9 @@ class Http:
 
 async def connect(process: Process, settings: CampaignsSettings) -> tuple[Database, Nats]:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
-    nats = await Nats.connect(settings.nats_url, SERVICE, wait=isinstance(settings, WorkSettings))
+    nats = await Nats.connect(
+        settings.nats_url, SERVICE, kept=settings.retention, wait=isinstance(settings, WorkSettings)
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

@@ -107,11 +107,11 @@ async def work(process: Process, settings: WorkSettings) -> None:
     for slot in range(1, settings.export_slots + 1):
         wake = asyncio.Event()
         await nats.on_poke(EXPORTS_POKE, wake)
-        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=read_filter).run)
+        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=read_filter, kept=settings.retention).run)
     wake = asyncio.Event()
     await nats.on_poke(POKE, wake)
     process.loop("undo", UndoWorker(db, wake, AddressHash(settings.erasure_key.get_secret_value())).run)
-    process.loop("cleaner", Cleaner(db).run)
+    process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 
 
@@ -133,7 +133,9 @@ def spare_collector() -> None:
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
-    nats = await Nats.connect(settings.nats_url, SERVICE, wait=isinstance(settings, WorkSettings))
+    nats = await Nats.connect(
+        settings.nats_url, SERVICE, kept=settings.retention, wait=isinstance(settings, WorkSettings)
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

@@ -1,6 +1,7 @@
 """Takes away what has had its time: outbox rows, bulk jobs, files (72 h; unfinished 1 h), idempotency keys (24 h)."""
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -16,11 +17,15 @@ from services.contacts.suppressions import staging
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 300.0
+KEPT = timedelta(hours=72)
 
 
 class Cleaner:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, kept: timedelta = KEPT, interval: float = INTERVAL_SECONDS) -> None:
+        """kept: see Settings.retention. interval: seconds between two looks."""
         self._db = db
+        self._kept = kept
+        self._interval = interval
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -29,14 +34,14 @@ class Cleaner:
                 await self.run_once()
             except (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as trouble:
                 log.warning("cleaner.database_trouble", error=type(trouble).__name__)
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await asyncio.sleep(self._interval)
 
     async def run_once(self) -> None:
         async with self._db.across() as tx:
-            await outbox.clean(tx.connection)
-            await idempotency.clean(tx.connection)
-            await jobs.forget(tx)
-            await staging.clean(tx)
+            await outbox.clean(tx.connection, self._kept)
+            await idempotency.clean(tx.connection, self._kept)
+            await jobs.forget(tx, self._kept)
+            await staging.clean(tx, self._kept)
             await exports.forget(tx)
-        while dropped := await files.drop_expired(self._db):
+        while dropped := await files.drop_expired(self._db, self._kept):
             log.info("cleaner.files_dropped", files=dropped)

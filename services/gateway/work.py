@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -17,12 +18,10 @@ from services.gateway.migrations import VERSIONS
 
 log = structlog.get_logger()
 
-CLEAN_SECONDS = 600.0
-
 
 async def work(process: Process, settings: Settings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
-    nats = await Nats.connect(settings.nats_url, "gateway-work")
+    nats = await Nats.connect(settings.nats_url, "gateway-work", kept=settings.retention)
 
     async def ready() -> None:
         await schema.check(db, VERSIONS)
@@ -30,18 +29,18 @@ async def work(process: Process, settings: Settings) -> None:
     process.add(db)
     process.add(nats)
     process.loop("relay", Relay(db, nats, service="gateway").run)
-    process.loop("cleaner", functools.partial(clean, db))
+    process.loop("cleaner", functools.partial(clean, db, kept=settings.retention, interval=settings.cleaning_seconds))
     process.ready_check("database", ready)
     process.ready_check("nats", nats.ping)
 
 
-async def clean(db: Database) -> None:
+async def clean(db: Database, *, kept: timedelta, interval: float) -> None:
     """Drops what has been told, and keys nobody repeats a request under any more. Until cancelled."""
     while True:
         try:
             async with db.across() as tx:
-                await outbox.clean(tx.connection)
-                await idempotency.clean(tx.connection)
+                await outbox.clean(tx.connection, kept)
+                await idempotency.clean(tx.connection, kept)
         except (CarillonError, asyncpg.PostgresError) as error:
             log.warning("cleaner.failed", error=type(error).__name__)
-        await asyncio.sleep(CLEAN_SECONDS)
+        await asyncio.sleep(interval)

@@ -39,7 +39,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     for consumer in consumers(nats, Evaluator(db)):
         process.loop("consumer", consumer.run)
     process.loop("builder", Builder(db, nats).run)
-    process.loop("cleaner", Cleaner(db).run)
+    process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 
 
@@ -51,7 +51,9 @@ def spare_collector() -> None:
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
-    nats = await Nats.connect(settings.nats_url, SERVICE, wait=isinstance(settings, WorkSettings))
+    nats = await Nats.connect(
+        settings.nats_url, SERVICE, kept=settings.retention, wait=isinstance(settings, WorkSettings)
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

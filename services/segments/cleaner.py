@@ -1,6 +1,7 @@
 """Takes away what has had its time: outbox rows (72 h) and idempotency keys (24 h)."""
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -11,12 +12,13 @@ from chassis.errors import CarillonError
 
 log = structlog.get_logger()
 
-INTERVAL_SECONDS = 300.0
-
 
 class Cleaner:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, kept: timedelta, interval: float) -> None:
+        """kept: see Settings.retention. interval: seconds between two looks."""
         self._db = db
+        self._kept = kept
+        self._interval = interval
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -25,9 +27,9 @@ class Cleaner:
                 await self.run_once()
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("cleaner.database", error=type(error).__name__)
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await asyncio.sleep(self._interval)
 
     async def run_once(self) -> None:
         async with self._db.across() as tx:
-            await outbox.clean(tx.connection)
-            await idempotency.clean(tx.connection)
+            await outbox.clean(tx.connection, self._kept)
+            await idempotency.clean(tx.connection, self._kept)

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.ids import AccountId
-from chassis.nats import STREAMS, Nats
+from chassis.nats import KEPT, Nats, streams
 from deploy.local import databases
 from deploy.local import nats as local_nats
 from deploy.local import postgres as local_postgres
@@ -56,7 +56,7 @@ def make_database(postgres: local_postgres.Server) -> Callable[[str], Awaitable[
 async def nats(broker: local_nats.Server) -> AsyncIterator[Nats]:
     connection = await Nats.connect(broker.url, "test")
     await connection.declare_streams()
-    for config in STREAMS:
+    for config in streams(KEPT):
         assert config.name is not None
         await connection.jetstream.purge_stream(config.name)
     yield connection

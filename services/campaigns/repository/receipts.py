@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -48,14 +48,14 @@ DELETE FROM receipts AS r USING unnest($1::uuid[], $2::uuid[], $3::text[], $4::t
 WHERE r.account_id = k.account_id AND r.sender_id = k.sender_id AND r.provider_message_id = k.provider_message_id
   AND r.status = k.status
 """
-# Looked at again after as long as it has waited already, and given up after three days.
+# Looked at again after as long as it has waited already, and given up when they have been kept for long enough.
 LATER = """
 UPDATE receipts AS r SET due_at = now() + least(greatest(now() - r.received_at, interval '0.5 s'), interval '1 h')
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (account_id, sender_id, provider_message_id, status)
 WHERE r.account_id = k.account_id AND r.sender_id = k.sender_id AND r.provider_message_id = k.provider_message_id
   AND r.status = k.status
 """
-CLEAN = "DELETE FROM receipts WHERE received_at < now() - interval '72 h' AND due_at > now()"
+CLEAN = "DELETE FROM receipts WHERE received_at < now() - $1::interval AND due_at > now()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ async def later(tx: WriteTx, receipts: Sequence[asyncpg.Record]) -> None:
     await tx.execute(LATER, *keys(receipts))
 
 
-async def clean(tx: WriteTx) -> None:
-    await tx.execute(CLEAN)
+async def clean(tx: WriteTx, kept: timedelta) -> None:
+    await tx.execute(CLEAN, kept)
 
 
 def keys(receipts: Sequence[asyncpg.Record]) -> list[list[object]]:

@@ -1,6 +1,7 @@
 """Queries on uploads: rows are staged as they stream in, and taken into the ledger in one transaction at the end."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from chassis.db import WriteTx
@@ -34,7 +35,7 @@ NEXT_CHUNK = "SELECT coalesce(max(chunk) + 1, 0) FROM chunks WHERE account_id = 
 STAGED = "SELECT count(*) FROM upload_rows WHERE account_id = $1 AND upload_id = $2 AND NOT suppressed"
 DROP = "DELETE FROM upload_rows WHERE account_id = $1 AND upload_id = $2"
 # Of processes that were killed; an upload that still runs after a day has lost its caller long ago.
-CLEAN = "DELETE FROM upload_rows WHERE created_at < now() - interval '1 day'"
+CLEAN = "DELETE FROM upload_rows WHERE created_at < now() - least($1::interval, interval '1 day')"
 
 
 async def stage(
@@ -69,5 +70,5 @@ async def drop(tx: WriteTx, upload_id: UUID) -> None:
     await tx.execute(DROP, tx.account, upload_id)
 
 
-async def clean(tx: WriteTx) -> None:
-    await tx.execute(CLEAN)
+async def clean(tx: WriteTx, kept: timedelta) -> None:
+    await tx.execute(CLEAN, kept)

@@ -1,6 +1,7 @@
 """The queries on bulk jobs. A chunk's transaction holds the job's row, so that one worker at a time is on it."""
 
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,7 @@ PUT_BACK = f"""
 UPDATE bulk_jobs SET attempts = attempts + 1, due_at = now() + interval '{RETRY_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND status IN ('queued', 'running') RETURNING attempts
 """
-FORGET = "DELETE FROM bulk_jobs WHERE finished_at < now() - interval '72 hours'"
+FORGET = "DELETE FROM bulk_jobs WHERE finished_at < now() - $1::interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,6 @@ async def put_back(tx: WriteTx, held: Claim) -> bool:
     return attempts is not None and attempts < ATTEMPTS
 
 
-async def forget(tx: WriteTx) -> None:
+async def forget(tx: WriteTx, kept: timedelta) -> None:
     """Those of every account that ended long ago: a filter may name a person. For the work role."""
-    await tx.execute(FORGET)
+    await tx.execute(FORGET, kept)

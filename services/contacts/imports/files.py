@@ -1,6 +1,7 @@
 """Uploaded files: rows of 1 MiB, so that any worker reaches them and nothing is held in memory."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 from chassis import ids
@@ -25,7 +26,7 @@ DELETE FROM file_chunks WHERE account_id = $1 AND file_id = $2
 # Of every account: uploads that broke off, and files that nobody waits for any more. For the work role.
 EXPIRED = """
 SELECT f.account_id, f.id, f.touched_at FROM files AS f
-WHERE f.touched_at < now() - CASE WHEN f.complete THEN interval '72 hours' ELSE interval '1 hour' END
+WHERE f.touched_at < now() - CASE WHEN f.complete THEN $1::interval ELSE least($1::interval, interval '1 hour') END
 AND NOT EXISTS (SELECT FROM imports AS i WHERE i.account_id = f.account_id AND i.file_id = f.id
                 AND i.status IN ('queued', 'running'))
 AND NOT EXISTS (SELECT FROM exports AS e WHERE e.account_id = f.account_id AND e.file_id = f.id
@@ -52,7 +53,7 @@ SET preview = NULL, changes = NULL, status = CASE WHEN status = 'uploaded' THEN 
     finished_at = coalesce(finished_at, now())
 WHERE account_id = $1 AND file_id = $2
 """
-NEVER_COMMITTED = "The import was not committed within 72 hours; its file is gone."
+NEVER_COMMITTED = "The import was not committed in time; its file is gone."
 
 
 class Upload:
@@ -106,10 +107,10 @@ async def read(db: Database, account: AccountId, file_id: UUID) -> AsyncIterator
         seq += 1
 
 
-async def drop_expired(db: Database) -> int:
-    """Deletes up to 100 files of any account; how many. For the work role."""
+async def drop_expired(db: Database, kept: timedelta) -> int:
+    """Deletes up to 100 files of any account; how many. kept: of a whole file. For the work role."""
     async with db.across() as tx:
-        expired = await tx.fetch(EXPIRED)
+        expired = await tx.fetch(EXPIRED, kept)
     for row in expired:
         async with db.across() as tx:
             if await tx.fetchval(DROP_UNTOUCHED, *row):

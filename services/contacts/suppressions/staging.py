@@ -5,7 +5,7 @@ What is on the list is never narrowed: an entry for some channels is widened to 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.db import WriteTx
@@ -37,7 +37,7 @@ TAKE_PHONES = TAKE.format(columns=COLUMNS, phone="u.address", email_normal="NULL
 TAKE_EMAILS = TAKE.format(columns=COLUMNS, phone="NULL", email_normal="u.address", kind="NOT NULL", key="email_normal")
 DROP = "DELETE FROM suppression_uploads WHERE account_id = $1 AND upload_id = $2"
 # Of processes that were killed; an upload that still runs after a day has lost its caller long ago.
-CLEAN = "DELETE FROM suppression_uploads WHERE created_at < now() - interval '1 day'"
+CLEAN = "DELETE FROM suppression_uploads WHERE created_at < now() - least($1::interval, interval '1 day')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,6 @@ async def drop(tx: WriteTx, upload_id: UUID) -> None:
     await tx.execute(DROP, tx.account, upload_id)
 
 
-async def clean(tx: WriteTx) -> None:
+async def clean(tx: WriteTx, kept: timedelta) -> None:
     """For the work role, over all accounts."""
-    await tx.execute(CLEAN)
+    await tx.execute(CLEAN, kept)
