@@ -5,6 +5,7 @@ import operator as operator_
 
 import pytest_asyncio
 
+from tests import workbooks
 from tests.e2e.client import Answered, Api, eventually
 
 CREATE = """curl -X POST https://api-message.nativehub.live/api/v1/contacts \\
@@ -121,6 +122,19 @@ async def test_import_counts_duplicates_and_names_bad_rows(api: Api) -> None:
     assert (found["imported"], found["failed"], found["duplicates"]) == (0, 1, 3)
     (error,) = found["errors"]
     assert (error["row"], error["reason"]) == (4, "Invalid phone format")
+    assert len(await api.everything("/api/v1/contacts")) == 2
+
+
+async def test_import_contacts_from_a_workbook_and_from_cards(api: Api) -> None:
+    """The same call, whatever the file is called."""
+    rows = [["Telefon", "Name", "Tags"], [14155552671, "Ada Lovelace", "premium"], ["12ab", "Nobody", None]]
+    found = (await api.curl(IMPORT, files={"contacts.csv": workbooks.table(rows)})).ok()
+    assert (found["imported"], found["failed"], found["duplicates"]) == (1, 1, 0)
+    cards = (
+        b"BEGIN:VCARD\nFN:Ada\nTEL;CELL:+1 415 555 2671\nEND:VCARD\nBEGIN:VCARD\nFN:Bob\nTEL:+14155552672\nEND:VCARD\n"
+    )
+    found = (await api.curl(IMPORT, files={"contacts.csv": cards})).ok()
+    assert (found["imported"], found["failed"], found["duplicates"]) == (1, 0, 1)
     assert len(await api.everything("/api/v1/contacts")) == 2
 
 

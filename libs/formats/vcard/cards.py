@@ -42,7 +42,7 @@ class Cards:
         return [self._records.popleft() for _ in range(min(limit, len(self._records)))]
 
     def _line(self, line: Line) -> None:
-        mark = MARK.fullmatch(b"".join(line[0].split()).upper()) if len(line[0]) <= MARK_BYTES else None
+        mark = mark_of(line[0])
         if mark is not None and mark[1] == b"END":
             self._end()
         elif mark is not None:
@@ -76,6 +76,12 @@ class Cards:
         self._card, self._depth, self._agent = None, 0, False
 
 
+def mark_of(line: bytes) -> re.Match[bytes] | None:
+    if len(line) > MARK_BYTES or line.rstrip()[-5:].upper() != b"VCARD":
+        return None
+    return MARK.fullmatch(b"".join(line.split()).upper())
+
+
 class Card:
     """What is kept of the card that is being read."""
 
@@ -91,7 +97,7 @@ class Card:
             self.fault = self.fault or f"{name} of the card is longer than {LINE_BYTES // 1024} KiB."
         elif self._size > RECORD_CHARACTERS or len(self.properties) >= MAX_PROPERTIES:
             self.fault = self.fault or "The card is too large."
-        elif (found := read_property(data)) is not None:
+        elif (found := read_property(name, data)) is not None:
             self.properties.append(found)
 
 

@@ -13,6 +13,7 @@ CHARSET = re.compile(
     r"|gb2312|gbk|gb18030|big5",
     re.IGNORECASE,
 )
+NAME = re.compile(rb"\s*(?:[A-Za-z0-9-]{1,64}\.)?([A-Za-z0-9-]{1,64})\s*[;:]")
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 ENCODINGS = frozenset({"quoted-printable", "base64", "b", "8bit", "7bit"})
 BOM = "\ufeff"
@@ -39,19 +40,19 @@ class Property:
 
 def name_of(line: bytes) -> str:
     """In capitals, without its group (`item1.TEL`); empty where the line is no property."""
-    head = re.match(rb"\s*(?:[A-Za-z0-9-]+\.)?([A-Za-z0-9-]+)\s*[;:]", line[:256])
+    head = NAME.match(line)
     return head[1].decode().upper() if head else ""
 
 
-def read_property(line: bytes) -> Property | None:
-    """None where the line is no property."""
-    name = name_of(line)
-    colon = end_of_head(line)
-    if not name or colon < 0:
+def read_property(name: str, line: bytes) -> Property | None:
+    """name: of the line. None where the line is no property after all."""
+    colon = line.find(b":") if b'"' not in line else end_of_head(line)
+    if colon < 0:
         return None
     types: set[str] = set()
     named: dict[str, str] = {}
-    for parameter in split_quoted(line[:colon].decode("utf-8", "replace"))[1:]:
+    head = line[:colon].decode("utf-8", "replace")
+    for parameter in (split_quoted(head) if '"' in head else head.split(";"))[1:]:
         key, given, value = parameter.partition("=")
         key, value = key.strip().lower(), value.strip().strip('"')
         if not given:
@@ -88,14 +89,8 @@ def split_quoted(head: str) -> list[str]:
 
 
 def decoded(data: bytes, *, encoding: str, charset: str) -> str:
-    encoding = encoding.lower()
-    if encoding == "quoted-printable":
-        data = quopri.decodestring(data)
-    elif encoding in ("base64", "b"):
-        try:
-            data = base64.b64decode(data)
-        except binascii.Error:
-            return ""
+    if encoding:
+        data = without_encoding(data, encoding.lower())
     if charset and CHARSET.fullmatch(charset):
         try:
             return data.decode(codecs.lookup(charset).name)
@@ -107,8 +102,21 @@ def decoded(data: bytes, *, encoding: str, charset: str) -> str:
         return data.decode("cp1252", "replace")
 
 
+def without_encoding(data: bytes, encoding: str) -> bytes:
+    if encoding == "quoted-printable":
+        return quopri.decodestring(data)
+    if encoding in ("base64", "b"):
+        try:
+            return base64.b64decode(data)
+        except binascii.Error:
+            return b""
+    return data
+
+
 def split(text: str, separator: str) -> list[str]:
     """At separators that have no backslash before them."""
+    if "\\" not in text:
+        return text.split(separator)
     return re.findall(rf"(?:^|{separator})((?:[^{separator}\\]|\\.|\\$)*)", text, re.DOTALL)
 
 

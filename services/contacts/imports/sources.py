@@ -17,6 +17,7 @@ from services.contacts.imports.plan import Plan
 
 # Records that are handed on before other tasks of the process get their turn.
 SLICE = 250
+PIECE = 64 * 1024
 # Inspected side by side: each takes a process of up to 256 MiB.
 WORKBOOKS = 2
 # Records with the bytes of the file that were read for them.
@@ -49,7 +50,7 @@ async def records(plan: Plan, stored: AsyncIterator[bytes], *, behind: int = 0) 
     if plan.kind == "xlsx":
         source = sheet_rows(plan, stored, behind=behind)
     elif plan.kind == "vcard":
-        source = fed(Cards(plan.encoding), stored)
+        source = fed(Cards(plan.encoding), in_pieces(stored))
     else:
         source = fed(Records(encoding=plan.encoding, delimiter=plan.delimiter), stored)
     async with aclosing(source):
@@ -67,6 +68,13 @@ async def fed(reader: Records | Cards, stored: AsyncIterator[bytes]) -> AsyncGen
     reader.feed(b"", final=True)
     while taken := reader.take(SLICE):
         yield taken, size
+
+
+async def in_pieces(stored: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Cards are parsed as they are fed; this bounds for how long at a time."""
+    async for data in stored:
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]
 
 
 async def sheet_rows(plan: Plan, stored: AsyncIterator[bytes], *, behind: int) -> AsyncGenerator[Slice, None]:

@@ -30,7 +30,7 @@ BODY = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary", "description": "With a header row"}},
+                "properties": {"file": {"type": "string", "format": "binary", "description": "CSV, XLSX or vCard"}},
                 "additionalProperties": False,
             }
         }

@@ -42,7 +42,7 @@ BODY = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "CSV with a `phone` (or `email`) column; the others become template variables",
+                        "description": "CSV or XLSX with a column `phone` (or `email`); others become variables",
                     },
                 },
                 "additionalProperties": False,

@@ -42,7 +42,7 @@ BODY = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "CSV with a `phone` column, an `email` column or both, and perhaps a `reason`",
+                        "description": "CSV or XLSX with a column `phone`, `email` or both, and perhaps `reason`",
                     },
                 },
                 "additionalProperties": False,

@@ -9,6 +9,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import errors
 from chassis.ids import AccountId
+from tests import workbooks
 from tests.service.campaigns.world import World, numbers_csv, phone
 
 
@@ -43,6 +44,7 @@ async def test_columns_become_variables(world: World, account: AccountId) -> Non
         "Mobile Number;name\r\n+1234567890;Zoë\r\n".encode("utf-16"),
         "name\tMSISDN\nZoë\t+1234567890\n".encode(),
         "phone,name\n+1234567890,Zoë\n".encode("cp1252"),
+        workbooks.table([["phone", "name"], ["+1234567890", "Zoë"]]),
     ],
 )
 async def test_encodings_delimiters_and_headers(world: World, account: AccountId, raw: bytes) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from formats import records
 from formats.layout import Empty
 from formats.records import Broken, Unreadable
+from formats.stream import open_table
 from formats.xlsx import archive, child, reader, workbook
 from formats.xlsx.cells import kind_of, number_text
 from tests import workbooks
@@ -213,6 +214,17 @@ async def test_rows_come_without_gaps_and_from_any_place():
     assert whole[5] == (6, ["+2", "", "t"])
     for behind in range(7):
         assert await read(workbooks.table(table), behind=behind, size=3) == whole[behind:]
+
+
+async def test_a_workbook_is_read_while_it_streams_in():
+    async def pieces():
+        data = workbooks.table([["Customers"], HEADER, [], ADA, ["+1", None, None, "beyond"]])
+        for start in range(0, len(data), 100):
+            yield data[start : start + 100]
+
+    table = await open_table(pieces(), known)
+    assert table.layout.titles == tuple(HEADER)
+    assert [batch async for batch in table.batches(1)] == [[(3, ADA)], [(4, ["+1"])]]
 
 
 @pytest.mark.parametrize("table", [[], [[]], [HEADER], [["", ""], HEADER, ["", None]]])
