@@ -15,6 +15,7 @@ BENCHES = {
     "import": "tests.bench.import_file",
     "import_million": "tests.bench.import_million",
     "freshness": "tests.bench.freshness",
+    "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
