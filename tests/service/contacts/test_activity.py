@@ -253,6 +253,14 @@ async def test_integrators_add_entries_now_and_in_the_past(book, activity):
     assert (older.at.ToDatetime(UTC), older.actor, older.data_json) == (START, "gateway", "{}")
 
 
+async def test_an_entry_under_an_idempotency_key_is_added_once(book, activity):
+    made = (await book.create(phone=PHONE)).contact.id
+    request = activity_pb2.AddActivityRequest(contact_id=made, type="agent.note", text="once")
+    answers = [await activity.call("AddActivity", request, idempotency=("k", b"f")) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert list((await timeline(activity, made)).activity) == [answers[0].activity]
+
+
 async def test_a_timeline_pages_through_everything_once(book, activity, work_db, account):
     """Entries of one moment, from all tables, over pages of three."""
     made = (await book.create(phone=PHONE)).contact.id

@@ -5,10 +5,11 @@ import pytest
 
 from carillon.contacts.v1 import consent_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.contacts.v1.bulk_pb2 import BATCH_OUTCOME_UPDATED
 from chassis import ids
 from chassis.errors import CarillonError, NotFound, Reason
 from services.contacts.search.rebuild import rebuild
-from tests.service.contacts.address_book import AddressBook
+from tests.service.contacts.address_book import AddressBook, patch
 from tests.service.contacts.events import outbox
 from tests.service.contacts.test_imports import run
 from tests.service.contacts.test_suppressions import OK, check
@@ -120,8 +121,8 @@ async def test_what_is_refused(book, consent):
     assert (await book.get(made.id)).version == 1
 
 
-async def test_nothing_else_turns_an_opt_out_back(book, consent, worker):
-    """Imports with columns of that name in each mode, an upsert, an update, tags: the opt-out stays."""
+async def test_nothing_else_turns_an_opt_out_back(book, consent, worker, bulk):
+    """Imports with columns of that name in each mode, upserts one by one and in a batch, an update: it stays."""
     made = (await book.create(phone=PHONE, name="Ada")).contact
     await prefer(consent, made.id, sms=OUT)
     file = f"phone,name,preferences,sms,opted_in,do_not_disturb\n{PHONE},Bea,sms=opted_in,opted_in,yes,no\n"
@@ -130,6 +131,8 @@ async def test_nothing_else_turns_an_opt_out_back(book, consent, worker):
         assert dict((await book.get(made.id)).preferences) == {"sms": OUT}
     upserted = (await book.create(upsert=True, phone=PHONE, name="Cleo", tags=["vip"])).contact
     assert (upserted.id, upserted.name, dict(upserted.preferences)) == (made.id, "Cleo", {"sms": OUT})
+    (row,) = await bulk.batch(patch(phone=PHONE, name="Dora"))
+    assert (row.outcome, dict((await book.get(made.id)).preferences)) == (BATCH_OUTCOME_UPDATED, {"sms": OUT})
     updated = await book.update(made.id, phone="+14155552672", clear=["name", "tags", "metadata_json"])
     assert dict(updated.preferences) == {"sms": OUT}
     with pytest.raises(CarillonError):
