@@ -19,6 +19,7 @@ from services.gateway.routers import (
     consent,
     contacts,
     exports,
+    import_progress,
     import_steps,
     imports,
     lists,
@@ -42,6 +43,8 @@ NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }
 NOUNS = (
+    import_steps,
+    import_progress,
     consent,
     activity,
     exports,
@@ -60,7 +63,7 @@ def operations() -> list[Operation]:
     """Literal paths before those with {id}: /contacts/lookup is no contact."""
     found = [*contacts.first.operations, *imports.first.operations, *consent.first.operations]
     found += bulk.routes.operations
-    found += contacts.routes.operations + segments.of_contact.operations + import_steps.routes.operations
+    found += contacts.routes.operations + segments.of_contact.operations
     for noun in NOUNS:
         found += noun.routes.operations
     return found

@@ -4,8 +4,19 @@ An export puts an apostrophe in front of them, and of what begins with one, so t
 import takes one off. People mark numbers as text the same way (`'+4915112345678`).
 """
 
+import re
+
 # What an apostrophe is put in front of: the beginnings of formulas, and the apostrophe itself.
 MARKED = "\t\n\r'+-=@"
+
+
+# + and digits is a number at worst, and no formula.
+PHONE = re.compile(r"\+[0-9]{1,15}", re.ASCII)
+
+
+def marked(cell: str) -> str:
+    """A cell that no spreadsheet calculates; `plain` is the way back."""
+    return "'" + cell if cell[:1] and cell[0] in MARKED and not PHONE.fullmatch(cell) else cell
 
 
 def plain(cell: str) -> str:

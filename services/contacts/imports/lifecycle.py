@@ -11,6 +11,7 @@ from chassis.db import Database
 from chassis.telemetry import current_traceparent
 from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
+from services.contacts.domain.cells import marked
 from services.contacts.domain.problems import invalid
 from services.contacts.imports import files, repository
 from services.contacts.imports import undo as undoing
@@ -180,4 +181,4 @@ def failed_row(fault: RowError, shown: list[int], *, width: int) -> pb.FailedRow
     kept = [cells[at] for at in shown if at < len(cells)]
     # Cells behind the last column are what is wrong with such a row.
     more = cells[width:] if shown else ()
-    return pb.FailedRow(error=convert.row_error(fault), cells=[*kept, *more])
+    return pb.FailedRow(error=convert.row_error(fault), cells=map(marked, [*kept, *more]))

@@ -137,6 +137,20 @@ async def test_failed_rows_are_paged_with_their_cells_and_import_again_when_mend
     assert {contact.metadata_json for contact in await book.all()} == {"{}"}
 
 
+async def test_cells_of_failed_rows_are_no_formulas_and_read_as_they_were(book, desk, worker):
+    job = await book.upload(b"phone,name,City\nbad,=1+1,-x\n+1415555267112345678,'=2,+14155552671\n")
+    await drain(worker)
+    rows = (await desk.failed_rows(job.id, with_cells=True)).rows
+    assert [list(row.cells) for row in rows] == [
+        ["bad", "'=1+1", "'-x"],
+        ["'+1415555267112345678", "'=2", "+14155552671"],
+    ]
+    mended = "phone,name\n" + "".join(f"+1415555{at:04},{row.cells[1]}\n" for at, row in enumerate(rows))
+    await book.upload(mended.encode())
+    await drain(worker)
+    assert {contact.name for contact in await book.all()} == {"=1+1", "=2"}
+
+
 @pytest.mark.parametrize("wanted", [{"page_size": 1001}, {"cursor": "x"}])
 async def test_pages_of_failed_rows_are_checked(book, desk, wanted):
     job = await book.upload(FILE.encode(), hold=True)

@@ -1,5 +1,6 @@
 """Imports in two steps, as the REST client sees them."""
 
+import json
 from typing import Any
 
 import aiohttp
@@ -158,3 +159,23 @@ async def test_an_undo_is_accepted_and_what_it_left_is_listed(gateway: Gateway) 
     listed = await gateway.call("GET", f"/v1/imports/{ID}/leftovers?limit=2")
     assert listed.body["data"] == [{"contact_id": "c", "reason": "changed_since"}]
     assert gateway.imports.last("ListImportLeftovers").request.page_size == 2
+
+
+async def test_progress_is_streamed_until_the_end(gateway: Gateway) -> None:
+    seen = iter([(contacts_pb2.IMPORT_STATUS_RUNNING, 1), (contacts_pb2.IMPORT_STATUS_RUNNING, 1),
+                 (contacts_pb2.IMPORT_STATUS_COMPLETED, 2)])  # fmt: skip
+
+    def answer(_: Any) -> contacts_pb2.GetImportResponse:
+        status, rows = next(seen)
+        fields: dict[str, Any] = {"import": job(status, rows=rows)}
+        return contacts_pb2.GetImportResponse(**fields)
+
+    gateway.contacts.answers["GetImport"] = answer
+    got = await gateway.call("GET", f"/v1/imports/{ID}/events")
+    assert (got.status, got.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    events = [one.split("\n") for one in got.body.decode().strip().split("\n\n")]
+    assert [one[0] for one in events] == ["event: progress", "event: ended"]
+    bodies = [json.loads(one[1].removeprefix("data: ")) for one in events]
+    assert [(one["status"], one["progress"]["rows"]) for one in bodies] == [("running", 1), ("completed", 2)]
+    gateway.contacts.answers["GetImport"] = NotFound(Reason.NOT_FOUND, "No import has the id.")
+    assert (await gateway.call("GET", f"/v1/imports/{ID}/events")).code == "not_found"
