@@ -43,6 +43,7 @@ async def test_a_list_from_its_creation_to_its_end(api: Api, base: str) -> None:
     assert [one["id"] for one in members] == [eve, bob, ann]
     assert members[2] == (await api.get(f"/v1/contacts/{ann}")).ok()
     assert members[2]["lists"] == [made["id"]]
+    assert await api.everything(f"/v1/contacts?list_id={made['id']}") == members
 
     assert (await api.call("DELETE", f"{path}/members", json={"contact_ids": [ann]})).ok()["removed"] == 1
     assert (await api.call("DELETE", f"{base}/members", json=both)).ok()["removed"] == 2

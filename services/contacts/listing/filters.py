@@ -64,7 +64,10 @@ def narrowing(wanted: Filter, args: Arguments) -> Narrowing:
         conditions.append(f"t.tag = {args.add(wanted.tag)}")
     if wanted.list_id is not None:
         joins += " JOIN contact_lists AS l ON l.account_id = $1 AND l.contact_id = c.id"
-        conditions.append(f"l.list_id = {args.add(wanted.list_id)}")
+        listed = args.add(wanted.list_id)
+        conditions.append(f"l.list_id = {listed}")
+        # A list that was deleted may still have rows, until the background got to them.
+        conditions.append(f"EXISTS (SELECT FROM lists AS named WHERE named.account_id = $1 AND named.id = {listed})")
     if wanted.opted_out == ANY:
         conditions.append("EXISTS (SELECT FROM optouts AS o WHERE o.account_id = $1 AND o.contact_id = c.id)")
     elif wanted.opted_out is not None:

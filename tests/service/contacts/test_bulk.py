@@ -1,11 +1,14 @@
 """One change to many contacts: by their ids, by a filter at once, and by a filter in the background."""
 
+from datetime import timedelta
+
 import pytest
 
 from carillon.contacts.v1 import bulk_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
 from chassis.errors import InvalidArgument, NotFound
+from services.contacts.bulk import repository as jobs
 from services.contacts.bulk import writing
 from tests.service.contacts.address_book import patch
 from tests.service.contacts.conftest import AT_ONCE
@@ -164,6 +167,21 @@ async def test_a_job_that_fails_on_our_side_is_tried_again_and_given_up(book, bu
         await admin.execute("UPDATE bulk_jobs SET due_at = now() WHERE account_id = $1", book.account)
     assert (await bulk.job(job_id)).status == pb.BULK_STATUS_FAILED
     assert not await bulk_worker.run_once()
+
+
+async def test_what_ended_long_ago_is_forgotten(book, bulk, admin, work_db):
+    """Its filter may name a person."""
+    for at in range(AT_ONCE + 1):
+        await book.create(external_id=f"o{at}", tags=["t"])
+    running, ended, lately = [(await bulk.found({"add_tags": ["u"]}, tag="t")).job.id for _ in range(3)]
+    finish = "UPDATE bulk_jobs SET finished_at = now() - $2::interval WHERE id = $1"
+    await admin.execute(finish, ids.decode("job", ended), timedelta(hours=73))
+    await admin.execute(finish, ids.decode("job", lately), timedelta(hours=71))
+    async with work_db.across() as tx:
+        await jobs.forget(tx, timedelta(hours=72))
+    with pytest.raises(NotFound):
+        await bulk.job(ended)
+    assert [(await bulk.job(one)).id for one in (running, lately)] == [running, lately]
 
 
 async def test_a_repeated_key_starts_one_job(book, bulk, admin):

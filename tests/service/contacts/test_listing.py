@@ -79,17 +79,12 @@ async def test_validity_and_channel(book):
     assert set(await listed(book, channel=pb.CHANNEL_EMAIL)) == {email}
 
 
-async def test_members_of_a_list(book, admin):
+async def test_members_of_a_list(book, lists):
     member = (await book.create(phone="+12015550123")).contact.id
     await book.create(phone="+12015550124")
-    list_id = ids.new()
-    await admin.execute(
-        "INSERT INTO contact_lists (account_id, list_id, contact_id, added_at) VALUES ($1, $2, $3, now())",
-        book.account,
-        list_id,
-        ids.decode("cnt", member),
-    )
-    assert await listed(book, list_id=ids.encode("lst", list_id)) == [member]
+    made = (await lists.create()).id
+    await lists.add([made], [member])
+    assert await listed(book, list_id=made) == [member]
     for unknown in (ids.encode("lst", ids.new()), "nonsense"):
         assert await listed(book, list_id=unknown) == []
 

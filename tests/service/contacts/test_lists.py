@@ -167,11 +167,13 @@ async def test_a_large_list_is_gone_at_once_and_its_members_follow(book, lists, 
     made, kept = (await lists.create()).id, (await lists.create("kept")).id
     for start in range(0, len(crowd), 10):
         await lists.add([made, kept], crowd[start : start + 10])
+    assert len((await book.page(list_id=made, page_size=100)).contacts) == len(crowd)
     await lists.delete(made)
     with pytest.raises(NotFound):
         await lists.get(made)
     with pytest.raises(NotFound):
         await lists.add([made], crowd[:1])
+    assert not (await book.page(list_id=made)).contacts
     # A contact that goes meanwhile is no hindrance.
     await book.delete(crowd[0])
     assert await bulk_worker.run_once()
