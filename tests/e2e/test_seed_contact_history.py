@@ -1,20 +1,28 @@
 """Seed 002: tags, timeline, preferences and opt-outs, as the document names the calls; and how they meet: a
 campaign's messages show on the timelines of those it reached, and of nobody who opted out."""
 
+import itertools
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.e2e.client import Api, Carrier, eventually
 from tests.e2e.test_campaign import campaign, ended, marked
 
-PHONE = "+14155550110"
+NUMBERS = itertools.count(110)
+
+
+@pytest.fixture
+def phone() -> str:
+    """Each test's own: who opted out and was deleted stays opted out."""
+    return f"+1415555{next(NUMBERS):04d}"
 
 
 @pytest_asyncio.fixture
-async def contact_id(api: Api) -> str:
+async def contact_id(api: Api, phone: str) -> str:
     await api.empty_address_book()
-    body = {"phone": PHONE, "email": "ann@example.com", "name": "Ann Archer", "tags": ["lead"]}
+    body = {"phone": phone, "email": "ann@example.com", "name": "Ann Archer", "tags": ["lead"]}
     return str((await api.post("/v1/contacts", body)).ok(201)["id"])
 
 
@@ -47,26 +55,28 @@ async def test_channel_preferences(api: Api, contact_id: str) -> None:
     assert sms["actor"].startswith("key_")
 
 
-async def test_an_import_does_not_turn_an_opt_out_back(api: Api, contact_id: str) -> None:
+async def test_an_import_does_not_turn_an_opt_out_back(api: Api, contact_id: str, phone: str) -> None:
     await api.call("PUT", f"/v1/contacts/{contact_id}/preferences", json={"sms": "opted_out"})
-    rows = f"phone,name,sms,preferences\n{PHONE},Anna,opted_in,sms=opted_in\n".encode()
+    rows = f"phone,name,sms,preferences\n{phone},Anna,opted_in,sms=opted_in\n".encode()
     for on_duplicate in ("skip", "merge", "update"):
         (await api.upload("/v1/contacts/import", rows, fields={"on_duplicate": on_duplicate})).ok()
-        upsert = {"phone": PHONE, "first_name": "Ann"}
+        upsert = {"phone": phone, "first_name": "Ann"}
         assert (await api.post("/v1/contacts?on_conflict=update", upsert)).ok()["preferences"]["sms"] == "opted_out"
 
 
-async def test_opt_outs(api: Api, contact_id: str) -> None:
-    other = (await api.post("/v1/contacts", {"phone": "+14155550111"})).ok(201)["id"]
+async def test_opt_outs(api: Api, contact_id: str, phone: str) -> None:
+    other = (await api.post("/v1/contacts", {"phone": "+14155550911"})).ok(201)["id"]
     for one, said in ((contact_id, {"sms": "opted_out"}), (other, {"sms": "opted_out", "viber": "opted_out"})):
         (await api.call("PUT", f"/v1/contacts/{one}/preferences", json={"preferences": said})).ok()
     assert [one["id"] for one in await api.everything("/v1/contacts/optouts")] == [other, contact_id]
     page = (await api.get("/v1/contacts/optouts?limit=1")).ok()
     assert (len(page["data"]), page["has_more"]) == (1, True)
     (viber,) = (await api.get("/v1/contacts/optouts?channel=viber")).ok()["data"]
-    assert (viber["id"], viber["phone"]) == (other, "+14155550111")
+    assert (viber["id"], viber["phone"]) == (other, "+14155550911")
     assert {entry["channel"] for entry in viber["optouts"]} == {"sms", "viber"}
-    found = await eventually(lambda: api.get("/v1/contacts/optouts?search=ann+0110"), lambda found: found.ok()["data"])
+    found = await eventually(
+        lambda: api.get(f"/v1/contacts/optouts?search=ann+{phone[-4:]}"), lambda found: found.ok()["data"]
+    )
     assert [one["id"] for one in found.body["data"]] == [contact_id]
     (await api.call("PUT", f"/v1/contacts/{other}/preferences", json={"viber": "opted_in"})).ok()
     assert (await api.get("/v1/contacts/optouts?channel=viber")).ok()["data"] == []
@@ -76,9 +86,11 @@ async def timeline(api: Api, contact_id: str) -> list[dict[str, Any]]:
     return await api.everything(f"/v1/contacts/{contact_id}/activity")
 
 
-async def test_activity_and_messages_of_a_campaign(api: Api, contact_id: str, carrier: Carrier, sender_id: str) -> None:
+async def test_activity_and_messages_of_a_campaign(
+    api: Api, contact_id: str, phone: str, carrier: Carrier, sender_id: str
+) -> None:
     """One contact gets the message; the other opted out, and gets none."""
-    silent = (await api.post("/v1/contacts", {"phone": "+14155550112", "tags": ["lead"]})).ok(201)["id"]
+    silent = (await api.post("/v1/contacts", {"phone": "+14155550912", "tags": ["lead"]})).ok(201)["id"]
     (await api.call("PUT", f"/v1/contacts/{silent}/preferences", json={"sms": "opted_out"})).ok()
     note = {"type": "agent.note", "text": "Wants to hear of offers.", "data": {"ticket": 7}}
     added = (await api.post(f"/v1/contacts/{contact_id}/activity", note)).ok(201)
@@ -91,26 +103,49 @@ async def test_activity_and_messages_of_a_campaign(api: Api, contact_id: str, ca
     (await api.post(f"/v1/campaigns/{campaign_id}/start")).ok()
     figures = await ended(api, campaign_id)
     assert (figures["sent"], figures["delivered"]) == (1, 1)
-    assert [one["to"] for one in carrier.accepted(mark)] == [PHONE]
+    assert [one["to"] for one in carrier.accepted(mark)] == [phone]
 
     found = await eventually(lambda: timeline(api, contact_id), lambda found: len(found) == 3)
     assert [one["type"] for one in found] == ["message.delivered", "message.sent", "agent.note"]
     assert {one["campaign_id"] for one in found[:2]} == {campaign_id}
     assert (found[2]["text"], found[2]["data"]) == (note["text"], note["data"])
     (message,) = (await api.get(f"/v1/contacts/{contact_id}/messages")).ok()["data"]
-    assert (message["status"], message["to"], message["channel"]) == ("delivered", PHONE, "sms")
+    assert (message["status"], message["to"], message["channel"]) == ("delivered", phone, "sms")
     assert message["id"] == found[0]["message_id"]
     assert [one["type"] for one in await timeline(api, silent)] == ["contact.opted_out"]
     assert (await api.get(f"/v1/contacts/{silent}/messages")).ok()["data"] == []
 
 
 async def test_a_do_not_contact_file(api: Api) -> None:
-    rows = b"phone,email,reason\n+14155550113,,asked by phone\n+1 415 555 0113,,\n,Stop@Example.com,\n12ab,,\n"
+    rows = b"phone,email,reason\n+14155550913,,asked by phone\n+1 415 555 0913,,\n,Stop@Example.com,\n12ab,,\n"
     found = (await api.upload("/v1/suppressions/import", rows, file_name="stop.csv", fields={"channels": "sms"})).ok()
     assert (found["imported"], found["updated"], found["duplicates"], found["failed"]) == (2, 0, 1, 1)
     assert [(one["row"], one["code"]) for one in found["errors"]] == [(5, "invalid_phone")]
-    listed = {one["phone"] or one["email"]: one for one in await api.everything("/v1/suppressions")}
-    assert set(listed) == {"+14155550113", "Stop@Example.com"}
-    assert (listed["+14155550113"]["reason"], listed["+14155550113"]["channels"]) == ("asked by phone", ["sms"])
+    listed = {
+        one["phone"] or one["email"]: one
+        for one in await api.everything("/v1/suppressions")
+        if one["phone"] or one["email"]
+    }
+    assert set(listed) == {"+14155550913", "Stop@Example.com"}
+    assert (listed["+14155550913"]["reason"], listed["+14155550913"]["channels"]) == ("asked by phone", ["sms"])
     (await api.upload("/v1/suppressions/import", b"name\nx\n")).refused(422, "unknown_columns")
     await api.delete_all(*[f"/v1/suppressions/{one['id']}" for one in listed.values()])
+
+
+async def test_an_account_that_asks_for_opt_in(api: Api, contact_id: str, carrier: Carrier, sender_id: str) -> None:
+    """Of two contacts only the one that opted in gets the message; the rule is read as each message is sent."""
+    asked = (await api.post("/v1/contacts", {"phone": "+14155550914", "tags": ["lead"]})).ok(201)["id"]
+    (await api.call("PUT", f"/v1/contacts/{asked}/preferences", json={"sms": "opted_in"})).ok()
+    assert (await api.get("/v1/consent-rules")).ok() == {"require_opt_in": False}
+    rule = {"field": "tags", "operator": "contains", "value": "lead"}
+    segment = (await api.post("/v1/segments", {"name": "Asked", "conditions": [rule]})).ok(201)["id"]
+    await eventually(lambda: api.get(f"/v1/segments/{segment}"), lambda answer: answer.ok()["member_count"] == 2)
+    mark = marked("asked")
+    campaign_id = await campaign(api, mark=mark, sender=sender_id, segment_id=segment)
+    (await api.call("PUT", "/v1/consent-rules", json={"require_opt_in": True})).ok()
+    (await api.post(f"/v1/campaigns/{campaign_id}/start")).ok()
+    figures = await ended(api, campaign_id)
+    assert figures["sent"] == 1
+    assert [one["to"] for one in carrier.accepted(mark)] == ["+14155550914"]
+    relaxed = await api.call("PUT", "/v1/consent-rules", json={"require_opt_in": False})
+    assert relaxed.ok() == {"require_opt_in": False}
