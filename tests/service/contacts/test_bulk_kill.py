@@ -3,6 +3,7 @@
 import json
 
 from carillon.contacts.v1 import bulk_pb2 as pb
+from tests.service.contacts.conftest import ERASURE_KEY
 from tests.service.contacts.test_lists import DISAGREEMENTS
 from tests.service.contacts.test_processes import START_SECONDS, process, start
 from tests.service.stack import eventually, free_port
@@ -28,6 +29,7 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(urls, broker, k
         "CARILLON_NATS_URL": broker.url,
         "CARILLON_TOKEN_PRIVATE_KEY": keys.private["contacts"],
         "CARILLON_TOKEN_PUBLIC_KEYS": json.dumps(keys.public),
+        "CARILLON_ERASURE_KEY": ERASURE_KEY,
         "CARILLON_DATABASE_URL": urls.work,
     }
 
