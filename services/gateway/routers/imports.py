@@ -27,7 +27,7 @@ from services.gateway.uploads import Upload, send
 first = Routes("Imports")
 
 FIELDS = frozenset({"on_duplicate", "default_region", "tags", "list_id"})
-ENDED = frozenset({pb.IMPORT_STATUS_COMPLETED, pb.IMPORT_STATUS_FAILED})
+ENDED = frozenset({pb.IMPORT_STATUS_COMPLETED, pb.IMPORT_STATUS_FAILED, pb.IMPORT_STATUS_CANCELLED})
 FIRST_POLL_SECONDS = 0.03
 LONGEST_POLL_SECONDS = 0.5
 REGION = re.compile("[A-Za-z]{2}")

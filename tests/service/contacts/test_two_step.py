@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.contacts.v1 import imports_pb2
 from chassis import ids
 from chassis.errors import CarillonError, FailedPrecondition, InvalidArgument, Reason
 from services.contacts.cleaner import Cleaner
 from services.contacts.imports.job import ImportWorker
+from tests import workbooks
 from tests.service.contacts.events import outbox
 
 FILE = (
@@ -135,6 +137,10 @@ async def test_failed_rows_are_paged_with_their_cells_and_import_again_when_mend
     await drain(worker)
     assert counts(await book.progress(mended.id)) == (5, 5, 0, 0, 0)
     assert {contact.metadata_json for contact in await book.all()} == {"{}"}
+    still_bad = await book.upload(b"phone,carillon_error,name\nbad,Invalid,N\n")
+    await drain(worker)
+    told = await desk.failed_rows(still_bad.id, with_cells=True)
+    assert (list(told.titles), list(told.rows[0].cells)) == (["phone", "name"], ["bad", "N"])
 
 
 async def test_cells_of_failed_rows_are_no_formulas_and_read_as_they_were(book, desk, worker):
@@ -263,3 +269,40 @@ async def test_the_same_file_again_says_of_which_import_it_is_the_duplicate(book
     done = await book.progress(again.id)
     assert (done.duplicate_of, counts(done)) == (first.id, (1, 0, 0, 1, 0))
     assert not (await book.upload(b"phone\n+14155552672\n")).duplicate_of
+
+
+async def test_a_repeated_request_is_answered_as_the_first_was(book, desk, worker):
+    """Though a second commit, or an undo of what is undone, would be refused or answered otherwise."""
+    held = getattr(await book.hold("phone\n+14155552671\n"), "import")
+    commit = imports_pb2.CommitImportRequest(id=held.id)
+    first = await desk.call("CommitImport", commit, idempotency=("c", b"1"))
+    await drain(worker)
+    assert await desk.call("CommitImport", commit, idempotency=("c", b"1")) == first
+    undo = imports_pb2.UndoImportRequest(id=held.id)
+    begun = await desk.call("UndoImport", undo, idempotency=("u", b"1"))
+    assert await desk.call("UndoImport", undo, idempotency=("u", b"1")) == begun
+    with pytest.raises(FailedPrecondition) as caught:
+        await desk.call("UndoImport", undo, idempotency=("u", b"2"))
+    assert caught.value.reason == Reason.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_a_workbook_and_cards_are_shown_and_mapped_too(book, desk, worker):
+    table = workbooks.table([["Kunde", "Handy"], ["Ada", "+14155552671"], ["Bob", "bad"]])
+    answer = await book.send(table, hold=True)
+    assert [column.title for column in answer.preview.columns] == ["Kunde", "Handy"]
+    assert [list(row.cells) for row in answer.preview.rows] == [["Ada", "+14155552671"], ["Bob", "bad"]]
+    held = getattr(answer, "import")
+    await desk.commit(held.id, {"Kunde": "first_name", "Handy": "phone"})
+    await drain(worker)
+    done = await book.progress(held.id)
+    assert (counts(done), done.rows_total) == ((2, 1, 0, 0, 1), 2)
+    failed = await desk.failed_rows(held.id, with_cells=True)
+    assert (list(failed.titles), list(failed.rows[0].cells)) == (["Kunde", "Handy"], ["Bob", "bad"])
+    card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Eve\r\nTEL:+14155552673\r\nEND:VCARD\r\n"
+    cards = await book.send(card, hold=True)
+    assert len(cards.preview.rows) == 1
+    await drain(worker)
+    assert (await book.progress(getattr(cards, "import").id)).rows_total == 1
+    await desk.commit(getattr(cards, "import").id)
+    await drain(worker)
+    assert counts(await book.progress(getattr(cards, "import").id)) == (1, 1, 0, 0, 0)

@@ -93,6 +93,14 @@ async def test_an_import_that_takes_long_is_accepted_with_its_location(gateway: 
     assert later.body == {**answer.body, "preview": None, "changes": None}
 
 
+async def test_an_import_that_is_cancelled_meanwhile_is_not_waited_for(gateway: Gateway) -> None:
+    queued(gateway)
+    becomes(gateway, state(pb.IMPORT_STATUS_CANCELLED))
+    answer = await gateway.call("POST", IMPORT, data=form())
+    assert (answer.status, answer.body["status"]) == (202, "cancelled")
+    assert [one.method for one in gateway.contacts.received] == ["CreateImport", "GetImport"]
+
+
 async def test_a_client_may_prefer_not_to_wait(gateway: Gateway) -> None:
     queued(gateway)
     answer = await gateway.call("POST", IMPORT, data=form(), headers={"Prefer": "respond-async"})
