@@ -67,10 +67,13 @@ class SearchIndexer:
                     newest[contact_id] = entry
             # Decoding 500 contacts takes milliseconds: let others in between.
             await asyncio.sleep(0)
-        async with self._db.write(account) as tx:
-            if newest:
+        # A transaction each: entries are locked in the order of ids, so that nobody waits in a circle.
+        if newest:
+            async with self._db.write(account) as tx:
                 await entries.keep(tx, account, list(newest.values()))
-            await entries.forget(tx, account, list(gone.items()))
+        if gone:
+            async with self._db.write(account) as tx:
+                await entries.forget(tx, account, list(gone.items()))
 
     async def _give_way(self, *, until: datetime) -> None:
         while datetime.now(UTC) < until:
