@@ -1,6 +1,6 @@
 """Kinds of field that several nouns share, with the limits of the public contract."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -63,7 +63,10 @@ def parse_time(value: object) -> object:
         raise refuse(FieldCode.INVALID_FORMAT, "A time looks like 2026-03-01T09:00:00Z (RFC 3339).") from None
     if moment.tzinfo is None or "T" not in value.upper():
         raise refuse(FieldCode.INVALID_FORMAT, "A time needs its offset: Z or +02:00 (RFC 3339).")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise refuse(FieldCode.OUT_OF_RANGE, "A time lies in the years 1 to 9999, in UTC.") from None
 
 
 def check_json_object(value: dict[str, Any]) -> dict[str, Any]:

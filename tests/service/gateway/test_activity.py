@@ -62,6 +62,8 @@ async def test_an_entry_is_added(gateway: Gateway) -> None:
     [
         ({}, "/type"),
         ({"type": "agent.note", "at": "yesterday"}, "/at"),
+        ({"type": "agent.note", "at": "0001-01-01T00:00:00+14:00"}, "/at"),
+        ({"type": "agent.note", "at": "9999-12-31T23:59:59-14:00"}, "/at"),
         ({"type": "agent.note", "data": [1]}, "/data"),
         ({"type": "agent.note", "channel": "fax"}, "/channel"),
         ({"type": "agent.note", "note": "x"}, "/note"),
