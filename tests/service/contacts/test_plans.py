@@ -15,7 +15,7 @@ from services.contacts.bulk import writing
 from services.contacts.consent import repository as consent
 from services.contacts.domain.search import Search
 from services.contacts.erasure import repository as erasure
-from services.contacts.imports import staging
+from services.contacts.imports import staging, undo
 from services.contacts.listing import pages
 from services.contacts.listing.filters import ANY, Filter
 from services.contacts.listing.order import NEWEST, Order
@@ -104,6 +104,8 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "by phone": (repository.LOOKUPS["phone"], "+14155552671"),
     "by email": (repository.LOOKUPS["email"], "a@example.org"),
     "by external id": (repository.LOOKUPS["external_id"], "x"),
+    "made by an import": (undo.MADE, ID, ID, ID, 500),
+    "left by an undo": (undo.LEFT, ID, ID, ID, ID, 100),
     "holders": (repository.HOLDERS, "+14155552671", "x", "a@example.org"),
     "lock to delete": (repository.DOOM, [ID], None),
     "delete": (repository.DELETE, [ID], datetime.now(UTC)),
