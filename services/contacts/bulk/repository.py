@@ -14,7 +14,7 @@ from services.contacts.domain.change import Change
 
 COLUMNS = "id, status, changed, unchanged, failed, error, created_at, finished_at"
 RETRY_SECONDS = 2
-# Failures in a row after which a job is given up.
+# Failures in a row after which a job is given up. One of a deleted list never is: nobody could ask for it again.
 ATTEMPTS = 5
 
 CREATE = f"""
@@ -38,7 +38,8 @@ UPDATE bulk_jobs SET status = CASE WHEN $3 = '' THEN 'completed' ELSE 'failed' E
 WHERE account_id = $1 AND id = $2 AND status IN ('queued', 'running')
 """
 PUT_BACK = f"""
-UPDATE bulk_jobs SET attempts = attempts + 1, due_at = now() + interval '{RETRY_SECONDS} seconds'
+UPDATE bulk_jobs SET attempts = attempts + 1,
+    due_at = now() + least(attempts + 1, 30) * interval '{RETRY_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND status IN ('queued', 'running') RETURNING attempts
 """
 FORGET = "DELETE FROM bulk_jobs WHERE finished_at < now() - $1::interval"
@@ -115,7 +116,7 @@ async def finish(tx: WriteTx, held: Claim, *, error: str = "") -> None:
 async def put_back(tx: WriteTx, held: Claim) -> bool:
     """Let it be tried again a little later; False where it was tried often enough."""
     attempts: int | None = await tx.fetchval(PUT_BACK, held.account, held.id)
-    return attempts is not None and attempts < ATTEMPTS
+    return held.of_list is not None or (attempts is not None and attempts < ATTEMPTS)
 
 
 async def forget(tx: WriteTx, kept: timedelta) -> None:

@@ -169,6 +169,24 @@ async def test_a_job_that_fails_on_our_side_is_tried_again_and_given_up(book, bu
     assert not await bulk_worker.run_once()
 
 
+async def test_the_end_of_a_list_is_never_given_up(book, lists, bulk, admin, bulk_worker, monkeypatch):
+    crowd = await people(book, AT_ONCE + 1)
+    made = (await lists.create()).id
+    await lists.add([made], crowd)
+    await lists.delete(made)
+
+    async def fail(*_, **__):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write_locked", fail)
+        for _ in range(jobs.ATTEMPTS + 1):
+            assert await bulk_worker.run_once()
+            await admin.execute("UPDATE bulk_jobs SET due_at = now() WHERE account_id = $1", book.account)
+    await run_dry(bulk_worker)
+    assert {tuple((await book.get(one)).lists) for one in crowd} == {()}
+
+
 async def test_what_ended_long_ago_is_forgotten(book, bulk, admin, work_db):
     """Its filter may name a person."""
     for at in range(AT_ONCE + 1):
