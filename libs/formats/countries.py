@@ -28,7 +28,7 @@ USUAL = {
 
 
 def code_of(name: str) -> str | None:
-    """ISO 3166-1 alpha-2; None where the name is unknown, or several countries have it."""
+    """ISO 3166-1 alpha-2; None where the name is unknown."""
     return codes_by_name().get(folded(name))
 
 
@@ -42,10 +42,10 @@ def codes_by_name() -> dict[str, str]:
     # The names of 250 countries in a hundred languages take a while to load, and most files have codes.
     from phonenumbers.geodata.locale import LOCALE_DATA
 
-    found: dict[str, set[str]] = {}
+    found: dict[str, str] = {}
     for code, names in LOCALE_DATA.items():
         # `*en` stands for the name in another language.
         for name in names.values():
             if name and not name.startswith("*"):
-                found.setdefault(folded(name), set()).add(code)
-    return {name: codes.pop() for name, codes in found.items() if name and len(codes) == 1} | USUAL
+                found.setdefault(folded(name), code)
+    return found | USUAL

@@ -95,6 +95,7 @@ def test_what_is_refused(text, region):
         ("51987654321", None, None),  # Peru, or Brazil
         ("4791234567", None, None),  # Norway, and many others
         ("4155552671", None, None),
+        ("2651234567", None, None),  # Malawi, but too short to be sure
         ("999999999999", None, None),
     ],
 )

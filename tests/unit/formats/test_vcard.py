@@ -200,7 +200,8 @@ def test_folding_is_undone_wherever_it_was_made(text, widths, piece):
 def test_quoted_printable_is_undone_across_its_soft_ends(text, piece):
     encoded = quopri.encodestring(text.encode(), quotetabs=True).replace(b"\n", b"\r\n")
     data = b"BEGIN:VCARD\r\nNOTE;ENCODING=QUOTED-PRINTABLE:" + encoded + b"\r\nEND:VCARD\r\n"
-    expected = unescaped(text).strip()
+    # A byte order mark at the start of a text is none of it.
+    expected = unescaped(text.removeprefix("\ufeff")).strip()
     assert read(data, piece=piece) == [{"note": expected} if expected else {}]
 
 

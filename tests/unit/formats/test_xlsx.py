@@ -273,6 +273,14 @@ def test_a_short_row_that_stands_for_much_text_is_one_broken_row():
     assert len(second[0]) == records.CELL_CHARACTERS
 
 
+def test_what_the_child_says_comes_in_portions():
+    strings = f"<sst><si><t>{'x' * records.CELL_CHARACTERS}</t></si></sst>"
+    sheet = workbooks.sheet([[("s", 0, 0)] * 4] * 20)
+    said = answers(workbooks.workbook({"S": sheet}, strings=strings), "rows", "", "20", "0")
+    assert max(len(content) for _, content in said) < 2 * records.RECORD_CHARACTERS
+    assert [number for _, content in said[:-1] for number, _ in child.unpacked(content)[0]] == list(range(1, 21))
+
+
 def test_texts_and_parts_have_bounds(monkeypatch):
     data = workbooks.workbook({"S": workbooks.sheet([[("s", 0, 0)]])}, strings="<sst><si><t>long</t></si></sst>")
     monkeypatch.setattr(workbook, "MAX_STRINGS_BYTES", 3)
