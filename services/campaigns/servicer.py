@@ -113,7 +113,7 @@ class CampaignsServicer:
     ) -> pb.UploadRecipientsResponse:
         return await self._uploads.upload(call, requests)
 
-    @rpc(admits={"gateway"})
+    @rpc(admits={"gateway", "contacts"})
     async def ListRecipients(self, call: Call, request: pb.ListRecipientsRequest) -> pb.ListRecipientsResponse:
         return await self._recipients.page(call, request)
 

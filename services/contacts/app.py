@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
 from carillon.contacts.v1 import (
     activity_pb2,
     bulk_pb2,
@@ -16,13 +17,15 @@ from carillon.contacts.v1 import (
     suppression_uploads_pb2,
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import schema, telemetry
 from chassis.db import Database
+from chassis.grpc_client import Client
 from chassis.grpc_server import Server
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
-from chassis.tokens import TokenVerifier
+from chassis.tokens import TokenSigner, TokenVerifier
 from services.contacts.activity.consumers import consumers
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
@@ -36,7 +39,9 @@ from services.contacts.config import ServeSettings, WorkSettings
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.erasure.hashing import AddressHash
+from services.contacts.exports.contents import Contents
 from services.contacts.exports.job import ExportWorker
+from services.contacts.exports.peers import Campaigns, Segments
 from services.contacts.exports.service import POKE as EXPORTS_POKE
 from services.contacts.exports.service import ExportService
 from services.contacts.exports.servicer import ExportsServicer
@@ -104,10 +109,12 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("bulk", BulkWorker(db, wake, read_filter=read_filter).run)
     for consumer in (*consumers(nats, db), *search_consumers(nats, db)):
         process.loop("consumer", consumer.run)
+    segments, campaigns = exported_peers(process, settings)
+    contents = Contents(db, read_filter=read_filter, segments=segments, campaigns=campaigns)
     for slot in range(1, settings.export_slots + 1):
         wake = asyncio.Event()
         await nats.on_poke(EXPORTS_POKE, wake)
-        process.loop(f"exports-{slot}", ExportWorker(db, wake, read_filter=read_filter, kept=settings.retention).run)
+        process.loop(f"exports-{slot}", ExportWorker(db, wake, contents=contents, kept=settings.retention).run)
     wake = asyncio.Event()
     await nats.on_poke(POKE, wake)
     process.loop("undo", UndoWorker(db, wake, AddressHash(settings.erasure_key.get_secret_value())).run)
@@ -123,6 +130,15 @@ async def reindex(settings: WorkSettings) -> None:
         log.info("search.rebuilding", contacts=done)
     log.info("search.rebuilt", contacts=done)
     await db.stop()
+
+
+def exported_peers(process: Process, settings: WorkSettings) -> tuple[Segments, Campaigns]:
+    signer = TokenSigner(SERVICE, settings.token_private_key)
+    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer)
+    campaigns = Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer)
+    process.add(segments)
+    process.add(campaigns)
+    return Segments(segments), Campaigns(campaigns)
 
 
 def spare_collector() -> None:

@@ -18,4 +18,6 @@ class ServeSettings(ErasingSettings):
 
 class WorkSettings(ErasingSettings):
     import_slots: int = Field(default=2, ge=1, le=16, description="Imports that one process works on at a time")
+    segments_target: str = Field(description="gRPC target of segments")
+    campaigns_target: str = Field(description="gRPC target of campaigns")
     export_slots: int = Field(default=2, ge=1, le=16, description="Exports that one process works on at a time")

@@ -65,7 +65,7 @@ class SegmentsServicer:
         )
         return pb.ListContactSegmentsResponse(segments=segments_of(page), next_cursor=page.next_cursor)
 
-    @rpc(admits={"campaigns"})
+    @rpc(admits={"campaigns", "contacts"})
     async def StreamAudience(
         self, call: Call, request: pb.StreamAudienceRequest
     ) -> AsyncIterator[pb.StreamAudienceResponse]:

@@ -55,7 +55,7 @@ def test_a_todo_names_its_issue() -> None:
 def test_nobody_commits_but_the_transaction_block() -> None:
     for path in HAND_WRITTEN:
         if path != ROOT / "libs/chassis/db.py":
-            assert not re.search(r"""["'](?:COMMIT|ROLLBACK|BEGIN)\b""", path.read_text()), path
+            assert not re.search(r"""["'](?:COMMIT|ROLLBACK|BEGIN)\b(?!:)""", path.read_text()), path
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,100 +1,136 @@
 """What goes into the file: batch after batch, each with the position to go on from.
 
-A batch of contacts is one consistent look at the database; two batches are two. They go down by id, from the newest
-contact at the first look: every contact that was there then, and still is when its turn comes, is in the file once,
-as it stands at its turn. What is added meanwhile is not.
+A batch of contacts is one consistent look at the database; two batches are two. Those of a filter go down by id, from
+the newest contact at the first look: every contact that was there then, and still is when its turn comes, is in the
+file once, as it stands at its turn. What is added meanwhile is not.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-from uuid import UUID
+from dataclasses import replace
 
 from carillon.contacts.v1 import contacts_pb2
 from chassis.db import Database, ReadTx
+from chassis.ids import AccountId
 from services.contacts import repository as contacts
-from services.contacts.exports import cells, documents
+from services.contacts.convert import CHANNEL_NAMES
+from services.contacts.domain.contact import Contact
+from services.contacts.exports import cards, cells, documents
+from services.contacts.exports.batch import Batch, Content, Flowing, Sheet
+from services.contacts.exports.peers import Campaigns, Segments
+from services.contacts.exports.recipients import open_recipients
 from services.contacts.exports.repository import Lease
-from services.contacts.listing import pages
-from services.contacts.listing.filters import Filter
+from services.contacts.exports.sources import Filtered, Members, Selection, Source
+from services.contacts.listing.filters import ANY, Filter
 
 BATCH_CONTACTS = 5_000
 
 ReadFilter = Callable[[contacts_pb2.ListContactsRequest], Filter]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    data: bytes
-    rows: int
-    # Behind its last record.
-    position: str
+class Contents:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        read_filter: ReadFilter,
+        segments: Segments,
+        campaigns: Campaigns,
+        batch_contacts: int = BATCH_CONTACTS,
+    ) -> None:
+        self._db = db
+        self._read_filter = read_filter
+        self._segments = segments
+        self._campaigns = campaigns
+        self._batch_contacts = batch_contacts
+
+    def open(self, lease: Lease) -> Content:
+        if lease.resource == "recipients":
+            return open_recipients(lease, self._campaigns)
+        source = self._source(lease)
+        if lease.format == "csv":
+            return Csv(self._db, lease.account, source)
+        if lease.format == "xlsx":
+            return Xlsx(self._db, lease.account, source)
+        return Lines(self._db, lease.account, source, documents.line if lease.format == "jsonl" else cards.card)
+
+    def _source(self, lease: Lease) -> Source:
+        request = lease.request
+        if lease.resource == "segment_members":
+            return Members(lease.account, self._segments, segment_id=request.segment_id)
+        wanted = self._read_filter(request.contacts)
+        if lease.resource == "optouts":
+            wanted = replace(wanted, opted_out=CHANNEL_NAMES.get(request.channel, ANY))
+        return Filtered(lease.account, wanted, size=self._batch_contacts)
 
 
-class Content(Protocol):
-    # What comes before the first record.
-    head: bytes
+class ContactBatches:
+    """Contacts of a source, each batch read in one transaction."""
+
+    def __init__(self, db: Database, account: AccountId, source: Source) -> None:
+        self._db = db
+        self._account = account
+        self._source = source
 
     async def after(self, position: str) -> Batch | None:
-        """The next batch behind the position, empty for the first; None behind the last."""
-        ...
+        await self._source.reach(position)
+        async with self._db.read(self._account, snapshot=True) as tx:
+            chosen = await self._source.select(tx, position)
+            if chosen is None:
+                return None
+            behind = chosen.position or await last_of(tx, chosen)
+            if behind is None:
+                return None
+            data, rows = await self.write(tx, chosen)
+        return Batch(data, rows, behind)
+
+    async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
+        """What the file has of it, and how many records."""
+        raise NotImplementedError
 
 
-class ContactPages:
-    """Contacts of a filter, by id from the newest down."""
-
-    def __init__(self, db: Database, lease: Lease, *, wanted: Filter, size: int) -> None:
-        self._db = db
-        self._account = lease.account
-        self._wanted = wanted
-        self._size = size
-
-    async def query(self, tx: ReadTx, position: str) -> tuple[str, list[object]]:
-        after = (UUID(position),) if position else None
-        return await pages.selection(tx, self._account, self._wanted, after=after, limit=self._size)
+async def last_of(tx: ReadTx, chosen: Selection) -> str | None:
+    """The lowest id; None where nothing was chosen."""
+    sql = f"SELECT c.id FROM ({chosen.sql}) AS c ORDER BY c.id LIMIT 1"
+    last = await tx.fetchval(sql, *chosen.args)
+    return None if last is None else str(last)
 
 
-class ContactsCsv(ContactPages):
+class Csv(Flowing, ContactBatches):
     """COPY writes it: the rows never become objects here."""
 
     head = ",".join(cells.TITLES).encode() + b"\n"
 
-    async def after(self, position: str) -> Batch | None:
+    async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
         written = bytearray()
 
         async def keep(data: bytes) -> None:
             written.extend(data)
 
-        async with self._db.read(self._account, snapshot=True) as tx:
-            sql, args = await self.query(tx, position)
-            last, rows = await bounds(tx, sql, args)
-            if last is None:
-                return None
-            await tx.connection.copy_from_query(cells.query(sql), *args, output=keep, format="csv")
-        return Batch(bytes(written), rows, str(last))
+        status = await tx.connection.copy_from_query(cells.query(chosen.sql), *chosen.args, output=keep, format="csv")
+        return bytes(written), int(status.removeprefix("COPY "))
 
 
-async def bounds(tx: ReadTx, sql: str, args: list[object]) -> tuple[UUID | None, int]:
-    """The last contact of the page, and how many there are."""
-    row = await tx.fetchrow(f"SELECT (array_agg(c.id ORDER BY c.id))[1], count(*) FROM ({sql}) AS c", *args)
-    assert row is not None
-    return row[0], row[1]
+class Lines(Flowing, ContactBatches):
+    """A contact after the other, each by itself."""
 
-
-class ContactsJsonl(ContactPages):
     head = b""
 
-    async def after(self, position: str) -> Batch | None:
-        async with self._db.read(self._account) as tx:
-            sql, args = await self.query(tx, position)
-            rows = [contacts.contact(row) for row in await tx.fetch(sql, *args)]
-        if not rows:
-            return None
-        return Batch(b"".join(map(documents.line, rows)), len(rows), str(rows[-1].id))
+    def __init__(self, db: Database, account: AccountId, source: Source, line: Callable[[Contact], bytes]) -> None:
+        super().__init__(db, account, source)
+        self._line = line
+
+    async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
+        rows = [contacts.contact(row) for row in await tx.fetch(chosen.sql, *chosen.args)]
+        return b"".join(map(self._line, rows)), len(rows)
 
 
-def open_content(db: Database, lease: Lease, *, read_filter: ReadFilter, batch_contacts: int) -> Content:
-    wanted = read_filter(lease.request.contacts)
-    if lease.format == "csv":
-        return ContactsCsv(db, lease, wanted=wanted, size=batch_contacts)
-    return ContactsJsonl(db, lease, wanted=wanted, size=batch_contacts)
+class Xlsx(Sheet, ContactBatches):
+    def __init__(self, db: Database, account: AccountId, source: Source) -> None:
+        Sheet.__init__(self, cells.TITLES)
+        ContactBatches.__init__(self, db, account, source)
+
+    async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
+        """Raises Full."""
+        rows = await tx.fetch(cells.query(chosen.sql), *chosen.args)
+        await self.add([tuple(row) for row in rows])
+        return b"", len(rows)

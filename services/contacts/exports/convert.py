@@ -5,8 +5,18 @@ from chassis import ids
 from services.contacts.convert import timestamp
 from services.contacts.exports.record import Export, Format, Resource
 
-RESOURCES: dict[pb.ExportResource.ValueType, Resource] = {pb.EXPORT_RESOURCE_CONTACTS: "contacts"}
-FORMATS: dict[pb.ExportFormat.ValueType, Format] = {pb.EXPORT_FORMAT_CSV: "csv", pb.EXPORT_FORMAT_JSONL: "jsonl"}
+RESOURCES: dict[pb.ExportResource.ValueType, Resource] = {
+    pb.EXPORT_RESOURCE_CONTACTS: "contacts",
+    pb.EXPORT_RESOURCE_OPTOUTS: "optouts",
+    pb.EXPORT_RESOURCE_SEGMENT_MEMBERS: "segment_members",
+    pb.EXPORT_RESOURCE_RECIPIENTS: "recipients",
+}
+FORMATS: dict[pb.ExportFormat.ValueType, Format] = {
+    pb.EXPORT_FORMAT_CSV: "csv",
+    pb.EXPORT_FORMAT_JSONL: "jsonl",
+    pb.EXPORT_FORMAT_XLSX: "xlsx",
+    pb.EXPORT_FORMAT_VCF: "vcf",
+}
 STATUSES: dict[str, pb.ExportStatus.ValueType] = {
     "queued": pb.EXPORT_STATUS_QUEUED,
     "running": pb.EXPORT_STATUS_RUNNING,

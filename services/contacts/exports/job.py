@@ -15,12 +15,14 @@ import structlog
 
 from chassis import ids
 from chassis.db import Database
-from chassis.errors import Unavailable
+from chassis.errors import NotFound, Unavailable
 from chassis.telemetry import with_remote_parent
 from services.contacts import metrics
 from services.contacts.exports import repository
-from services.contacts.exports.contents import BATCH_CONTACTS, ReadFilter, open_content
+from services.contacts.exports.batch import Content
+from services.contacts.exports.contents import Contents
 from services.contacts.exports.repository import Lease, LeaseLost
+from services.contacts.exports.workbook import Full
 
 log = structlog.get_logger()
 
@@ -30,7 +32,10 @@ RETRY_SECONDS = 2.0
 # An export that fails so often without a step forward fails for good.
 ATTEMPTS = 5
 CHUNK_BYTES = 1024 * 1024
+# Progress is told at least after so many.
+TOLD_ROWS = 50_000
 KEPT = timedelta(hours=72)
+GONE = "What was to be exported was deleted meanwhile."
 OUR_FAULT = "The export could not be completed, by a fault on our side."
 # What passes by itself: the loop goes on at its next turn.
 DATABASE_TROUBLE = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -42,17 +47,15 @@ class ExportWorker:
         db: Database,
         wake: asyncio.Event,
         *,
-        read_filter: ReadFilter,
+        contents: Contents,
         kept: timedelta = KEPT,
-        batch_contacts: int = BATCH_CONTACTS,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """wake: set when an export was queued; the poll is the safety net. kept: how long a file can be had."""
         self._db = db
         self._wake = wake
-        self._read_filter = read_filter
+        self._contents = contents
         self._kept = kept
-        self._batch_contacts = batch_contacts
         self._chunk_bytes = chunk_bytes
 
     async def run(self) -> None:
@@ -102,22 +105,41 @@ class ExportWorker:
 
     async def _work(self, lease: Lease) -> None:
         started = time.perf_counter()
-        content = open_content(self._db, lease, read_filter=self._read_filter, batch_contacts=self._batch_contacts)
-        position = lease.position
-        waiting, rows = bytearray(b"" if lease.chunks else content.head), 0
+        content = self._contents.open(lease)
+        error = ""
+        try:
+            await self._write(lease, content)
+        except Full:
+            error = "The sheet is full: a workbook takes 1,048,575 records. Export to CSV instead."
+        except NotFound:
+            error = GONE
+        finally:
+            await content.drop()
+        await self._finish(lease, error=error)
+        metrics.EXPORT_SECONDS.observe(time.perf_counter() - started)
+
+    async def _write(self, lease: Lease, content: Content) -> None:
+        """Raises Full, NotFound."""
+        position, begun = lease.position, lease.chunks > 0
+        if not content.resumable:
+            async with self._db.across() as tx:
+                await repository.begin_anew(tx, lease)
+            position, begun = "", False
+        waiting, rows = bytearray(b"" if begun else content.head), 0
         while (batch := await content.after(position)) is not None:
             waiting += batch.data
             rows += batch.rows
             position = batch.position
-            if len(waiting) >= self._chunk_bytes:
-                await self._store(lease, waiting, rows=rows, position=position)
+            if len(waiting) >= self._chunk_bytes or rows >= TOLD_ROWS:
+                await self._store(lease, waiting, rows=rows, position=position if content.resumable else None)
                 waiting, rows = bytearray(), 0
+        async for data in content.rest():
+            await self._store(lease, data, rows=rows, position=None)
+            rows = 0
         if waiting:
             await self._store(lease, waiting, rows=rows, position=position)
-        await self._finish(lease, error="")
-        metrics.EXPORT_SECONDS.observe(time.perf_counter() - started)
 
-    async def _store(self, lease: Lease, data: bytearray, *, rows: int, position: str) -> None:
+    async def _store(self, lease: Lease, data: bytes | bytearray, *, rows: int, position: str | None) -> None:
         view = memoryview(data)
         pieces = [bytes(view[at : at + self._chunk_bytes]) for at in range(0, len(data), self._chunk_bytes)]
         async with self._db.across() as tx:

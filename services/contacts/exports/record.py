@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-Resource = Literal["contacts"]
-Format = Literal["csv", "jsonl"]
+Resource = Literal["contacts", "optouts", "segment_members", "recipients"]
+Format = Literal["csv", "jsonl", "xlsx", "vcf"]
 
 
 @dataclass(frozen=True, slots=True)

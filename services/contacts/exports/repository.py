@@ -51,9 +51,22 @@ UPDATE exports SET lease_until = now() + make_interval(secs => $4), attempts = a
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running'
 """
 PROGRESS = f"""
-UPDATE exports SET position = $4, chunks = chunks + $5, rows = rows + $6, bytes = bytes + $7, attempts = 0,
+UPDATE exports SET position = $4, chunks = chunks + $5, rows = rows + $6, bytes = bytes + $7,
+    attempts = CASE WHEN $8 THEN 0 ELSE attempts END,
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING chunks - $5
+"""
+BEGIN_ANEW = """
+WITH anew AS (
+    UPDATE exports SET position = '', chunks = 0, rows = 0, bytes = 0
+    WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING account_id, file_id
+), emptied AS (
+    DELETE FROM file_chunks AS c USING anew WHERE c.account_id = anew.account_id AND c.file_id = anew.file_id
+), blank AS (
+    UPDATE files AS f SET bytes = 0, touched_at = now() FROM anew
+    WHERE f.account_id = anew.account_id AND f.id = anew.file_id
+)
+SELECT true FROM anew
 """
 STORE = """
 WITH file AS (
@@ -184,13 +197,20 @@ async def release(tx: WriteTx, held: Lease, *, after_seconds: float, tried: bool
     await tx.execute(RELEASE, *held.key, after_seconds, 0 if tried else 1)
 
 
-async def store(tx: WriteTx, held: Lease, pieces: Sequence[bytes], *, rows: int, position: str) -> None:
-    """More of the file, and where to go on behind it. Raises LeaseLost."""
+async def store(tx: WriteTx, held: Lease, pieces: Sequence[bytes], *, rows: int, position: str | None) -> None:
+    """More of the file, and where to go on behind it; None is at the beginning. Raises LeaseLost."""
     size = sum(map(len, pieces))
-    first = await tx.fetchval(PROGRESS, *held.key, position, len(pieces), rows, size)
+    resumable = position is not None
+    first = await tx.fetchval(PROGRESS, *held.key, position or "", len(pieces), rows, size, resumable)
     if first is None:
         raise LeaseLost
     await tx.execute(STORE, held.account, held.file_id, first, pieces, size)
+
+
+async def begin_anew(tx: WriteTx, held: Lease) -> None:
+    """Drop what a killed worker stored. Raises LeaseLost."""
+    if not await tx.fetchval(BEGIN_ANEW, *held.key):
+        raise LeaseLost
 
 
 async def finish(tx: WriteTx, held: Lease, *, error: str, kept: timedelta) -> None:

@@ -12,6 +12,7 @@ from services.contacts import errors
 from services.contacts.domain.problems import invalid
 from services.contacts.exports import convert, repository
 from services.contacts.exports.contents import ReadFilter
+from services.contacts.exports.peers import status_number
 from services.contacts.exports.record import Export
 
 # The poke that wakes the export workers.
@@ -32,6 +33,12 @@ class ExportService:
             raise errors.invalid([invalid("resource", "The resource is not known.")])
         if format_ is None:
             raise errors.invalid([invalid("format", "The format is not known.")])
+        if format_ == "vcf" and resource == "recipients":
+            raise errors.invalid([invalid("format", "A card is made of a contact: recipients are csv, xlsx or jsonl.")])
+        try:
+            status_number(request.recipient_status)
+        except ValueError:
+            raise errors.invalid([invalid("filter/status", "The status is not known.")]) from None
         self._read_filter(request.contacts)
         async with self._db.write(call) as tx:
             queued = await repository.create(

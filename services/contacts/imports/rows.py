@@ -78,6 +78,8 @@ class RowReader:
         # Of the contact: what the file can write.
         self.columns = written_columns(plan)
         self.keeping = Keeping(plan.columns, COLUMNS)
+        # No spreadsheet has had a card in its hands.
+        self._marked = plan.kind != "vcard"
         self._read_tags = lru_cache(maxsize=TAG_CELLS_KEPT)(self._tags_of)
         targets = [column.target for column in plan.columns]
         self._phone = targets.index("phone") if "phone" in targets else None
@@ -108,7 +110,7 @@ class RowReader:
         if isinstance(cells, Broken):
             return RowError(row, "validation_failed", cells.reason)
         cells = [cell.strip() for cell in cells]
-        if "'" in "".join(cells):
+        if self._marked and "'" in "".join(cells):
             cells = [plain(cell) for cell in cells]
         if not any(cells):
             return None

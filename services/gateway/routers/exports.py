@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import Response, StreamingResponse
 
+from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import exports_pb2 as pb
+from carillon.segments.v1 import segments_pb2
 from chassis.errors import FailedPrecondition, Reason
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import exports as convert
 from services.gateway.convert.values import page
+from services.gateway.errors import refused_field
+from services.gateway.problem import FieldCode
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import exports as schemas
@@ -16,23 +20,41 @@ from services.gateway.schemas import exports as schemas
 routes = Routes("Exports")
 
 SCOPE = "contacts:read"
-MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "vcf": "text/vcard; charset=utf-8",
+}
+# What a resource can be narrowed by; None is all but the rest.
+FILTERS: dict[str, frozenset[str] | None] = {
+    "contacts": None,
+    "optouts": frozenset({"channel", "search"}),
+    "segment_members": frozenset(),
+    "recipients": frozenset({"status"}),
+}
+# Of whom it is, and the scope that reads them.
+OWNERS = {"segment_members": ("segment_id", "segments:read"), "recipients": ("campaign_id", "campaigns:read")}
 
 
 @routes.add(
     "POST",
     "/exports",
     operation_id="createExport",
-    summary="Write contacts to a file",
+    summary="Write contacts, opt-outs, members of a segment or recipients of a campaign to a file",
     scope=SCOPE,
     status=202,
     answer=schemas.Export,
+    reasons=[Reason.NOT_FOUND],
 )
 async def create_export(caller: CallerOf, body: schemas.ExportCreate) -> Response:
     """`Location` tells how it is going. The file can be downloaded when it is completed, for 72 hours.
 
-    A CSV has the columns that an import takes, and imports to the same contacts. Cells that a spreadsheet would
+    CSV and XLSX of contacts have the columns that an import takes, and import to the same contacts; a card has
+    room for less. Cells that a spreadsheet would
     calculate have an apostrophe in front, which an import takes off."""
+    check_filter(body)
+    await check_owner(caller, body)
     client = caller.backends.exports
     answer = await caller.write(client, client.stub.CreateExport, convert.request(body))
     found = answer.export
@@ -92,6 +114,34 @@ async def download_export(caller: CallerOf, id: str) -> Response:
             "Content-Length": str(found.bytes),
         },
     )
+
+
+def check_filter(body: schemas.ExportCreate) -> None:
+    """A filter that is passed over would write down everything. Raises InvalidArgument."""
+    known = FILTERS[body.resource]
+    for name in sorted(body.filter.model_fields_set):
+        if name not in known if known is not None else name == "status":
+            raise refused_field(f"/filter/{name}", FieldCode.NOT_ALLOWED, f"{body.resource} are not filtered by it.")
+
+
+async def check_owner(caller: Caller, body: schemas.ExportCreate) -> None:
+    """Raises InvalidArgument, PermissionDenied, NotFound."""
+    field, scope = OWNERS.get(body.resource, ("", ""))
+    for name in ("segment_id", "campaign_id"):
+        if (getattr(body, name) is not None) != (name == field):
+            code = FieldCode.REQUIRED if name == field else FieldCode.NOT_ALLOWED
+            raise refused_field(f"/{name}", code, f"{name} is given with its own resource, and only there.")
+    if not field:
+        return
+    caller.principal.require(scope)
+    if body.segment_id is not None:
+        segments = caller.backends.segments
+        wanted = known_id("seg", body.segment_id, "segment")
+        await caller.read(segments, segments.stub.GetSegment, segments_pb2.GetSegmentRequest(id=wanted))
+    elif body.campaign_id is not None:
+        campaigns = caller.backends.campaigns
+        wanted = known_id("cmp", body.campaign_id, "campaign")
+        await caller.read(campaigns, campaigns.stub.GetCampaign, campaigns_pb2.GetCampaignRequest(id=wanted))
 
 
 async def get(caller: Caller, public_id: str) -> pb.Export:

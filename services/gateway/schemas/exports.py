@@ -4,11 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from services.gateway.schemas.campaigns import RecipientStatus
 from services.gateway.schemas.contact_filters import ContactFilter
-from services.gateway.schemas.fields import Answer, Body, Moment
+from services.gateway.schemas.fields import Answer, Body, Moment, Reference
 
-Resource = Literal["contacts"]
-Format = Literal["csv", "jsonl"]
+Resource = Literal["contacts", "optouts", "segment_members", "recipients"]
+Format = Literal["csv", "jsonl", "xlsx", "vcf"]
+
+
+class ExportFilter(ContactFilter):
+    """As the parameters of the list call: of `GET /contacts`; of optouts `channel` (opted out of it) and `search`; of
+    recipients `status`."""
+
+    status: RecipientStatus | None = None
 
 
 class ExportCreate(Body):
@@ -18,8 +26,13 @@ class ExportCreate(Body):
     )
 
     resource: Resource
-    format: Annotated[Format, Field(description="`jsonl`: a whole record a line, as the API answers with it")] = "csv"
-    filter: ContactFilter = ContactFilter()
+    format: Annotated[
+        Format,
+        Field(description="`jsonl`: a whole record a line, as the API answers with it. `vcf` is not of recipients"),
+    ] = "csv"
+    filter: ExportFilter = ExportFilter()
+    segment_id: Annotated[Reference | None, Field(description="Of `segment_members`, and only there")] = None
+    campaign_id: Annotated[Reference | None, Field(description="Of `recipients`, and only there")] = None
 
 
 class ExportProgress(Answer):

@@ -37,7 +37,9 @@ from services.contacts.bulk.work import BulkWorker
 from services.contacts.consent.service import ConsentService
 from services.contacts.consent.servicer import ConsentServicer
 from services.contacts.erasure.hashing import AddressHash
+from services.contacts.exports.contents import Contents
 from services.contacts.exports.job import ExportWorker
+from services.contacts.exports.peers import Campaigns, Segments
 from services.contacts.exports.service import ExportService
 from services.contacts.exports.servicer import ExportsServicer
 from services.contacts.imports.job import ImportWorker
@@ -56,6 +58,7 @@ from services.contacts.suppressions.servicer import SuppressionUploadsServicer
 from services.contacts.suppressions.upload import SuppressionUploads
 from tests.service.contacts.address_book import AddressBook
 from tests.service.contacts.export_desk import ExportDesk
+from tests.service.contacts.export_peers import ExportPeers
 from tests.service.contacts.import_desk import ImportDesk
 from tests.service.contacts.list_book import BulkChanges, ListBook
 
@@ -170,12 +173,26 @@ def other_exports(exports_client, other) -> ExportDesk:
     return ExportDesk(exports_client, other)
 
 
+@pytest_asyncio.fixture(scope="package")
+async def export_peers() -> ExportPeers:
+    return ExportPeers()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def peers(export_peers, keys) -> AsyncIterator[tuple[Segments, Campaigns]]:
+    """What contacts asks for exports, with the test's own servers behind it."""
+    async with export_peers.serving(keys) as found:
+        yield found
+
+
 @pytest_asyncio.fixture
-async def export_worker(work_db) -> AsyncIterator[ExportWorker]:
+async def export_worker(work_db, peers) -> AsyncIterator[ExportWorker]:
     """Small batches and pieces; no export of another test is among the work."""
     async with work_db.across() as tx:
         await tx.execute("DELETE FROM exports WHERE status IN ('queued', 'running')")
-    yield ExportWorker(work_db, asyncio.Event(), read_filter=read_filter, batch_contacts=10, chunk_bytes=2_000)
+    segments, campaigns = peers
+    contents = Contents(work_db, read_filter=read_filter, segments=segments, campaigns=campaigns, batch_contacts=10)
+    yield ExportWorker(work_db, asyncio.Event(), contents=contents, chunk_bytes=2_000)
 
 
 @pytest.fixture

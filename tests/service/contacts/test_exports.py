@@ -11,13 +11,16 @@ import textwrap
 
 import pytest
 
+from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2, exports_pb2_grpc
 from carillon.contacts.v1 import exports_pb2 as pb
 from chassis.errors import CarillonError, FailedPrecondition, NotFound, PermissionDenied
 from chassis.grpc_client import Client
 from services.contacts.cleaner import Cleaner
-from services.contacts.exports.job import ATTEMPTS, OUR_FAULT
+from services.contacts.exports import workbook
+from services.contacts.exports.job import ATTEMPTS, GONE, OUR_FAULT
 from tests.service.contacts.export_desk import ExportDesk
+from tests.service.contacts.test_erasure import say
 from tests.service.contacts.test_resume import ROOT
 from tests.service.stack import eventually
 
@@ -132,12 +135,14 @@ async def test_an_empty_account_has_a_file_of_its_header(exports, export_worker)
 WORKER = """
 import asyncio, sys
 from chassis.db import Database
+from services.contacts.exports.contents import Contents
 from services.contacts.exports.job import ExportWorker
 from services.contacts.listing.requests import read_filter
 
 async def main():
     db = await Database.open(sys.argv[1])
-    await ExportWorker(db, asyncio.Event(), read_filter=read_filter, batch_contacts=5, chunk_bytes=500).run_once()
+    contents = Contents(db, read_filter=read_filter, segments=None, campaigns=None, batch_contacts=5)
+    await ExportWorker(db, asyncio.Event(), contents=contents, chunk_bytes=500).run_once()
 
 asyncio.run(main())
 """
@@ -272,3 +277,152 @@ async def test_only_the_gateway_may_call(server, keys, account):
             await ExportDesk(campaigns, account).create()
     finally:
         await campaigns.stop()
+
+
+async def test_a_workbook_imports_again_to_the_same_contacts(book, other_book, exports, export_worker, worker):
+    made = await fill(book)
+    done, data = await run(exports, export_worker, "xlsx")
+    assert (done.rows, data[:2]) == (len(made), b"PK")
+    fresh = await import_again(other_book, worker, data)
+    assert (fresh.imported, fresh.failed) == (len(made), 0), fresh.errors
+    theirs = {contact.email: contact for contact in await other_book.all()}
+    for contact in await book.all():
+        same(contact, theirs[contact.email])
+    again = await import_again(book, worker, data, on_duplicate=contacts_pb2.ON_DUPLICATE_UPDATE)
+    assert (again.duplicates, again.updated) == (len(made), 0)
+
+
+# Of a contact: what a card says.
+ON_A_CARD = {"phone", "email", "first_name", "last_name", "name", "country", "gender", "language", "timezone",
+             "external_id", "tags", "channels", "phone_validity", "email_validity", "is_bot_active"}  # fmt: skip
+
+
+async def test_cards_import_again_to_what_a_card_says(book, other_book, exports, export_worker, worker):
+    for at, text in enumerate(HOSTILE):
+        await book.create(
+            phone=f"+4915112345{at:03}",
+            email=f"a{at}@example.org",
+            first_name=text,
+            last_name="Ü" * 100,
+            tags=[text, "a,b", "semi;colon"],
+            external_id=f"{text} {at}",
+            language="de",
+            timezone="Europe/Berlin",
+            gender="x",
+        )
+    await book.create(phone="+4915112349999")
+    done, data = await run(exports, export_worker, "vcf")
+    assert all(len(line) <= 75 for line in data.split(b"\r\n"))
+    fresh = await import_again(other_book, worker, data)
+    assert (fresh.imported, fresh.failed) == (done.rows, 0), fresh.errors
+    theirs = {contact.phone: contact for contact in await other_book.all()}
+    for contact in await book.all():
+        other = {name: value for name, value in told(theirs[contact.phone]).items() if name in ON_A_CARD}
+        assert other == {name: value for name, value in told(contact).items() if name in ON_A_CARD}
+
+
+async def test_a_workbook_that_was_begun_is_made_anew(book, exports, export_worker, admin, account, monkeypatch):
+    for at in range(25):
+        await book.create(phone=f"+4915112345{at:03}")
+    job = await exports.create("xlsx")
+    store = export_worker._store
+
+    async def dies_behind_the_first(lease, data, **kwargs):
+        await store(lease, data, **kwargs)
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(export_worker, "_store", dies_behind_the_first)
+    assert await export_worker.run_once()
+    monkeypatch.undo()
+    assert await admin.fetchval("SELECT count(*) FROM file_chunks WHERE account_id = $1", account) > 0
+    await admin.execute("UPDATE exports SET lease_until = now() - interval '1 second' WHERE account_id = $1", account)
+    assert await export_worker.run_once()
+    done = await exports.get(job.id)
+    assert (done.status, done.rows) == (pb.EXPORT_STATUS_COMPLETED, 25)
+    assert len(await exports.download(job.id)) == done.bytes
+
+
+async def test_a_workbook_that_is_full_fails_with_a_reason(book, exports, export_worker, monkeypatch):
+    monkeypatch.setattr(workbook, "MOST_ROWS", 2)
+    for at in range(2):
+        await book.create(phone=f"+4915112345{at:03}")
+    job = await exports.create("xlsx")
+    assert await export_worker.run_once()
+    failed = await exports.get(job.id)
+    assert failed.status == pb.EXPORT_STATUS_FAILED
+    assert "full" in failed.error
+
+
+async def test_opt_outs_are_those_of_the_channel(book, exports, export_worker, consent_client, account):
+    phones = [f"+4915112345{at:03}" for at in range(3)]
+    for phone, channel in zip(phones, ("sms", "voice", None), strict=True):
+        contact = (await book.create(phone=phone)).contact
+        if channel:
+            await say(consent_client, account, contact.id, **{channel: "out"})
+    for asked, expected in ((contacts_pb2.CHANNEL_SMS, phones[:1]), (contacts_pb2.CHANNEL_UNSPECIFIED, phones[1::-1])):
+        request = pb.CreateExportRequest(
+            resource=pb.EXPORT_RESOURCE_OPTOUTS, format=pb.EXPORT_FORMAT_CSV, channel=asked
+        )
+        job = (await exports.call("CreateExport", request)).export
+        assert await export_worker.run_once()
+        rows = csv.DictReader(io.StringIO((await exports.download(job.id)).decode()))
+        assert [row["phone"] for row in rows] == expected
+
+
+async def ask(exports, export_worker, resource: str, format_: str = "csv", **of) -> pb.Export:
+    request = pb.CreateExportRequest(
+        resource=pb.ExportResource.Value(f"EXPORT_RESOURCE_{resource}"),
+        format=pb.ExportFormat.Value(f"EXPORT_FORMAT_{format_.upper()}"),
+        **of,
+    )
+    job = (await exports.call("CreateExport", request)).export
+    assert await export_worker.run_once()
+    return await exports.get(job.id)
+
+
+async def test_members_of_a_segment_as_they_stand_here(book, exports, export_worker, export_peers):
+    made = [(await book.create(phone=f"+4915112345{at:03}", stage="x")).contact.id for at in range(7)]
+    await book.delete(made[2])
+    export_peers.members["seg_1"] = [made[:2], made[2:3], made[3:5]]
+    done = await ask(exports, export_worker, "SEGMENT_MEMBERS", segment_id="seg_1")
+    assert (done.status, done.rows) == (pb.EXPORT_STATUS_COMPLETED, 4)
+    rows = csv.DictReader(io.StringIO((await exports.download(done.id)).decode()))
+    assert sorted(row["phone"][-1] for row in rows) == ["0", "1", "3", "4"]
+
+
+async def test_a_segment_that_is_gone_fails_with_a_reason(exports, export_worker):
+    failed = await ask(exports, export_worker, "SEGMENT_MEMBERS", segment_id="seg_gone")
+    assert (failed.status, failed.error) == (pb.EXPORT_STATUS_FAILED, GONE)
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "xlsx"])
+async def test_recipients_page_by_page(exports, export_worker, export_peers, format_):
+    lines = [
+        campaigns_pb2.Recipient(
+            id=f"rcp_{at}",
+            address=f"+4915112345{at:03}",
+            variables_json='{"name":"Ann"}',
+            status=campaigns_pb2.RECIPIENT_STATUS_FAILED,
+            reason="=cmd",
+        )
+        for at in range(4)
+    ]
+    export_peers.recipients["cmp_1"] = [lines[:3], lines[3:]]
+    done = await ask(exports, export_worker, "RECIPIENTS", format_, campaign_id="cmp_1", recipient_status="failed")
+    assert (done.status, done.rows) == (pb.EXPORT_STATUS_COMPLETED, 4)
+    assert export_peers.asked[-1].status == campaigns_pb2.RECIPIENT_STATUS_FAILED
+    data = await exports.download(done.id)
+    if format_ == "csv":
+        rows = list(csv.DictReader(io.StringIO(data.decode())))
+        assert (rows[3]["phone"], rows[3]["reason"], rows[3]["variables"]) == (
+            "+4915112345003",
+            "'=cmd",
+            '{"name":"Ann"}',
+        )
+    elif format_ == "jsonl":
+        last = json.loads(data.splitlines()[3])
+        assert (last["phone"], last["variables"], last["status"]) == ("+4915112345003", {"name": "Ann"}, "failed")
+    else:
+        assert data[:2] == b"PK"
+    with pytest.raises(CarillonError):
+        await ask(exports, export_worker, "RECIPIENTS", "vcf", campaign_id="cmp_1")

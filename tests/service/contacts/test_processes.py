@@ -61,6 +61,8 @@ async def test_an_upload_is_imported_and_told(urls, broker, keys, nats, account)
         "CARILLON_TOKEN_PRIVATE_KEY": keys.private["contacts"],
         "CARILLON_TOKEN_PUBLIC_KEYS": json.dumps(keys.public),
         "CARILLON_ERASURE_KEY": ERASURE_KEY,
+        "CARILLON_SEGMENTS_TARGET": "127.0.0.1:1",
+        "CARILLON_CAMPAIGNS_TARGET": "127.0.0.1:1",
         "CARILLON_GRPC_BIND": f"127.0.0.1:{grpc_port}",
     }
     told: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()

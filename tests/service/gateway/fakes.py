@@ -35,10 +35,11 @@ class FakeService:
     descriptor: ServiceDescriptor
     answers: dict[str, Answer] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    admits: set[str] = field(default_factory=lambda: {"gateway"})
 
     def __post_init__(self) -> None:
         for method in self.descriptor.methods:
-            setattr(self, method.name, rpc(admits={"gateway"})(self.behaviour(method)))
+            setattr(self, method.name, rpc(admits=self.admits)(self.behaviour(method)))
 
     def behaviour(self, method: MethodDescriptor) -> Callable[..., Any]:
         response = GetMessageClass(method.output_type)

@@ -1,7 +1,12 @@
 """Exports through the gateway: what is asked, what comes back, and the file as it streams through."""
 
+import pytest
+
+from carillon.contacts.v1 import contacts_pb2
 from carillon.contacts.v1 import exports_pb2 as pb
 from chassis import ids
+from chassis.errors import NotFound, Reason
+from services.gateway import service
 from tests.service.gateway.conftest import Gateway
 
 EXP = ids.encode("exp", ids.new())
@@ -58,6 +63,50 @@ async def test_what_is_not_completed_cannot_be_downloaded(gateway: Gateway) -> N
     gateway.exports.answers["GetExport"] = pb.GetExportResponse(export=export(pb.EXPORT_STATUS_RUNNING))
     answer = await gateway.call("GET", f"/v1/exports/{EXP}/download")
     assert (answer.status, answer.code, answer.body["current_status"]) == (409, "invalid_state", "running")
+
+
+async def test_who_is_asked_for_is_looked_up_first(gateway: Gateway) -> None:
+    seg, cmp = ids.encode("seg", ids.new()), ids.encode("cmp", ids.new())
+    gateway.exports.answers["CreateExport"] = pb.CreateExportResponse(export=export())
+    for body in (
+        {"resource": "segment_members", "segment_id": seg, "format": "vcf"},
+        {"resource": "recipients", "campaign_id": cmp, "format": "xlsx", "filter": {"status": "failed"}},
+        {"resource": "optouts", "filter": {"channel": "sms", "search": "ann"}},
+    ):
+        assert (await gateway.call("POST", "/v1/exports", json=body)).status == 202, body
+    asked = [one.request for one in gateway.exports.received if one.method == "CreateExport"]
+    assert (asked[0].segment_id, asked[0].format) == (seg, pb.EXPORT_FORMAT_VCF)
+    assert (asked[1].campaign_id, asked[1].recipient_status) == (cmp, "failed")
+    assert (asked[2].channel, asked[2].contacts.search) == (contacts_pb2.CHANNEL_SMS, "ann")
+    assert gateway.segments.last("GetSegment").request.id == seg
+    gateway.campaigns.answers["GetCampaign"] = NotFound(Reason.NOT_FOUND, "no such campaign")
+    body = {"resource": "recipients", "campaign_id": cmp}
+    assert (await gateway.call("POST", "/v1/exports", json=body)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"resource": "recipients"}, "/campaign_id"),
+        ({"resource": "segment_members"}, "/segment_id"),
+        ({"resource": "contacts", "campaign_id": "x"}, "/campaign_id"),
+        ({"resource": "contacts", "filter": {"status": "failed"}}, "/filter/status"),
+        ({"resource": "recipients", "campaign_id": "x", "filter": {"tag": "a"}}, "/filter/tag"),
+        ({"resource": "optouts", "filter": {"stage": "lead"}}, "/filter/stage"),
+    ],
+)
+async def test_a_filter_that_would_be_passed_over_is_refused(gateway: Gateway, body: object, pointer: str) -> None:
+    answer = await gateway.call("POST", "/v1/exports", json=body)
+    assert answer.status == 422
+    assert [one["pointer"] for one in answer.body["errors"]] == [pointer]
+    assert not gateway.exports.received
+
+
+async def test_a_key_reads_what_its_scopes_read(gateway: Gateway) -> None:
+    made = await service.create_account(gateway.work, "Scoped", scopes=["contacts:read"])
+    body = {"resource": "recipients", "campaign_id": ids.encode("cmp", ids.new())}
+    answer = await gateway.call("POST", "/v1/exports", json=body, key=made.key)
+    assert (answer.status, answer.code) == (403, "permission_denied")
 
 
 async def test_what_is_refused_is_named(gateway: Gateway) -> None:

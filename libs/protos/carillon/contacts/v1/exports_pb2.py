@@ -26,37 +26,37 @@ from carillon.contacts.v1 import contacts_pb2 as carillon_dot_contacts_dot_v1_do
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/exports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x13\x43reateExportRequest\x12\x36\n\x08resource\x18\x01 \x01(\x0e\x32$.carillon.contacts.v1.ExportResource\x12\x32\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\".carillon.contacts.v1.ExportFormat\x12;\n\x08\x63ontacts\x18\x03 \x01(\x0b\x32).carillon.contacts.v1.ListContactsRequest\"D\n\x14\x43reateExportResponse\x12,\n\x06\x65xport\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Export\"7\n\x12ListExportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListExportsResponse\x12-\n\x07\x65xports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Export\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x1e\n\x10GetExportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"A\n\x11GetExportResponse\x12,\n\x06\x65xport\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Export\"#\n\x15\x44ownloadExportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\'\n\x16\x44ownloadExportResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\xf1\x02\n\x06\x45xport\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x08resource\x18\x02 \x01(\x0e\x32$.carillon.contacts.v1.ExportResource\x12\x32\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\".carillon.contacts.v1.ExportFormat\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".carillon.contacts.v1.ExportStatus\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\r\n\x05\x62ytes\x18\x06 \x01(\x03\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*O\n\x0e\x45xportResource\x12\x1f\n\x1b\x45XPORT_RESOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45XPORT_RESOURCE_CONTACTS\x10\x01*]\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x17\n\x13\x45XPORT_FORMAT_JSONL\x10\x02*\x99\x01\n\x0c\x45xportStatus\x12\x1d\n\x19\x45XPORT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_STATUS_QUEUED\x10\x01\x12\x19\n\x15\x45XPORT_STATUS_RUNNING\x10\x02\x12\x1b\n\x17\x45XPORT_STATUS_COMPLETED\x10\x03\x12\x18\n\x14\x45XPORT_STATUS_FAILED\x10\x04\x32\xa8\x03\n\x0e\x45xportsService\x12\x65\n\x0c\x43reateExport\x12).carillon.contacts.v1.CreateExportRequest\x1a*.carillon.contacts.v1.CreateExportResponse\x12\x62\n\x0bListExports\x12(.carillon.contacts.v1.ListExportsRequest\x1a).carillon.contacts.v1.ListExportsResponse\x12\\\n\tGetExport\x12&.carillon.contacts.v1.GetExportRequest\x1a\'.carillon.contacts.v1.GetExportResponse\x12m\n\x0e\x44ownloadExport\x12+.carillon.contacts.v1.DownloadExportRequest\x1a,.carillon.contacts.v1.DownloadExportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/exports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n\x13\x43reateExportRequest\x12\x36\n\x08resource\x18\x01 \x01(\x0e\x32$.carillon.contacts.v1.ExportResource\x12\x32\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\".carillon.contacts.v1.ExportFormat\x12;\n\x08\x63ontacts\x18\x03 \x01(\x0b\x32).carillon.contacts.v1.ListContactsRequest\x12.\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1d.carillon.contacts.v1.Channel\x12\x12\n\nsegment_id\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x06 \x01(\t\x12\x18\n\x10recipient_status\x18\x07 \x01(\t\"D\n\x14\x43reateExportResponse\x12,\n\x06\x65xport\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Export\"7\n\x12ListExportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListExportsResponse\x12-\n\x07\x65xports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Export\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x1e\n\x10GetExportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"A\n\x11GetExportResponse\x12,\n\x06\x65xport\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Export\"#\n\x15\x44ownloadExportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\'\n\x16\x44ownloadExportResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\xf1\x02\n\x06\x45xport\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x08resource\x18\x02 \x01(\x0e\x32$.carillon.contacts.v1.ExportResource\x12\x32\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\".carillon.contacts.v1.ExportFormat\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".carillon.contacts.v1.ExportStatus\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\r\n\x05\x62ytes\x18\x06 \x01(\x03\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb1\x01\n\x0e\x45xportResource\x12\x1f\n\x1b\x45XPORT_RESOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45XPORT_RESOURCE_CONTACTS\x10\x01\x12\x1b\n\x17\x45XPORT_RESOURCE_OPTOUTS\x10\x02\x12#\n\x1f\x45XPORT_RESOURCE_SEGMENT_MEMBERS\x10\x03\x12\x1e\n\x1a\x45XPORT_RESOURCE_RECIPIENTS\x10\x04*\x8c\x01\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x17\n\x13\x45XPORT_FORMAT_JSONL\x10\x02\x12\x16\n\x12\x45XPORT_FORMAT_XLSX\x10\x03\x12\x15\n\x11\x45XPORT_FORMAT_VCF\x10\x04*\x99\x01\n\x0c\x45xportStatus\x12\x1d\n\x19\x45XPORT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_STATUS_QUEUED\x10\x01\x12\x19\n\x15\x45XPORT_STATUS_RUNNING\x10\x02\x12\x1b\n\x17\x45XPORT_STATUS_COMPLETED\x10\x03\x12\x18\n\x14\x45XPORT_STATUS_FAILED\x10\x04\x32\xa8\x03\n\x0e\x45xportsService\x12\x65\n\x0c\x43reateExport\x12).carillon.contacts.v1.CreateExportRequest\x1a*.carillon.contacts.v1.CreateExportResponse\x12\x62\n\x0bListExports\x12(.carillon.contacts.v1.ListExportsRequest\x1a).carillon.contacts.v1.ListExportsResponse\x12\\\n\tGetExport\x12&.carillon.contacts.v1.GetExportRequest\x1a\'.carillon.contacts.v1.GetExportResponse\x12m\n\x0e\x44ownloadExport\x12+.carillon.contacts.v1.DownloadExportRequest\x1a,.carillon.contacts.v1.DownloadExportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carillon.contacts.v1.exports_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPORTRESOURCE']._serialized_start=1090
-  _globals['_EXPORTRESOURCE']._serialized_end=1169
-  _globals['_EXPORTFORMAT']._serialized_start=1171
-  _globals['_EXPORTFORMAT']._serialized_end=1264
-  _globals['_EXPORTSTATUS']._serialized_start=1267
-  _globals['_EXPORTSTATUS']._serialized_end=1420
+  _globals['_EXPORTRESOURCE']._serialized_start=1206
+  _globals['_EXPORTRESOURCE']._serialized_end=1383
+  _globals['_EXPORTFORMAT']._serialized_start=1386
+  _globals['_EXPORTFORMAT']._serialized_end=1526
+  _globals['_EXPORTSTATUS']._serialized_start=1529
+  _globals['_EXPORTSTATUS']._serialized_end=1682
   _globals['_CREATEEXPORTREQUEST']._serialized_start=131
-  _globals['_CREATEEXPORTREQUEST']._serialized_end=321
-  _globals['_CREATEEXPORTRESPONSE']._serialized_start=323
-  _globals['_CREATEEXPORTRESPONSE']._serialized_end=391
-  _globals['_LISTEXPORTSREQUEST']._serialized_start=393
-  _globals['_LISTEXPORTSREQUEST']._serialized_end=448
-  _globals['_LISTEXPORTSRESPONSE']._serialized_start=450
-  _globals['_LISTEXPORTSRESPONSE']._serialized_end=539
-  _globals['_GETEXPORTREQUEST']._serialized_start=541
-  _globals['_GETEXPORTREQUEST']._serialized_end=571
-  _globals['_GETEXPORTRESPONSE']._serialized_start=573
-  _globals['_GETEXPORTRESPONSE']._serialized_end=638
-  _globals['_DOWNLOADEXPORTREQUEST']._serialized_start=640
-  _globals['_DOWNLOADEXPORTREQUEST']._serialized_end=675
-  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_start=677
-  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_end=716
-  _globals['_EXPORT']._serialized_start=719
-  _globals['_EXPORT']._serialized_end=1088
-  _globals['_EXPORTSSERVICE']._serialized_start=1423
-  _globals['_EXPORTSSERVICE']._serialized_end=1847
+  _globals['_CREATEEXPORTREQUEST']._serialized_end=436
+  _globals['_CREATEEXPORTRESPONSE']._serialized_start=438
+  _globals['_CREATEEXPORTRESPONSE']._serialized_end=506
+  _globals['_LISTEXPORTSREQUEST']._serialized_start=508
+  _globals['_LISTEXPORTSREQUEST']._serialized_end=563
+  _globals['_LISTEXPORTSRESPONSE']._serialized_start=565
+  _globals['_LISTEXPORTSRESPONSE']._serialized_end=654
+  _globals['_GETEXPORTREQUEST']._serialized_start=656
+  _globals['_GETEXPORTREQUEST']._serialized_end=686
+  _globals['_GETEXPORTRESPONSE']._serialized_start=688
+  _globals['_GETEXPORTRESPONSE']._serialized_end=753
+  _globals['_DOWNLOADEXPORTREQUEST']._serialized_start=755
+  _globals['_DOWNLOADEXPORTREQUEST']._serialized_end=790
+  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_start=792
+  _globals['_DOWNLOADEXPORTRESPONSE']._serialized_end=831
+  _globals['_EXPORT']._serialized_start=834
+  _globals['_EXPORT']._serialized_end=1203
+  _globals['_EXPORTSSERVICE']._serialized_start=1685
+  _globals['_EXPORTSSERVICE']._serialized_end=2109
 # @@protoc_insertion_point(module_scope)

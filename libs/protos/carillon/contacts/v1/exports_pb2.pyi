@@ -29,12 +29,24 @@ class _ExportResourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Export
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPORT_RESOURCE_UNSPECIFIED: _ExportResource.ValueType  # 0
     EXPORT_RESOURCE_CONTACTS: _ExportResource.ValueType  # 1
+    EXPORT_RESOURCE_OPTOUTS: _ExportResource.ValueType  # 2
+    """Contacts that opted out of a channel."""
+    EXPORT_RESOURCE_SEGMENT_MEMBERS: _ExportResource.ValueType  # 3
+    """Contacts in a segment, by id."""
+    EXPORT_RESOURCE_RECIPIENTS: _ExportResource.ValueType  # 4
+    """Lines of a campaign's ledger, in the order in which they were added."""
 
 class ExportResource(_ExportResource, metaclass=_ExportResourceEnumTypeWrapper):
     """What an export is made of."""
 
 EXPORT_RESOURCE_UNSPECIFIED: ExportResource.ValueType  # 0
 EXPORT_RESOURCE_CONTACTS: ExportResource.ValueType  # 1
+EXPORT_RESOURCE_OPTOUTS: ExportResource.ValueType  # 2
+"""Contacts that opted out of a channel."""
+EXPORT_RESOURCE_SEGMENT_MEMBERS: ExportResource.ValueType  # 3
+"""Contacts in a segment, by id."""
+EXPORT_RESOURCE_RECIPIENTS: ExportResource.ValueType  # 4
+"""Lines of a campaign's ledger, in the order in which they were added."""
 Global___ExportResource: _TypeAlias = ExportResource  # noqa: Y015
 
 class _ExportFormat:
@@ -48,6 +60,10 @@ class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFo
     """UTF-8 with a header, the columns that an import takes."""
     EXPORT_FORMAT_JSONL: _ExportFormat.ValueType  # 2
     """A whole record a line, as the API answers with it."""
+    EXPORT_FORMAT_XLSX: _ExportFormat.ValueType  # 3
+    """As CSV, every cell a text; at most 1,048,575 rows."""
+    EXPORT_FORMAT_VCF: _ExportFormat.ValueType  # 4
+    """Version 3.0: names, addresses, tags and what else a card has room for. Not of recipients."""
 
 class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper):
     """How it is written down."""
@@ -57,6 +73,10 @@ EXPORT_FORMAT_CSV: ExportFormat.ValueType  # 1
 """UTF-8 with a header, the columns that an import takes."""
 EXPORT_FORMAT_JSONL: ExportFormat.ValueType  # 2
 """A whole record a line, as the API answers with it."""
+EXPORT_FORMAT_XLSX: ExportFormat.ValueType  # 3
+"""As CSV, every cell a text; at most 1,048,575 rows."""
+EXPORT_FORMAT_VCF: ExportFormat.ValueType  # 4
+"""Version 3.0: names, addresses, tags and what else a card has room for. Not of recipients."""
 Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
 class _ExportStatus:
@@ -92,11 +112,23 @@ class CreateExportRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     CONTACTS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SEGMENT_ID_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENT_STATUS_FIELD_NUMBER: _builtins.int
     resource: Global___ExportResource.ValueType
     format: Global___ExportFormat.ValueType
+    channel: _contacts_pb2.Channel.ValueType
+    """Of optouts: opted out of this one; unspecified is any."""
+    segment_id: _builtins.str
+    """Of segment members: `seg_…`."""
+    campaign_id: _builtins.str
+    """Of recipients: `cmp_…`."""
+    recipient_status: _builtins.str
+    """Of recipients: those in this state, in lower case as in the API; empty is any."""
     @_builtins.property
     def contacts(self) -> _contacts_pb2.ListContactsRequest:
-        """Of contacts: as in ListContacts; page size and cursor say nothing here."""
+        """Of contacts and optouts: as in ListContacts; page size, cursor and order say nothing here."""
 
     def __init__(
         self,
@@ -104,10 +136,14 @@ class CreateExportRequest(_message.Message):
         resource: Global___ExportResource.ValueType = ...,
         format: Global___ExportFormat.ValueType = ...,
         contacts: _contacts_pb2.ListContactsRequest | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+        segment_id: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        recipient_status: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "format", b"format", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channel", b"channel", "contacts", b"contacts", "format", b"format", "recipient_status", b"recipient_status", "resource", b"resource", "segment_id", b"segment_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
