@@ -16,6 +16,7 @@ from services.contacts.domain.problems import invalid
 from services.contacts.imports import files, repository
 from services.contacts.imports import undo as undoing
 from services.contacts.imports.columns import ERROR_TITLE
+from services.contacts.imports.headers import titled
 from services.contacts.imports.mapping import Choice, choose
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
@@ -63,7 +64,7 @@ class ImportLifecycle:
                 raise errors.invalid_state(held.status, "Only an uploaded import can begin, while its file is kept.")
             plan = chosen(held.plan, request)
             await repository.check_lists(tx, plan.list_ids)
-            begun = await repository.begin(tx, call.account, import_id, plan=plan, sha256=held.sha256)
+            begun = await repository.begin(tx, call.account, import_id, plan=plan, before=held)
             shown = await repository.preview(tx, call.account, import_id)
             response = await tx.reply(pb.CommitImportResponse(**answer(begun, shown)))
         self._wake_workers()
@@ -155,9 +156,11 @@ def chosen(plan: Plan, request: pb.CommitImportRequest) -> Plan:
         added = tuple(tags.clean(request.tags))
         lists = read_list_ids(request.list_ids)
     check_identifies(columns)
+    header = request.has_header if request.HasField("has_header") else plan.has_header
     return replace(
         plan,
-        columns=columns,
+        columns=columns if header else titled(columns),
+        has_header=header,
         on_duplicate=convert.ON_DUPLICATE[request.on_duplicate] if request.on_duplicate else plan.on_duplicate,
         default_region=region or plan.default_region,
         tags=added or plan.tags,

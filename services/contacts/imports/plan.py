@@ -36,6 +36,8 @@ class Plan:
     tags: tuple[str, ...] = ()
     # UUIDs as texts; every contact of the file is put on these lists.
     list_ids: tuple[str, ...] = ()
+    # Rows are counted from 1 with it or without it.
+    has_header: bool = True
     # Nothing is written.
     dry_run: bool = False
     # Of the upload: the import's events continue its trace. Empty where it has none.
@@ -47,7 +49,7 @@ class Plan:
     @property
     def skipped_records(self) -> int:
         """Records that are no rows: the preamble and the header. vCards have neither."""
-        return 0 if self.kind == "vcard" else self.preamble + 1
+        return 0 if self.kind == "vcard" else self.preamble + self.has_header
 
     @property
     def additions(self) -> Change:

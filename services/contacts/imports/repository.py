@@ -51,7 +51,7 @@ BEGIN = f"""
 UPDATE imports
 SET status = 'queued', plan = $3, duplicate_of = $4, queued_at = now(), lease_until = NULL, attempts = 0,
     records_done = 0, bytes_done = 0, rows = 0, imported = 0, updated = 0, duplicates = 0, failed = 0, changes = NULL,
-    error = '', finished_at = NULL
+    error = '', finished_at = NULL, rows_total = rows_total + $5
 WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}
 """
 # A worker that has it finds its lease gone when it commits; nothing is counted that was not written.
@@ -228,11 +228,12 @@ async def lock(tx: WriteTx, account: AccountId, import_id: UUID) -> Locked | Non
     return Locked(row["status"], Plan.from_json(json.loads(row["plan"])), row["sha256"], row["has_file"])
 
 
-async def begin(tx: WriteTx, account: AccountId, import_id: UUID, *, plan: Plan, sha256: bytes | None) -> Import:
+async def begin(tx: WriteTx, account: AccountId, import_id: UUID, *, plan: Plan, before: Locked) -> Import:
     """Queue a locked import, from the beginning."""
     await tx.execute(FORGET_ERRORS, account, import_id)
-    duplicate_of = await tx.fetchval(SAME_BYTES, account, sha256, import_id)
-    row = await tx.fetchrow(BEGIN, account, import_id, json.dumps(plan.to_json()), duplicate_of)
+    duplicate_of = await tx.fetchval(SAME_BYTES, account, before.sha256, import_id)
+    more = before.plan.skipped_records - plan.skipped_records
+    row = await tx.fetchrow(BEGIN, account, import_id, json.dumps(plan.to_json()), duplicate_of, more)
     assert row is not None
     return Import(*row)
 

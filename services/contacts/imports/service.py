@@ -21,8 +21,9 @@ from services.contacts import convert, errors, metrics
 from services.contacts.domain import limits, tags
 from services.contacts.domain.problems import Refused, invalid
 from services.contacts.imports import files, preview, repository, sources
-from services.contacts.imports.columns import identifies, map_columns
+from services.contacts.imports.columns import identifies
 from services.contacts.imports.files import Upload
+from services.contacts.imports.headers import is_header, suggest
 from services.contacts.imports.plan import Column, Plan
 from services.contacts.imports.preview import read_preview
 from services.contacts.imports.record import Import
@@ -65,7 +66,7 @@ class ImportService:
             stored = files.read(self._db, call.account, upload.file_id)
             layout = await inspect(self._inspector, received.scan, stored)
             plan = replace(read_plan(received.options, layout), traceparent=current_traceparent())
-            shown = read_preview(received.scan, layout) if received.options.hold else None
+            shown = read_preview(received.scan, layout, plan) if received.options.hold else None
             new = repository.New(
                 id=ids.new(),
                 file_id=upload.file_id,
@@ -151,8 +152,9 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
         region = read_region(options.default_region)
         added = tags.clean(options.tags)
         lists = read_list_ids(options.list_ids)
-    columns = map_columns(layout.titles)
     # Of a held import the client says which columns mean what.
+    header = not options.hold or layout.kind == "vcard" or is_header(layout.titles)
+    columns = suggest(layout.titles, header=header)
     if not options.hold:
         check_identifies(columns)
     return Plan(
@@ -166,6 +168,7 @@ def read_plan(options: pb.ImportOptions, layout: Layout) -> Plan:
         list_ids=lists,
         kind=layout.kind,
         sheet=layout.sheet,
+        has_header=header,
     )
 
 

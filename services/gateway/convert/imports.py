@@ -70,6 +70,7 @@ def preview(source: contacts.ImportPreview) -> dict[str, Any]:
     return {
         "encoding": source.encoding,
         "delimiter": source.delimiter or None,
+        "has_header": source.has_header,
         "columns": [
             {
                 "index": column.index,
@@ -113,6 +114,7 @@ def commit(import_id: str, body: ImportCommit) -> pb.CommitImportRequest:
         tags=body.tags or (),
         list_ids=body.list_ids or (),
         dry_run=body.dry_run,
+        has_header=body.has_header,
     )
 
 

@@ -84,6 +84,7 @@ class ImportColumn(Answer):
 class ImportPreview(Answer):
     encoding: Annotated[str, Field(examples=["utf-8"])]
     delimiter: Annotated[str | None, Field(examples=[";"])]
+    has_header: Annotated[bool, Field(description="Whether the first row seems to hold titles")]
     columns: list[ImportColumn]
     rows: Annotated[list[list[str]], Field(description="The first 100, each cell cut at 200 characters")]
 
@@ -115,6 +116,9 @@ class ImportCommit(Body):
     keep_existing: Annotated[
         list[ShortText] | None,
         Field(max_length=MAX_COLUMNS, description="Columns that fill gaps and never overwrite a contact's value"),
+    ] = None
+    has_header: Annotated[
+        Flag | None, Field(description="Whether the first row holds titles; by default as the preview says")
     ] = None
     on_duplicate: OnDuplicate | None = None
     dry_run: Annotated[

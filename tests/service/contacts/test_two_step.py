@@ -306,3 +306,34 @@ async def test_a_workbook_and_cards_are_shown_and_mapped_too(book, desk, worker)
     await desk.commit(getattr(cards, "import").id)
     await drain(worker)
     assert counts(await book.progress(getattr(cards, "import").id)) == (1, 1, 0, 0, 0)
+
+
+HEADERLESS = "Ada;+14155552671;a@example.org;x\nBob;junk;b@example;y\nEve;0151 23456789;;z\n"
+
+
+async def test_a_file_without_a_header_loses_no_row(book, desk, worker):
+    answer = await book.hold(HEADERLESS)
+    held, shown = getattr(answer, "import"), answer.preview
+    assert (shown.has_header, held.rows_total) == (False, 3)
+    assert [column.suggested_target for column in shown.columns] == ["skip", "phone", "email", "skip"]
+    assert [row.cells[0] for row in shown.rows] == ["Ada", "Bob", "Eve"]
+    await desk.commit(held.id, {"#1": "name", "#4": "metadata.kind"}, default_region="DE")
+    await drain(worker)
+    done = await book.progress(held.id)
+    assert (counts(done), done.rows_total) == ((3, 2, 0, 0, 1), 3)
+    assert [(fault.row, fault.column) for fault in done.errors] == [(2, "phone")]
+    assert sorted((one.name, one.metadata_json) for one in await book.all()) == [
+        ("Ada", '{"kind": "x"}'),
+        ("Eve", '{"kind": "z"}'),
+    ]
+    # What failed downloads with titles that an import knows.
+    assert list((await desk.failed_rows(held.id, with_cells=True)).titles) == ["name", "phone", "email", "kind"]
+
+
+@pytest.mark.parametrize(("data", "has_header", "rows"), [(HEADERLESS, True, 2), ("A;B\n+14155552671;x\n", False, 2)])
+async def test_a_client_knows_better_whether_there_is_a_header(book, desk, worker, data, has_header, rows):
+    held = getattr(await book.hold(data), "import")
+    begun = await desk.commit(held.id, {"#1": "metadata.a", "#2": "phone"}, has_header=has_header)
+    assert begun.rows_total == rows
+    await drain(worker)
+    assert (await book.progress(held.id)).rows == rows

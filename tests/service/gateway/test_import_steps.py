@@ -24,7 +24,7 @@ def preview() -> contacts_pb2.ImportPreview:
         title="Mobile", samples=["1"], suggested_target="phone", target="phone", keep_existing=True
     )
     return contacts_pb2.ImportPreview(
-        encoding="utf-8", delimiter=";", columns=[column], rows=[contacts_pb2.ImportRow(cells=["1"])]
+        encoding="utf-8", delimiter=";", has_header=True, columns=[column], rows=[contacts_pb2.ImportRow(cells=["1"])]
     )
 
 
@@ -43,6 +43,7 @@ async def test_an_upload_is_held_and_shown(gateway: Gateway) -> None:
     assert answer.body["preview"] == {
         "encoding": "utf-8",
         "delimiter": ";",
+        "has_header": True,
         "columns": [
             {"index": 0, "title": "Mobile", "samples": ["1"], "suggested_target": "phone", "target": "phone",
              "keep_existing": True}
@@ -64,6 +65,7 @@ async def test_a_commit_says_what_becomes_of_the_columns(gateway: Gateway) -> No
         "default_region": "DE",
         "tags": ["a"],
         "list_ids": [LIST_ID],
+        "has_header": False,
     }
     answer = await gateway.call("POST", f"/v1/imports/{ID}/commit", json=body)
     assert (answer.status, answer.headers["location"], answer.body["status"]) == (202, f"/v1/imports/{ID}", "queued")
@@ -79,6 +81,7 @@ async def test_a_commit_says_what_becomes_of_the_columns(gateway: Gateway) -> No
         ["a"],
         [LIST_ID],
     )
+    assert (request.HasField("has_header"), request.has_header) == (True, False)
     for wrong in ({"mapping": {"a": 1}}, {"mapping": ["a"]}, {"on_duplicate": "x"}, {"more": 1}):
         assert (await gateway.call("POST", f"/v1/imports/{ID}/commit", json=wrong)).code == "validation_failed"
 

@@ -1506,9 +1506,12 @@ class ImportPreview(_message.Message):
     DELIMITER_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    HAS_HEADER_FIELD_NUMBER: _builtins.int
     encoding: _builtins.str
     delimiter: _builtins.str
     """Empty for files that are no delimited text."""
+    has_header: _builtins.bool
+    """Whether the file seems to have one. Without it the titles are the cells of the first row, which is a row too."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportColumn]: ...
     @_builtins.property
@@ -1522,10 +1525,11 @@ class ImportPreview(_message.Message):
         delimiter: _builtins.str = ...,
         columns: _abc.Iterable[Global___ImportColumn] | None = ...,
         rows: _abc.Iterable[Global___ImportRow] | None = ...,
+        has_header: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "delimiter", b"delimiter", "encoding", b"encoding", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "delimiter", b"delimiter", "encoding", b"encoding", "has_header", b"has_header", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from carillon.contacts.v1 import contacts_pb2 as carillon_dot_contacts_dot_v1_dot_contacts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/imports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\"7\n\x12ListImportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListImportsResponse\x12-\n\x07imports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"F\n\rColumnMapping\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rkeep_existing\x18\x03 \x01(\x08\"\xd9\x01\n\x13\x43ommitImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07mapping\x18\x02 \x03(\x0b\x32#.carillon.contacts.v1.ColumnMapping\x12\x37\n\x0con_duplicate\x18\x03 \x01(\x0e\x32!.carillon.contacts.v1.OnDuplicate\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x10\n\x08list_ids\x18\x06 \x03(\t\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\"z\n\x14\x43ommitImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x34\n\x07preview\x18\x02 \x01(\x0b\x32#.carillon.contacts.v1.ImportPreview\"!\n\x13\x43\x61ncelImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x14\x43\x61ncelImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"\x1f\n\x11UndoImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x12UndoImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"K\n\x1aListImportLeftoversRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"T\n\x08Leftover\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x34\n\x06reason\x18\x02 \x01(\x0e\x32$.carillon.contacts.v1.LeftoverReason\"e\n\x1bListImportLeftoversResponse\x12\x31\n\tleftovers\x18\x01 \x03(\x0b\x32\x1e.carillon.contacts.v1.Leftover\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\\\n\x17ListImportErrorsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\nwith_cells\x18\x04 \x01(\x08\"I\n\tFailedRow\x12-\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1e.carillon.contacts.v1.RowError\x12\r\n\x05\x63\x65lls\x18\x02 \x03(\t\"n\n\x18ListImportErrorsResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.carillon.contacts.v1.FailedRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0e\n\x06titles\x18\x03 \x03(\t*q\n\x0eLeftoverReason\x12\x1f\n\x1bLEFTOVER_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dLEFTOVER_REASON_CHANGED_SINCE\x10\x01\x12\x1b\n\x17LEFTOVER_REASON_UPDATED\x10\x02\x32\x92\x05\n\x0eImportsService\x12\x62\n\x0bListImports\x12(.carillon.contacts.v1.ListImportsRequest\x1a).carillon.contacts.v1.ListImportsResponse\x12\x65\n\x0c\x43ommitImport\x12).carillon.contacts.v1.CommitImportRequest\x1a*.carillon.contacts.v1.CommitImportResponse\x12\x65\n\x0c\x43\x61ncelImport\x12).carillon.contacts.v1.CancelImportRequest\x1a*.carillon.contacts.v1.CancelImportResponse\x12_\n\nUndoImport\x12\'.carillon.contacts.v1.UndoImportRequest\x1a(.carillon.contacts.v1.UndoImportResponse\x12z\n\x13ListImportLeftovers\x12\x30.carillon.contacts.v1.ListImportLeftoversRequest\x1a\x31.carillon.contacts.v1.ListImportLeftoversResponse\x12q\n\x10ListImportErrors\x12-.carillon.contacts.v1.ListImportErrorsRequest\x1a..carillon.contacts.v1.ListImportErrorsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"carillon/contacts/v1/imports.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\"7\n\x12ListImportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"Y\n\x13ListImportsResponse\x12-\n\x07imports\x18\x01 \x03(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"F\n\rColumnMapping\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rkeep_existing\x18\x03 \x01(\x08\"\x81\x02\n\x13\x43ommitImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07mapping\x18\x02 \x03(\x0b\x32#.carillon.contacts.v1.ColumnMapping\x12\x37\n\x0con_duplicate\x18\x03 \x01(\x0e\x32!.carillon.contacts.v1.OnDuplicate\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x04 \x01(\t\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x10\n\x08list_ids\x18\x06 \x03(\t\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\x17\n\nhas_header\x18\x08 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_has_header\"z\n\x14\x43ommitImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\x12\x34\n\x07preview\x18\x02 \x01(\x0b\x32#.carillon.contacts.v1.ImportPreview\"!\n\x13\x43\x61ncelImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x14\x43\x61ncelImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"\x1f\n\x11UndoImportRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x12UndoImportResponse\x12,\n\x06import\x18\x01 \x01(\x0b\x32\x1c.carillon.contacts.v1.Import\"K\n\x1aListImportLeftoversRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"T\n\x08Leftover\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x34\n\x06reason\x18\x02 \x01(\x0e\x32$.carillon.contacts.v1.LeftoverReason\"e\n\x1bListImportLeftoversResponse\x12\x31\n\tleftovers\x18\x01 \x03(\x0b\x32\x1e.carillon.contacts.v1.Leftover\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\\\n\x17ListImportErrorsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\nwith_cells\x18\x04 \x01(\x08\"I\n\tFailedRow\x12-\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1e.carillon.contacts.v1.RowError\x12\r\n\x05\x63\x65lls\x18\x02 \x03(\t\"n\n\x18ListImportErrorsResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.carillon.contacts.v1.FailedRow\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x0e\n\x06titles\x18\x03 \x03(\t*q\n\x0eLeftoverReason\x12\x1f\n\x1bLEFTOVER_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dLEFTOVER_REASON_CHANGED_SINCE\x10\x01\x12\x1b\n\x17LEFTOVER_REASON_UPDATED\x10\x02\x32\x92\x05\n\x0eImportsService\x12\x62\n\x0bListImports\x12(.carillon.contacts.v1.ListImportsRequest\x1a).carillon.contacts.v1.ListImportsResponse\x12\x65\n\x0c\x43ommitImport\x12).carillon.contacts.v1.CommitImportRequest\x1a*.carillon.contacts.v1.CommitImportResponse\x12\x65\n\x0c\x43\x61ncelImport\x12).carillon.contacts.v1.CancelImportRequest\x1a*.carillon.contacts.v1.CancelImportResponse\x12_\n\nUndoImport\x12\'.carillon.contacts.v1.UndoImportRequest\x1a(.carillon.contacts.v1.UndoImportResponse\x12z\n\x13ListImportLeftovers\x12\x30.carillon.contacts.v1.ListImportLeftoversRequest\x1a\x31.carillon.contacts.v1.ListImportLeftoversResponse\x12q\n\x10ListImportErrors\x12-.carillon.contacts.v1.ListImportErrorsRequest\x1a..carillon.contacts.v1.ListImportErrorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carillon.contacts.v1.imports_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEFTOVERREASON']._serialized_start=1414
-  _globals['_LEFTOVERREASON']._serialized_end=1527
+  _globals['_LEFTOVERREASON']._serialized_start=1454
+  _globals['_LEFTOVERREASON']._serialized_end=1567
   _globals['_LISTIMPORTSREQUEST']._serialized_start=97
   _globals['_LISTIMPORTSREQUEST']._serialized_end=152
   _globals['_LISTIMPORTSRESPONSE']._serialized_start=154
@@ -41,29 +41,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLUMNMAPPING']._serialized_start=245
   _globals['_COLUMNMAPPING']._serialized_end=315
   _globals['_COMMITIMPORTREQUEST']._serialized_start=318
-  _globals['_COMMITIMPORTREQUEST']._serialized_end=535
-  _globals['_COMMITIMPORTRESPONSE']._serialized_start=537
-  _globals['_COMMITIMPORTRESPONSE']._serialized_end=659
-  _globals['_CANCELIMPORTREQUEST']._serialized_start=661
-  _globals['_CANCELIMPORTREQUEST']._serialized_end=694
-  _globals['_CANCELIMPORTRESPONSE']._serialized_start=696
-  _globals['_CANCELIMPORTRESPONSE']._serialized_end=764
-  _globals['_UNDOIMPORTREQUEST']._serialized_start=766
-  _globals['_UNDOIMPORTREQUEST']._serialized_end=797
-  _globals['_UNDOIMPORTRESPONSE']._serialized_start=799
-  _globals['_UNDOIMPORTRESPONSE']._serialized_end=865
-  _globals['_LISTIMPORTLEFTOVERSREQUEST']._serialized_start=867
-  _globals['_LISTIMPORTLEFTOVERSREQUEST']._serialized_end=942
-  _globals['_LEFTOVER']._serialized_start=944
-  _globals['_LEFTOVER']._serialized_end=1028
-  _globals['_LISTIMPORTLEFTOVERSRESPONSE']._serialized_start=1030
-  _globals['_LISTIMPORTLEFTOVERSRESPONSE']._serialized_end=1131
-  _globals['_LISTIMPORTERRORSREQUEST']._serialized_start=1133
-  _globals['_LISTIMPORTERRORSREQUEST']._serialized_end=1225
-  _globals['_FAILEDROW']._serialized_start=1227
-  _globals['_FAILEDROW']._serialized_end=1300
-  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_start=1302
-  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_end=1412
-  _globals['_IMPORTSSERVICE']._serialized_start=1530
-  _globals['_IMPORTSSERVICE']._serialized_end=2188
+  _globals['_COMMITIMPORTREQUEST']._serialized_end=575
+  _globals['_COMMITIMPORTRESPONSE']._serialized_start=577
+  _globals['_COMMITIMPORTRESPONSE']._serialized_end=699
+  _globals['_CANCELIMPORTREQUEST']._serialized_start=701
+  _globals['_CANCELIMPORTREQUEST']._serialized_end=734
+  _globals['_CANCELIMPORTRESPONSE']._serialized_start=736
+  _globals['_CANCELIMPORTRESPONSE']._serialized_end=804
+  _globals['_UNDOIMPORTREQUEST']._serialized_start=806
+  _globals['_UNDOIMPORTREQUEST']._serialized_end=837
+  _globals['_UNDOIMPORTRESPONSE']._serialized_start=839
+  _globals['_UNDOIMPORTRESPONSE']._serialized_end=905
+  _globals['_LISTIMPORTLEFTOVERSREQUEST']._serialized_start=907
+  _globals['_LISTIMPORTLEFTOVERSREQUEST']._serialized_end=982
+  _globals['_LEFTOVER']._serialized_start=984
+  _globals['_LEFTOVER']._serialized_end=1068
+  _globals['_LISTIMPORTLEFTOVERSRESPONSE']._serialized_start=1070
+  _globals['_LISTIMPORTLEFTOVERSRESPONSE']._serialized_end=1171
+  _globals['_LISTIMPORTERRORSREQUEST']._serialized_start=1173
+  _globals['_LISTIMPORTERRORSREQUEST']._serialized_end=1265
+  _globals['_FAILEDROW']._serialized_start=1267
+  _globals['_FAILEDROW']._serialized_end=1340
+  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_start=1342
+  _globals['_LISTIMPORTERRORSRESPONSE']._serialized_end=1452
+  _globals['_IMPORTSSERVICE']._serialized_start=1570
+  _globals['_IMPORTSSERVICE']._serialized_end=2228
 # @@protoc_insertion_point(module_scope)

@@ -136,12 +136,15 @@ class CommitImportRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     LIST_IDS_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    HAS_HEADER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     on_duplicate: _contacts_pb2.OnDuplicate.ValueType
     default_region: _builtins.str
     """ISO 3166-1 alpha-2, for national phones; empty where there is none."""
     dry_run: _builtins.bool
     """Write nothing; the import can be committed for real, or for another dry run, when this one has ended."""
+    has_header: _builtins.bool
+    """Whether the first row holds titles; absent leaves it as the preview says."""
     @_builtins.property
     def mapping(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnMapping]:
         """Columns that are not named stay as suggested."""
@@ -164,12 +167,15 @@ class CommitImportRequest(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         list_ids: _abc.Iterable[_builtins.str] | None = ...,
         dry_run: _builtins.bool = ...,
+        has_header: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_has_header", b"_has_header", "has_header", b"has_header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "dry_run", b"dry_run", "id", b"id", "list_ids", b"list_ids", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_has_header", b"_has_header", "default_region", b"default_region", "dry_run", b"dry_run", "has_header", b"has_header", "id", b"id", "list_ids", b"list_ids", "mapping", b"mapping", "on_duplicate", b"on_duplicate", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__has_header: _TypeAlias = _typing.Literal["has_header"]  # noqa: Y015
+    _WhichOneofArgType__has_header: _TypeAlias = _typing.Literal["_has_header", b"_has_header"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__has_header) -> _WhichOneofReturnType__has_header | None: ...
 
 Global___CommitImportRequest: _TypeAlias = CommitImportRequest  # noqa: Y015
 
