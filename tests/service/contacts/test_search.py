@@ -215,10 +215,7 @@ def naive(people: dict[str, pb.Contact], typed: str) -> set[str]:
     }
 
 
-@pytest.mark.usefixtures("plan_kind")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=CHANGES, typed=st.lists(TYPED, min_size=1, max_size=6), seed=st.integers(0, 2**16))
-async def test_the_service_finds_what_a_naive_search_finds(client, work_db, changes, typed, seed):
+async def agree(client, work_db, *, changes, typed, seed):
     book = AddressBook(client, new_account())
     people: dict[str, pb.Contact] = {}
     for step in changes:
@@ -226,3 +223,22 @@ async def test_the_service_finds_what_a_naive_search_finds(client, work_db, chan
     await index(work_db, book.account, shuffled=random.Random(seed))
     for text in typed:
         assert await found(book, text) == naive(people, text), text
+
+
+CASES = given(changes=CHANGES, typed=st.lists(TYPED, min_size=1, max_size=6), seed=st.integers(0, 2**16))
+
+
+@pytest.mark.usefixtures("plan_kind")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@CASES
+async def test_the_service_finds_what_a_naive_search_finds(client, work_db, changes, typed, seed):
+    await agree(client, work_db, changes=changes, typed=typed, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("plan_kind")
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+async def test_the_service_finds_what_a_naive_search_finds_for_long(client, work_db, changes, typed, seed):
+    await agree(client, work_db, changes=changes, typed=typed, seed=seed)
