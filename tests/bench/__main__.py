@@ -14,6 +14,7 @@ from tests.bench import record
 BENCHES = {
     "import": "tests.bench.import_file",
     "import_million": "tests.bench.import_million",
+    "import_formats": "tests.bench.import_formats",
     "freshness": "tests.bench.freshness",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",

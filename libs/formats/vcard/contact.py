@@ -1,7 +1,7 @@
 """What a card says of its contact, under titles that a CSV file would have for it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from formats.vcard.properties import Property
@@ -36,20 +36,23 @@ MOBILE = frozenset({"cell", "mobile", "iphone"})
 # Numbers that nobody reads a message on.
 DEAF = frozenset({"fax", "pager", "modem", "bbs"})
 NO_PREFERENCE = 101
+MAILTO = re.compile(r"^mailto:", re.IGNORECASE)
 EXTENSION = re.compile(r";\s*ext\s*=", re.IGNORECASE)
 DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:T.*)?", re.ASCII)
 
 
 def cells(properties: Sequence[Property]) -> list[str]:
     """In the order of COLUMNS; empty where the card says nothing."""
-    found: dict[str, str] = {}
-    for said in properties:
-        if (title := TEXTS.get(said.name)) and title not in found and (text := plain_text(said)):
-            found[title] = text
-    found.update(names(properties))
-    found.update(spread(PHONES, phones(said for said in properties if said.name == "TEL")))
-    found.update(spread(EMAILS, emails(said for said in properties if said.name == "EMAIL")))
-    tags = [tag for said in properties if said.name == "CATEGORIES" for tag in said.parts(",")]
+    said: dict[str, list[Property]] = {}
+    for one in properties:
+        said.setdefault(one.name, []).append(one)
+    found = names(said)
+    for name, several in said.items():
+        if (title := TEXTS.get(name)) and (text := next(filter(None, map(plain_text, several)), "")):
+            found.setdefault(title, text)
+    found.update(spread(PHONES, phones(said.get("TEL", ()))))
+    found.update(spread(EMAILS, emails(said.get("EMAIL", ()))))
+    tags = [tag for one in said.get("CATEGORIES", ()) for tag in one.parts(",")]
     found["tags"] = ",".join(dict.fromkeys(tag_text(tag) for tag in tags if tag))
     return [found.get(title, "") for title in COLUMNS]
 
@@ -73,14 +76,13 @@ def plain_text(said: Property) -> str:
     return said.plain
 
 
-def names(properties: Sequence[Property]) -> dict[str, str]:
+def names(said: Mapping[str, Sequence[Property]]) -> dict[str, str]:
     """First and last from `N`; the name as it is shown only where there is no `N`."""
-    structured = next((said for said in properties if said.name == "N"), None)
-    if structured is not None:
-        last, first, middle, *_ = [*structured.parts(";"), "", "", ""]
+    if "N" in said:
+        last, first, middle, *_ = [*said["N"][0].parts(";"), "", "", ""]
         if first or last:
-            return {"first_name": " ".join(filter(None, (first, middle))), "last_name": last}
-    return {"name": next((said.plain for said in properties if said.name == "FN"), "")}
+            return {"first_name": f"{first} {middle}".strip(), "last_name": last}
+    return {"name": said["FN"][0].plain if "FN" in said else ""}
 
 
 def phones(said: Iterable[Property]) -> list[str]:
@@ -91,7 +93,7 @@ def phones(said: Iterable[Property]) -> list[str]:
     """
     rated = [(*rating(one), at, number(one.plain)) for at, one in enumerate(said) if one.plain]
     rated.sort()
-    ordered = distinct(text for *_, text in rated)
+    ordered = distinct([text for *_, text in rated])
     return ["", *ordered] if rated and rated[0][0] else ordered
 
 
@@ -114,11 +116,13 @@ def emails(said: Iterable[Property]) -> list[str]:
         return NO_PREFERENCE if one.preference is None else one.preference
 
     ordered = sorted(said, key=rank)
-    return distinct(re.sub(r"^mailto:", "", one.plain, flags=re.IGNORECASE) for one in ordered)
+    return distinct([MAILTO.sub("", one.plain) for one in ordered])
 
 
-def distinct(texts: Iterable[str]) -> list[str]:
+def distinct(texts: Sequence[str]) -> list[str]:
     """Those that differ in more than spaces and signs."""
+    if len(texts) < 2:
+        return [text for text in texts if text]
     seen: dict[str, str] = {}
     for text in filter(None, texts):
         seen.setdefault(re.sub(r"[\s().\-]+", "", text).lower(), text)

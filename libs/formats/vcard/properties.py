@@ -5,7 +5,7 @@ import binascii
 import codecs
 import quopri
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Character sets that vCards 2.1 name; others are read as if none was named.
 CHARSET = re.compile(
@@ -19,8 +19,7 @@ ENCODINGS = frozenset({"quoted-printable", "base64", "b", "8bit", "7bit"})
 BOM = "\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(NamedTuple):
     """types: in lower case, those of `TYPE=` and the bare ones of version 2.1. text: decoded, its `\\,` still there."""
 
     name: str
