@@ -15,6 +15,7 @@ BENCHES = {
     "import": "tests.bench.import_file",
     "import_million": "tests.bench.import_million",
     "import_formats": "tests.bench.import_formats",
+    "export": "tests.bench.export_file",
     "freshness": "tests.bench.freshness",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
