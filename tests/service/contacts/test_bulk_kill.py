@@ -30,6 +30,9 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(urls, broker, k
         "CARILLON_TOKEN_PRIVATE_KEY": keys.private["contacts"],
         "CARILLON_TOKEN_PUBLIC_KEYS": json.dumps(keys.public),
         "CARILLON_ERASURE_KEY": ERASURE_KEY,
+        # Nobody listens there: exports of other services' things are not asked for.
+        "CARILLON_SEGMENTS_TARGET": "127.0.0.1:1",
+        "CARILLON_CAMPAIGNS_TARGET": "127.0.0.1:1",
         "CARILLON_DATABASE_URL": urls.work,
     }
 
