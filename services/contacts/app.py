@@ -85,7 +85,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
-    server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db)))
+    server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db, hashes)))
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))
     )

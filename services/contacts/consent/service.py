@@ -1,12 +1,12 @@
 """Preferences, the evidence of their changes, opt-outs, and what an account asks of consent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from carillon.contacts.v1 import consent_pb2 as pb
 from chassis import ids, paging
 from chassis.call import Call
-from chassis.db import Database
+from chassis.db import Database, WriteTx
 from services.contacts import convert as contact_convert
 from services.contacts import errors
 from services.contacts import repository as contacts
@@ -14,7 +14,9 @@ from services.contacts.consent import convert, repository
 from services.contacts.consent.record import Consent, Optout
 from services.contacts.domain import consent as rules
 from services.contacts.domain.consent import Evidence, Preference
-from services.contacts.domain.contact import Patch
+from services.contacts.domain.contact import Contact, Patch
+from services.contacts.erasure import repository as erasure
+from services.contacts.erasure.hashing import AddressHash
 from services.contacts.listing import order as orders
 from services.contacts.listing import pages
 from services.contacts.listing.filters import ANY, Filter
@@ -23,8 +25,9 @@ from services.contacts.service import lock, write
 
 
 class ConsentService:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hashes: AddressHash) -> None:
         self._db = db
+        self._hashes = hashes
 
     async def set_preferences(
         self,
@@ -63,7 +66,16 @@ class ConsentService:
                     for change in changes
                 ]
                 await repository.keep(tx, tx.account, before.id, entries)
+                await self._lift(tx, after, [change.channel for change in changes if change.after == "opted_in"])
             return await tx.reply(pb.SetPreferencesResponse(contact=contact_convert.contact(after)))
+
+    async def _lift(self, tx: WriteTx, contact: Contact, channels: Sequence[str]) -> None:
+        """What a deleted contact with the same address had refused."""
+        for by_email, address in ((False, contact.phone), (True, contact.email_normal)):
+            lifted = [channel for channel in channels if (channel == "email") == by_email]
+            if lifted and address is not None:
+                digest = self._hashes.of(tx.account, address, by_email=by_email)
+                await erasure.lift(tx, tx.account, digest, lifted)
 
     async def consents(self, call: Call, public_id: str, *, page_size: int, cursor: str) -> tuple[list[Consent], str]:
         """Newest first, and the cursor of the next page, empty on the last. Raises NotFound."""

@@ -40,7 +40,19 @@ SELECT $1, kept.id, kept.hash, string_to_array(kept.channels, ','), kept.reason,
 FROM unnest($2::uuid[], $3::bytea[], $4::text[], $5::text[]) AS kept(id, hash, channels, reason)
 ON CONFLICT (account_id, address_hash) DO UPDATE SET channels =
     CASE WHEN s.channels = '{}' OR excluded.channels = '{}' THEN '{}'
-         ELSE ARRAY(SELECT unnest(s.channels) UNION SELECT unnest(excluded.channels) ORDER BY 1) END
+         ELSE ARRAY(SELECT unnest(s.channels) UNION SELECT unnest(excluded.channels) ORDER BY 1) END,
+    reason = CASE WHEN excluded.reason = '' THEN '' ELSE s.reason END
+"""
+# Of opt-outs alone: an entry of the do-not-contact list is the account's to take off.
+LIFT = f"""
+WITH kept AS (
+    SELECT id, ARRAY(SELECT unnest(channels) EXCEPT SELECT unnest($3::text[]) ORDER BY 1) AS left FROM suppressions
+    WHERE account_id = $1 AND address_hash = $2 AND reason = '{OPTED_OUT}' AND channels <> '{{}}' FOR UPDATE
+), lifted AS (
+    DELETE FROM suppressions AS s USING kept WHERE s.account_id = $1 AND s.id = kept.id AND kept.left = '{{}}'
+)
+UPDATE suppressions AS s SET channels = kept.left FROM kept
+WHERE s.account_id = $1 AND s.id = kept.id AND kept.left <> '{{}}'
 """
 
 
@@ -123,3 +135,8 @@ async def hash_suppressions(
             ["" if digest in public else OPTED_OUT for digest in kept],
             at,
         )
+
+
+async def lift(tx: WriteTx, account: AccountId, digest: bytes, channels: Sequence[str]) -> None:
+    """The owner of the address opts in again: opt-outs that outlived an earlier contact end on these channels."""
+    await tx.execute(LIFT, account, digest, channels)

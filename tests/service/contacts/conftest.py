@@ -107,7 +107,9 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(serve_db))
     running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
-    running.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db)))
+    running.add(
+        consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db, hashes))
+    )
     running.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"],
         ImportsServicer(ImportLifecycle(serve_db, lambda: None)),

@@ -112,6 +112,29 @@ async def test_an_opt_out_outlives_its_contact(book, other_book, consent_client,
     assert list((await book.call("CheckMessageable", asked)).refusals) == [pb.REFUSAL_SUPPRESSED]
 
 
+async def test_who_opts_in_again_is_messaged_again(book, consent_client, account):
+    gone = (await book.create(phone=PHONE, email=EMAIL)).contact
+    await say(consent_client, account, gone.id, sms="out", viber="out", email="out")
+    await book.delete(gone.id)
+    again = (await book.create(phone=PHONE, email=EMAIL)).contact
+    await say(consent_client, account, again.id, sms="in")
+    assert await refusals(book, pb.CHANNEL_SMS, PHONE) == [pb.REFUSAL_UNSPECIFIED]
+    assert await refusals(book, pb.CHANNEL_VIBER, PHONE) == [pb.REFUSAL_SUPPRESSED]
+    assert await refusals(book, pb.CHANNEL_EMAIL, EMAIL) == [pb.REFUSAL_SUPPRESSED]
+    await say(consent_client, account, again.id, viber="in", email="in")
+    assert not (await book.call("ListSuppressions", pb.ListSuppressionsRequest())).suppressions
+
+
+async def test_an_opt_in_takes_nobody_off_the_do_not_contact_list(book, consent_client, account):
+    await book.call("CreateSuppression", pb.CreateSuppressionRequest(phone=PHONE, channels=[pb.CHANNEL_SMS]))
+    gone = (await book.create(phone=PHONE)).contact
+    await say(consent_client, account, gone.id, viber="out")
+    await book.delete(gone.id)
+    again = (await book.create(phone=PHONE)).contact
+    await say(consent_client, account, again.id, sms="in", viber="in")
+    assert await refusals(book, pb.CHANNEL_SMS, PHONE) == [pb.REFUSAL_SUPPRESSED]
+
+
 async def test_what_two_deletions_refuse_adds_up(book, consent_client, account):
     for said in ({"sms": "out"}, {"viber": "out"}, {}):
         contact = (await book.create(phone=PHONE)).contact
