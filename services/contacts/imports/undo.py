@@ -1,7 +1,7 @@
 """Undoing an import: contacts that it made and nobody touched since are deleted; the others stay, and are listed.
 
 Those that it made carry its id, and lie between the first and the last id that it made: public ids rise with time. One
-is untouched while its version is the one that the import wrote last.
+is untouched while its version is the one that the import wrote last, and nobody added to its timeline.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,9 @@ ORDER BY queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 # In the order of ids, as everybody locks who locks several.
 MADE = """
-SELECT c.id, c.version = coalesce(u.version, 1) AS untouched FROM contacts AS c
+SELECT c.id, c.version = coalesce(u.version, 1)
+       AND NOT EXISTS (SELECT FROM activity AS a WHERE a.account_id = $1 AND a.contact_id = c.id) AS untouched
+FROM contacts AS c
 LEFT JOIN import_updates AS u ON u.account_id = $1 AND u.import_id = $2 AND u.contact_id = c.id
 WHERE c.account_id = $1 AND c.import_id = $2 AND c.id > $3 AND c.id <= $4
 ORDER BY c.id LIMIT $5 FOR UPDATE OF c

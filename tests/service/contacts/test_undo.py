@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from carillon.contacts.v1 import activity_pb2, imports_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
-from carillon.contacts.v1 import imports_pb2
 from chassis.errors import FailedPrecondition, InvalidArgument
 from formats.records import FAILED_ON_OUR_SIDE
 from services.contacts.imports import undo
 from services.contacts.imports.job import ImportWorker
+from tests.service.contacts.address_book import AddressBook
 from tests.service.contacts.events import outbox
 from tests.service.contacts.test_two_step import counts, drain
 
@@ -67,6 +68,18 @@ async def test_what_was_touched_since_or_was_there_before_stays_and_is_listed(bo
     rest = await desk.leftovers(done.id, page_size=1, cursor=first.next_cursor)
     assert [*first.leftovers, *rest.leftovers] == list(left)
     assert not rest.next_cursor
+
+
+async def test_a_contact_with_an_agents_note_stays(book, desk, worker, undoer, activity_client, account):
+    done = await imported(book, worker, "phone\n+14155550000\n+14155550001\n")
+    noted = (await book.page(phone="+14155550001")).contacts[0]
+    note = activity_pb2.AddActivityRequest(contact_id=noted.id, type="agent.note", text="Calls back on Monday")
+    await AddressBook(activity_client, account).call("AddActivity", note)
+    await desk.undo(done.id)
+    await drain(undoer)
+    assert [one.id for one in await book.all()] == [noted.id]
+    (left,) = (await desk.leftovers(done.id)).leftovers
+    assert (left.contact_id, left.reason) == (noted.id, imports_pb2.LEFTOVER_REASON_CHANGED_SINCE)
 
 
 async def test_what_the_import_itself_changed_again_counts_as_untouched(book, desk, work_db, undoer):
