@@ -189,6 +189,13 @@ def only_missing(contact: Contact, patch: Patch) -> Patch:
     return Patch(sets)
 
 
+def undisturbed(contact: Contact, patch: Patch) -> Patch:
+    """The patch without what would disturb the contact again: no file turns do_not_disturb back, as no opt-out."""
+    if not contact.do_not_disturb:
+        return patch
+    return Patch({name: value for name, value in patch.sets.items() if name != "do_not_disturb"})
+
+
 # Field of the wire's Contact → how it is read here, for `changed_fields`, in the order of the message.
 WIRE_FIELDS = (
     ("phone", "phone"),

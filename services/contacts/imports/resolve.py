@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.contacts.domain.change import Change
 from services.contacts.domain.change import apply as add
-from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, only_missing
+from services.contacts.domain.contact import Contact, Patch, apply, changed_fields, only_missing, undisturbed
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused
 from services.contacts.imports.plan import OnDuplicate
@@ -117,7 +117,7 @@ class Chunk:
         return after if self._additions == NOTHING else add(after, self._additions)
 
     def _patch(self, draft: Draft, present: Contact) -> Patch:
-        patch = self._reader.patch(draft)
+        patch = undisturbed(present, self._reader.patch(draft))
         return (
             only_missing(present, patch)
             if self._on_duplicate == "merge"

@@ -142,6 +142,19 @@ async def test_nothing_else_turns_an_opt_out_back(book, consent, worker, bulk):
     assert len((await evidence_of(consent, made.id)).consents) == 1
 
 
+async def test_a_file_never_turns_do_not_disturb_back(book, worker):
+    """An export that was made before would do so, imported again."""
+    made = (await book.create(phone=PHONE, do_not_disturb=True)).contact
+    file = f"phone,name,do_not_disturb\n{PHONE},Bea,no\n"
+    for mode in (pb.ON_DUPLICATE_MERGE, pb.ON_DUPLICATE_UPDATE):
+        await run(book, worker, file, on_duplicate=mode)
+        assert (await book.get(made.id)).do_not_disturb
+    assert (await book.get(made.id)).name == "Bea"
+    await run(book, worker, f"phone,do_not_disturb\n+14155552673,no\n{PHONE},yes\n", on_duplicate=mode)
+    assert [one.do_not_disturb for one in await book.all()] == [False, True]
+    assert not (await book.update(made.id, do_not_disturb=False)).do_not_disturb
+
+
 async def test_an_opt_out_holds_until_the_contact_opts_in(book, consent):
     made = (await book.create(phone=PHONE)).contact
     assert await check(book, (made.id, PHONE)) == [OK]
