@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.routing import Route
 
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
@@ -91,6 +92,8 @@ def build() -> FastAPI:
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
     app.router.routes.extend(public.ROUTES)
+    paths = {route.path for route in app.router.routes if isinstance(route, Route)}
+    app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
     refusals.install(app)
     cached: dict[str, Any] = {}
 

@@ -16,6 +16,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from chassis.errors import InvalidArgument, Reason, Violation
 from services.gateway import caller as callers
@@ -173,6 +175,12 @@ class JsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """What is a path of its own is no id: DELETE /contacts/lists is 405, no contact that is not found."""
+        if self.path != scope["path"] and scope["path"] in scope["app"].state.literal_paths:
+            return Match.NONE, {}
+        return super().matches(scope)
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}

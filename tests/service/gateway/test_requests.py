@@ -106,6 +106,23 @@ async def test_an_unknown_route_and_method_are_problems_too(gateway: Gateway) ->
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v1/contacts/lists", "GET, HEAD, POST"),
+        ("PUT", "/api/v1/contacts/segments", "GET, HEAD, POST"),
+        ("DELETE", "/v1/contacts/lookup", "GET, HEAD"),
+        ("GET", "/v1/contacts/bulk-delete", "POST"),
+        ("GET", "/v1/lists/members", "DELETE, POST"),
+        ("PATCH", "/v1/contacts/lists/members", "DELETE, POST"),
+    ],
+)
+async def test_a_path_of_its_own_is_no_id(gateway: Gateway, method: str, path: str, allowed: str) -> None:
+    answer = await gateway.call(method, path)
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
     ("body", "status", "code", "pointers"),
     [
         (b"{", 400, "invalid_request", None),
