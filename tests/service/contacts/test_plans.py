@@ -167,7 +167,7 @@ async def test_pages_use_an_index(busy, serve_db, wanted, after):
         (Order("updated_at", descending=False), (datetime.now(UTC), ID)),
         (Order("sort_name", descending=False), ("bob", ID)),
     ],
-    ids=str,
+    ids=["latest change first", "earliest change first", "by name"],
 )
 @pytest.mark.parametrize("wanted", [Filter(), Filter(tag="common")], ids=str)
 async def test_an_order_is_walked_along_its_index(busy, serve_db, order, key, wanted):
