@@ -8,7 +8,8 @@ import re
 
 # What an apostrophe is put in front of: the beginnings of formulas, and the apostrophe itself.
 MARKED = "\t\n\r'+-=@"
-
+# Column of an export of opt-outs: an import takes no notice of it, for no file says who opted in or out.
+OPTOUTS_TITLE = "opted_out_channels"
 
 # + and digits is a number at worst, and no formula.
 PHONE = re.compile(r"\+[0-9]{1,15}", re.ASCII)

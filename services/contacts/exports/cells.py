@@ -4,7 +4,9 @@ Cells that begin like a formula are marked (domain.cells). A phone is left alone
 worst.
 """
 
-from services.contacts.domain.cells import MARKED
+from collections.abc import Mapping
+
+from services.contacts.domain.cells import MARKED, OPTOUTS_TITLE
 
 CODES = ", ".join(str(ord(character)) for character in MARKED)
 
@@ -51,12 +53,19 @@ CELLS = {
     "current_campaign_data": "c.current_campaign_data::text",
     "metadata": "nullif(c.metadata::text, '{}')",
 }
-TITLES = tuple(CELLS)
+# Of opt-outs: which channels; an import takes no notice of it.
+WITH_OPTOUTS = {
+    **CELLS,
+    OPTOUTS_TITLE: """(
+        SELECT string_agg(said.key, ',' ORDER BY said.key) FROM jsonb_each_text(c.preferences) AS said
+        WHERE said.value = 'opted_out'
+    )""",
+}
 
 
-def query(contacts: str) -> str:
+def query(contacts: str, cells: Mapping[str, str]) -> str:
     """The cells of each contact, newest first. contacts: SQL that selects their columns."""
     return (
-        f"SELECT {', '.join(CELLS.values())} FROM ({contacts}) AS c, LATERAL (SELECT {TAGS} AS cell) AS tagged "
+        f"SELECT {', '.join(cells.values())} FROM ({contacts}) AS c, LATERAL (SELECT {TAGS} AS cell) AS tagged "
         "ORDER BY c.id DESC"
     )

@@ -6,7 +6,7 @@ file once, as it stands at its turn. What is added meanwhile is not.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from carillon.contacts.v1 import contacts_pb2
@@ -50,10 +50,11 @@ class Contents:
         if lease.resource == "recipients":
             return open_recipients(lease, self._campaigns)
         source = self._source(lease)
+        columns = cells.WITH_OPTOUTS if lease.resource == "optouts" else cells.CELLS
         if lease.format == "csv":
-            return Csv(self._db, lease.account, source)
+            return Csv(self._db, lease.account, source, columns)
         if lease.format == "xlsx":
-            return Xlsx(self._db, lease.account, source)
+            return Xlsx(self._db, lease.account, source, columns)
         return Lines(self._db, lease.account, source, documents.line if lease.format == "jsonl" else cards.card)
 
     def _source(self, lease: Lease) -> Source:
@@ -101,7 +102,10 @@ async def last_of(tx: ReadTx, chosen: Selection) -> str | None:
 class Csv(Flowing, ContactBatches):
     """COPY writes it: the rows never become objects here."""
 
-    head = ",".join(cells.TITLES).encode() + b"\n"
+    def __init__(self, db: Database, account: AccountId, source: Source, columns: Mapping[str, str]) -> None:
+        super().__init__(db, account, source)
+        self.head = ",".join(columns).encode() + b"\n"
+        self._columns = columns
 
     async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
         written = bytearray()
@@ -109,7 +113,9 @@ class Csv(Flowing, ContactBatches):
         async def keep(data: bytes) -> None:
             written.extend(data)
 
-        status = await tx.connection.copy_from_query(cells.query(chosen.sql), *chosen.args, output=keep, format="csv")
+        status = await tx.connection.copy_from_query(
+            cells.query(chosen.sql, self._columns), *chosen.args, output=keep, format="csv"
+        )
         return bytes(written), int(status.removeprefix("COPY "))
 
 
@@ -132,12 +138,13 @@ class Lines(Flowing, ContactBatches):
 
 
 class Xlsx(Sheet, ContactBatches):
-    def __init__(self, db: Database, account: AccountId, source: Source) -> None:
-        Sheet.__init__(self, cells.TITLES)
+    def __init__(self, db: Database, account: AccountId, source: Source, columns: Mapping[str, str]) -> None:
+        Sheet.__init__(self, tuple(columns))
+        self._columns = columns
         ContactBatches.__init__(self, db, account, source)
 
     async def write(self, tx: ReadTx, chosen: Selection) -> tuple[bytes, int]:
         """Raises Full."""
-        rows = await tx.fetch(cells.query(chosen.sql), *chosen.args)
+        rows = await tx.fetch(cells.query(chosen.sql, self._columns), *chosen.args)
         await self.add([tuple(row) for row in rows])
         return b"", len(rows)

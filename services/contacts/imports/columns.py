@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from services.contacts.domain.cells import OPTOUTS_TITLE
 from services.contacts.imports.plan import Column
 from services.contacts.imports.titles import field_of, fields_of
 
@@ -23,7 +24,7 @@ def map_columns(titles: Sequence[str]) -> tuple[Column, ...]:
     keys: set[str] = set()
     cleaned = [title.replace("\0", "").strip()[:TITLE_CHARACTERS] for title in titles]
     for title, target in zip(cleaned, fields_of(cleaned), strict=True):
-        if title.lower() == ERROR_TITLE:
+        if title.lower() in (ERROR_TITLE, OPTOUTS_TITLE):
             target = ""
         elif target is None or target in used:
             # Two columns of one title would overwrite each other.

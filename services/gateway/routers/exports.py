@@ -51,8 +51,8 @@ async def create_export(caller: CallerOf, body: schemas.ExportCreate) -> Respons
     """`Location` tells how it is going. The file can be downloaded when it is completed, for 72 hours.
 
     CSV and XLSX of contacts have the columns that an import takes, and import to the same contacts; a card has
-    room for less. Cells that a spreadsheet would
-    calculate have an apostrophe in front, which an import takes off."""
+    room for less. Of opt-outs they also have `opted_out_channels`, which an import takes no notice of. Cells that a
+    spreadsheet would calculate have an apostrophe in front, which an import takes off."""
     check_filter(body)
     await check_owner(caller, body)
     client = caller.backends.exports

@@ -369,6 +369,23 @@ async def test_opt_outs_are_those_of_the_channel(book, exports, export_worker, c
         assert [row["phone"] for row in rows] == expected
 
 
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+async def test_opt_outs_say_of_which_channels_and_import_as_nothing_of_it(
+    book, other_book, worker, exports, export_worker, consent_client, account, format_
+):
+    contact = (await book.create(phone="+4915112345000")).contact
+    await say(consent_client, account, contact.id, voice="out", email="out", viber="in")
+    job = await ask(exports, export_worker, "OPTOUTS", format_)
+    file = await exports.download(job.id)
+    if format_ == "csv":
+        (row,) = csv.DictReader(io.StringIO(file.decode()))
+        assert row["opted_out_channels"] == "email,voice"
+    await other_book.upload(file)
+    assert await worker.run_once()
+    (made,) = await other_book.all()
+    assert (made.phone, made.metadata_json, dict(made.preferences)) == ("+4915112345000", "{}", {})
+
+
 async def ask(exports, export_worker, resource: str, format_: str = "csv", **of) -> pb.Export:
     request = pb.CreateExportRequest(
         resource=pb.ExportResource.Value(f"EXPORT_RESOURCE_{resource}"),
