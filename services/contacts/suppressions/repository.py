@@ -27,12 +27,16 @@ ORDER BY id DESC LIMIT $3
 DELETE = f"DELETE FROM suppressions WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}"
 
 # $2 contact ids (null: by address alone), $3 addresses, $4 the channel, $5 the addresses' hashes. One row a target.
+# Of a named contact that said nothing of the channel, what others with the same address said holds: opt-outs are the
+# address's, and a file can make another contact with an email that opted out.
 STANDING = """
 SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.address AS has_address,
        coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.do_not_disturb ELSE named.do_not_disturb END, false)
            AS do_not_disturb,
        coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_out
-                     ELSE named.preferences ->> $4 = 'opted_out' END, false) AS opted_out,
+                     ELSE named.preferences ->> $4 = 'opted_out'
+                          OR coalesce(named.preferences ->> $4, 'unknown') = 'unknown' AND bearers.opted_out
+                     END, false) AS opted_out,
        coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_in
                      ELSE named.preferences ->> $4 = 'opted_in' END, false) AS opted_in,
        coalesce((SELECT r.require_opt_in FROM consent_rules AS r WHERE r.account_id = $1), false) AS opt_in_required,
@@ -47,12 +51,13 @@ LEFT JOIN contacts AS named ON named.account_id = $1 AND named.id = t.contact_id
 LEFT JOIN LATERAL (
     SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out,
            bool_or(c.preferences ->> $4 = 'opted_in') AS opted_in
-    FROM contacts AS c WHERE t.contact_id IS NULL AND c.account_id = $1 AND c.{column} = t.address
+    FROM contacts AS c WHERE {bearers}c.account_id = $1 AND c.{column} = t.address
 ) AS bearers ON true
 ORDER BY t.position
 """
-STANDING_BY_PHONE = STANDING.format(column="phone")
-STANDING_BY_EMAIL = STANDING.format(column="email_normal")
+# A phone has one contact; several may share an email.
+STANDING_BY_PHONE = STANDING.format(column="phone", bearers="t.contact_id IS NULL AND ")
+STANDING_BY_EMAIL = STANDING.format(column="email_normal", bearers="")
 
 
 @dataclass(frozen=True, slots=True)

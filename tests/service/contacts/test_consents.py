@@ -165,6 +165,22 @@ async def test_an_opt_out_holds_until_the_contact_opts_in(book, consent):
     assert await check(book, (made.id, PHONE), ("", PHONE)) == [OK] * 2
 
 
+async def test_an_email_that_opted_out_is_not_messaged_through_another_contact(book, consent, worker):
+    """A file makes a second contact with it, since a phone comes before an email."""
+    email = "ada@example.org"
+    first = (await book.create(email=email)).contact
+    await prefer(consent, first.id, email=OUT)
+    await run(book, worker, f"phone,email\n{PHONE},Ada@example.org\n")
+    (second,) = [one for one in await book.all() if one.id != first.id]
+    asked = [(first.id, email), (second.id, email), ("", email)]
+    assert await check(book, *asked, channel=pb.CHANNEL_EMAIL) == ["OPTED_OUT"] * 3
+    assert await check(book, (second.id, PHONE)) == [OK]
+    await prefer(consent, second.id, email=IN)
+    assert await check(book, *asked[:2], channel=pb.CHANNEL_EMAIL) == ["OPTED_OUT", OK]
+    await prefer(consent, second.id, email=UNKNOWN)
+    assert await check(book, *asked[:2], channel=pb.CHANNEL_EMAIL) == ["OPTED_OUT"] * 2
+
+
 async def test_an_account_can_ask_for_opt_in(book, consent):
     made = (await book.create(phone=PHONE)).contact
     asked = [(made.id, PHONE), ("", PHONE), ("", "+14155552699")]
