@@ -90,6 +90,7 @@ def start(home: Home, known: State, wanted: Plan) -> None:
     """The databases first, then their schemas, then what uses them."""
     kept = {name: spec for name, spec in wanted.specs.items() if name in INFRASTRUCTURE or name in running(home)}
     supervise(home, Plan(kept, wanted.restart))
+    wait_taken(home)
     infrastructure = {name: spec for name, spec in kept.items() if name in INFRASTRUCTURE}
     wait_ready(home, infrastructure)
     if set(wanted.specs) <= set(INFRASTRUCTURE):
