@@ -1,5 +1,7 @@
 """Many upserts in one transaction, with an outcome for each row."""
 
+import asyncio
+import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +16,7 @@ from chassis.db import Database, WriteTx
 from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.batch.convert import result_message
 from services.contacts.batch.resolve import Batch, Pair, Refusal, Result, Row
-from services.contacts.contention import ATTEMPTS, contended
+from services.contacts.contention import contended
 from services.contacts.domain import limits
 from services.contacts.domain.contact import Contact, changed_fields, fill
 from services.contacts.domain.identity import pairs
@@ -24,6 +26,9 @@ from services.contacts.intake import read_patch, read_region
 
 # What staging writes by itself; all others may be written by a row.
 STAGED = ("id", "created_at", "updated_at", "version")
+# A batch meets more others than a single write does.
+ATTEMPTS = 10
+PAUSE_SECONDS = 0.05
 COLUMNS = tuple(name for name in repository.COLUMNS if name not in STAGED)
 
 
@@ -58,7 +63,8 @@ class BatchService:
                 # A row takes a key that another one of the batch gives up: one statement cannot write both.
                 size = 1
             except (Overtaken, asyncpg.DeadlockDetectedError):
-                continue
+                # Whoever waited has its turn first.
+                await asyncio.sleep(random.uniform(0.0, PAUSE_SECONDS))
         raise contended()
 
 
@@ -84,7 +90,8 @@ async def write(tx: WriteTx, rows: Sequence[Row | Refusal], *, bulk: bool) -> li
         if not batch.unknown:
             break
         holders |= await ask(tx, batch.unknown)
-    created, updated = batch.created(), batch.updated()
+    # In one order, so that batches of the same people wait for one another in turn and not in a circle.
+    created, updated = sorted(batch.created(), key=pairs), batch.updated()
     if updated:
         await write_updated(tx, updated, bulk=bulk)
     if created:

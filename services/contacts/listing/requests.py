@@ -13,6 +13,7 @@ from formats import phones
 from services.contacts import errors
 from services.contacts.convert import CHANNEL_NAMES
 from services.contacts.domain import emails, limits
+from services.contacts.domain import search as domain_search
 from services.contacts.domain.contact import EMAIL_CHANNELS, Validity
 from services.contacts.domain.problems import invalid
 from services.contacts.listing.filters import Filter
@@ -68,6 +69,9 @@ def read_filter(request: pb.ListContactsRequest) -> Filter:
 def read_search(typed: str) -> str | None:
     if len(typed) > limits.SEARCH_CHARACTERS:
         raise errors.invalid([invalid("search", f"search has at most {limits.SEARCH_CHARACTERS} characters.")])
+    # It would find everybody, which nobody means who changes or exports what a search finds.
+    if typed and domain_search.parse(typed) is None:
+        raise errors.invalid([invalid("search", "search has no letter and no digit.")])
     return typed or None
 
 

@@ -200,3 +200,11 @@ async def test_counting_ends_when_its_time_is_up(book, serve_db, monkeypatch):
 async def test_what_cannot_be_asked_is_refused(book, wanted):
     with pytest.raises(InvalidArgument):
         await book.page(**wanted)
+
+
+@pytest.mark.parametrize("nothing", [" ", "...", "🙂", "+-()"])
+async def test_a_search_for_nothing_is_refused_and_does_not_find_everybody(book, nothing):
+    await book.create(phone="+14155552671")
+    with pytest.raises(InvalidArgument) as refused:
+        await book.page(search=nothing)
+    assert [violation.pointer for violation in refused.value.violations] == ["/search"]

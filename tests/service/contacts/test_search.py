@@ -44,7 +44,7 @@ async def test_words_of_name_and_email_and_either_end_of_the_phone(book, work_db
         "kat": {kate, john}, "KÄTHE": {kate}, "brien": {kate}, "exam": {kate, john}, "mail.ex": {kate},
         "1201": {kate}, "+1 201 555": {kate}, "44": {john}, "0123": {kate}, "555-0124": {john},
         "kat exam": {kate, john}, "kat joh": {john}, "joh 0124": {john}, "joh 0123": set(), "ath": set(), "2015": set(),
-        "": {kate, john}, "@": {kate, john},
+        "": {kate, john},
     }  # fmt: skip
     for typed, who in expected.items():
         assert await found(book, typed) == who, typed
@@ -184,7 +184,7 @@ EMAILS = st.one_of(st.none(), st.builds("{}@{}.org".format, st.sampled_from(["a"
 TYPED = st.one_of(
     st.text(alphabet=LETTERS + "120@+5", max_size=8),
     st.sampled_from(["1201", "+1 201", "0110", "a 0", "b.a@", "org", "a org", "12 1", "5501"]),
-)
+).filter(lambda typed: not typed or domain.parse(typed) is not None)
 CHANGES = st.lists(
     st.tuples(st.sampled_from(["create", "update", "delete"]), st.integers(0, 11), NAMES, PHONES, EMAILS), max_size=14
 )
