@@ -49,8 +49,11 @@ async def test_the_walk_through_works_as_printed(
     assert shell.returncode == 0, errors.decode()
     printed = answers(output.decode())
     assert not [answer for answer in printed if "type" in answer and "status" in answer and "code" in answer]
-    (imported,) = [answer for answer in printed if "imported" in answer]
+    (imported,) = [answer for answer in printed if "import_id" in answer]
     assert (imported["imported"], imported["failed"]) == (2, 1)
+    looked_at, tried = [answer for answer in printed if "preview" in answer]
+    assert (looked_at["status"], looked_at["rows_total"]) == ("uploaded", 3)
+    assert (tried["id"], tried["dry_run"]) == (looked_at["id"], True)
     (campaign,) = [answer for answer in printed if "stats" in answer and answer["status"] != "draft"][-1:]
     await campaign_ends(api, str(campaign["id"]))
 
