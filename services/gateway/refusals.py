@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import CarillonError, Internal, InvalidArgument, NotFound, Reason, Violation
+from chassis.pointers import escaped
 from services.gateway.errors import malformed
 from services.gateway.problem import FieldCode, render
 
@@ -130,4 +131,4 @@ def code(kind: str) -> str:
 
 def pointer(location: Sequence[str | int]) -> str:
     """RFC 6901, into the body; for a parameter `/` and its name."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location[1:])
+    return "".join("/" + escaped(str(part)) for part in location[1:])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chassis.pointers import escaped
 from services.contacts.domain.problems import Problem, Refused, invalid
 from services.contacts.imports.columns import TITLE_CHARACTERS
 from services.contacts.imports.plan import Column
@@ -39,7 +40,7 @@ def choose(columns: Sequence[Column], choices: Sequence[Choice]) -> tuple[Column
     chosen: dict[int, Column] = {}
     problems: list[Problem] = []
     for choice in choices:
-        pointer = "mapping/" + choice.column.replace("~", "~0").replace("/", "~1")
+        pointer = "mapping/" + escaped(choice.column)
         try:
             place = place_of(columns, choice.column)
             if place in chosen:
