@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, Reason, Unavailable, Violation
-from services.segments.domain.rules import Fault
+from services.segments.domain.faults import Fault
 
 
 def segment_not_found(public_id: str) -> NotFound:

@@ -14,7 +14,8 @@ from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
 from services.segments import convert, errors, locks, repository, rulebooks
 from services.segments.builds import State
-from services.segments.domain.rules import Condition, InvalidRule, fault_of_name, parse
+from services.segments.domain.faults import InvalidRule
+from services.segments.domain.rules import Condition, fault_of_name, parse
 from services.segments.repository import Segment
 from services.segments.steps import NIL
 

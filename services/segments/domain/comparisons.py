@@ -15,7 +15,7 @@ from services.segments.domain import moments
 from services.segments.domain.boolean import And, Expression, Not, Or, replace
 from services.segments.domain.facts import Value, View, column
 from services.segments.domain.fields import Field, Kind
-from services.segments.domain.grammar import Leaf, Moments, Operator, Rule, Scalar
+from services.segments.domain.grammar import RANGES, Leaf, Moments, Operator, Rule, Scalar
 from services.segments.domain.text import fold
 
 
@@ -40,18 +40,10 @@ class Compare(StrEnum):
     EXISTS = "exists"
 
 
-# Their answers change with no event.
-RELATIVE = frozenset({Compare.IN_LAST, Compare.IN_NEXT, Compare.ANNIVERSARY})
-
-
 class Comparison(NamedTuple):
     column: str
     how: Compare
     operand: tuple[Value | None, ...]
-
-    @property
-    def field(self) -> str:
-        return self.column[2:]
 
     @property
     def view(self) -> View:
@@ -109,19 +101,19 @@ def _positive(leaf: Leaf, inline: Inline) -> Compiled:
 
 
 def _comparisons(field: Field, operator: Operator, operand: tuple[Scalar, ...]) -> list[Comparison]:
-    if operator in (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE, Operator.BETWEEN):
+    if operator in RANGES or operator is Operator.BETWEEN:
         return [Comparison(column(View.NUMBER, field.name), Compare.RANGE, _number_range(operator, operand))]
-    test = _TEXT_TESTS.get(operator)
-    if test is None or (field.kind is Kind.SET and operator is Operator.CONTAINS):
+    how = _TEXT_TESTS.get(operator)
+    if how is None or (field.kind is Kind.SET and operator is Operator.CONTAINS):
         return _equals(field, operand)
     texts = _folded(operand)
     if field.kind is not Kind.CUSTOM:
-        return [Comparison(column(view, field.name), test, texts) for view in _VIEWS[field.kind]]
+        return [Comparison(column(view, field.name), how, texts) for view in _VIEWS[field.kind]]
     if operator is not Operator.CONTAINS:
-        return [Comparison(column(view, field.name), test, texts) for view in (View.TEXT, View.ELEMENT)]
+        return [Comparison(column(view, field.name), how, texts) for view in (View.TEXT, View.ELEMENT)]
     # A part of a text, but a whole element of an array, and never a part of a number.
     whole = [one for one in _equals(field, operand) if one.view is not View.TEXT]
-    return [Comparison(column(View.TEXT, field.name), test, texts), *whole] if texts else whole
+    return [Comparison(column(View.TEXT, field.name), how, texts), *whole] if texts else whole
 
 
 def _equals(field: Field, operand: Iterable[Scalar]) -> list[Comparison]:
@@ -131,7 +123,7 @@ def _equals(field: Field, operand: Iterable[Scalar]) -> list[Comparison]:
     for view in _VIEWS[field.kind]:
         fitting: tuple[Value, ...]
         if view is View.NUMBER:
-            fitting = tuple(sorted({one + 0.0 for one in values if isinstance(one, float)}))
+            fitting = tuple(sorted({one for one in values if isinstance(one, float)}))
         elif view is View.BOOLEAN:
             fitting = tuple(sorted({one for one in values if isinstance(one, bool)}))
         else:

@@ -53,11 +53,9 @@ def _collect(found: dict[str, list[Value]], path: str, value: object, *, in_arra
         if value:
             _collect_text(found, path, value, in_array=in_array)
     elif isinstance(value, bool):
-        found.setdefault(f"b:{path}", []).append(value)
+        found.setdefault(column(View.BOOLEAN, path), []).append(value)
     elif isinstance(value, int | float):
-        number = as_double(value)
-        if number is not None:
-            found.setdefault(f"n:{path}", []).append(number)
+        _collect_number(found, path, value)
     elif isinstance(value, dict):
         for key, inner in value.items():
             _collect(found, f"{path}.{key}", inner, in_array=in_array)
@@ -67,17 +65,21 @@ def _collect(found: dict[str, list[Value]], path: str, value: object, *, in_arra
 
 
 def _collect_text(found: dict[str, list[Value]], path: str, value: str, *, in_array: bool) -> None:
-    found.setdefault(f"{'e' if in_array else 't'}:{path}", []).append(fold(value))
+    found.setdefault(column(View.ELEMENT if in_array else View.TEXT, path), []).append(fold(value))
     # Most texts are neither: only what begins like one is looked at.
     if value[0] in "+-0123456789":
         if NUMBER.fullmatch(value):
-            number = float(value)
-            if math.isfinite(number):
-                found.setdefault(f"n:{path}", []).append(number)
+            _collect_number(found, path, float(value))
         else:
             moment = moments.parse_moment(value)
             if moment is not None:
-                found.setdefault(f"d:{path}", []).append(moment)
+                found.setdefault(column(View.TIME, path), []).append(moment)
+
+
+def _collect_number(found: dict[str, list[Value]], path: str, value: float) -> None:
+    number = as_double(value)
+    if number is not None:
+        found.setdefault(column(View.NUMBER, path), []).append(number)
 
 
 def as_double(value: float) -> float | None:

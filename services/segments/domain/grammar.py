@@ -29,20 +29,24 @@ so does not equal a number that looks like it. Each element of an array counts b
 element of an array, and for a part of a text. Numbers compare as IEEE doubles.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from chassis.pointers import escaped
 from services.segments.domain import moments
 from services.segments.domain.boolean import And, Expression, Not, Or
+from services.segments.domain.facts import as_double
+from services.segments.domain.faults import Fault, InvalidRule, fault_of_text
 from services.segments.domain.fields import Field, Kind, find
 
 MAX_DEPTH = 8
 MAX_LEAVES = 100
 MAX_VALUES = 500
-MAX_VALUE = 1024
+# Characters of an unknown key that its error repeats.
+MAX_TOLD = 64
 NEGATION = "not_"
 
 
@@ -69,12 +73,12 @@ class Operator(StrEnum):
 
 _TEXT = {Operator.EQUALS, Operator.IN, Operator.CONTAINS, Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.EXISTS}
 _TIME = {Operator.BEFORE, Operator.AFTER, Operator.BETWEEN, Operator.IN_LAST, Operator.IN_NEXT, Operator.EXISTS}
-_RANGE = {Operator.GT, Operator.GTE, Operator.LT, Operator.LTE}
+RANGES = {Operator.GT, Operator.GTE, Operator.LT, Operator.LTE}
 _SET = _TEXT | {Operator.CONTAINS_ANY, Operator.CONTAINS_ALL}
 OPERATORS: Mapping[Kind, frozenset[Operator]] = {
     Kind.ID: frozenset({Operator.EQUALS, Operator.IN, Operator.EXISTS}),
     Kind.TEXT: frozenset(_TEXT),
-    Kind.NUMBER: frozenset({Operator.EQUALS, Operator.IN, Operator.BETWEEN, Operator.EXISTS} | _RANGE),
+    Kind.NUMBER: frozenset({Operator.EQUALS, Operator.IN, Operator.BETWEEN, Operator.EXISTS} | RANGES),
     Kind.TIME: frozenset(_TIME | {Operator.ANNIVERSARY}),
     Kind.SET: frozenset(_SET),
     Kind.BOOLEAN: frozenset({Operator.EQUALS, Operator.EXISTS}),
@@ -107,20 +111,6 @@ class Leaf(NamedTuple):
 Rule: TypeAlias = Expression[Leaf]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Where a rule is wrong: a JSON pointer to the part of the leaf, and a sentence."""
-
-    pointer: str
-    detail: str
-
-
-class InvalidRule(Exception):
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(faults[0].detail)
-        self.faults = tuple(faults)
-
-
 def parse(definition: object) -> Rule:
     """definition: decoded JSON, with other keys than the two left alone. Raises InvalidRule, with every fault."""
     parser = _Parser()
@@ -149,7 +139,7 @@ class _Parser:
         elif "rules" in given:
             return self.node(given["rules"], "/rules", depth=1)
         elif "conditions" in given:
-            return self.group(given["conditions"], "/conditions", depth=1, leaf_only=True, join=And)
+            return self.group(given["conditions"], "/conditions", join=And, each=self.leaf)
         else:
             self.fault("/conditions", "A segment needs `conditions` or `rules`.")
         return None
@@ -164,14 +154,15 @@ class _Parser:
             self.fault(pointer, f"Rules nest at most {MAX_DEPTH} deep.")
             return None
         for key in [key for key in node if key not in ("all", "any", "not")]:
-            self.fault(f"{pointer}/{escaped(key)}", "A group has only `all`, `any` and `not`.")
+            self.fault(f"{pointer}/{escaped(key[:MAX_TOLD])}", "A group has only `all`, `any` and `not`.")
+        inside = partial(self.node, depth=depth + 1)
         parts: list[Rule | None] = []
         if "all" in node:
-            parts.append(self.group(node["all"], f"{pointer}/all", depth=depth, join=And))
+            parts.append(self.group(node["all"], f"{pointer}/all", join=And, each=inside))
         if "any" in node:
-            parts.append(self.group(node["any"], f"{pointer}/any", depth=depth, join=Or))
+            parts.append(self.group(node["any"], f"{pointer}/any", join=Or, each=inside))
         if "not" in node:
-            negated = self.node(node["not"], f"{pointer}/not", depth=depth + 1)
+            negated = inside(node["not"], f"{pointer}/not")
             parts.append(None if negated is None else Not(negated))
         known = tuple(part for part in parts if part is not None)
         return known[0] if len(known) == 1 else And(known)
@@ -181,9 +172,8 @@ class _Parser:
         nodes: object,
         pointer: str,
         *,
-        depth: int,
         join: Callable[[tuple[Rule, ...]], Rule],
-        leaf_only: bool = False,
+        each: Callable[[object, str], Rule | None],
     ) -> Rule | None:
         if not isinstance(nodes, list) or not nodes:
             self.fault(pointer, "A group is an array of at least one rule.")
@@ -191,10 +181,7 @@ class _Parser:
         if len(nodes) > MAX_LEAVES:
             self.fault(pointer, f"A segment has at most {MAX_LEAVES} conditions.")
             return None
-        parts = [
-            self.leaf(node, f"{pointer}/{at}") if leaf_only else self.node(node, f"{pointer}/{at}", depth=depth + 1)
-            for at, node in enumerate(nodes)
-        ]
+        parts = [each(node, f"{pointer}/{at}") for at, node in enumerate(nodes)]
         return join(tuple(part for part in parts if part is not None))
 
     def leaf(self, node: object, pointer: str) -> Leaf | None:
@@ -207,7 +194,7 @@ class _Parser:
             self.fault(pointer, "A condition is an object with `field`, `operator` and `value`.")
             return None
         for key in [key for key in node if key not in ("field", "operator", "value")]:
-            self.fault(f"{pointer}/{escaped(key)}", "A condition has only `field`, `operator` and `value`.")
+            self.fault(f"{pointer}/{escaped(key[:MAX_TOLD])}", "A condition has only `field`, `operator` and `value`.")
         field, name = self.field(node, pointer), node.get("operator")
         negated, operator = named_operator(name)
         if operator is None:
@@ -250,11 +237,12 @@ class _Parser:
             return self.moments([value], pointer, at=[pointer])
         if operator is Operator.BETWEEN:
             return self.span(field, value, pointer)
-        if operator in _RANGE:
-            if not is_number(value):
+        if operator in RANGES:
+            number = as_number(value)
+            if number is None:
                 self.fault(pointer, "The value must be a number.")
                 return None
-            return (float(value),)  # type: ignore[arg-type]  # a number
+            return (number,)
         return self.scalars(field, operator, value, pointer)
 
     def span(self, field: Field, value: object, pointer: str) -> tuple[Scalar, ...] | Moments | None:
@@ -327,34 +315,19 @@ def fault_of_scalar(field: Field, operator: Operator, value: object) -> str:
             return "The value must be a text, a number or a boolean."
     if not isinstance(value, str):
         return "The value must be a text."
-    if not value:
-        return "A value must not be empty."
-    if len(value) > MAX_VALUE:
-        return f"A value has at most {MAX_VALUE} characters."
-    if "\0" in value:
-        return "A value must not contain the character NUL."
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        return "A value must be valid Unicode."
-    return ""
+    return fault_of_text(value)
 
 
 def as_scalar(value: object) -> Scalar:
     """Numbers as doubles. What is no scalar counts for nothing, for it is a fault."""
-    if isinstance(value, int | float) and is_number(value):
-        return float(value)
-    return value if isinstance(value, str | bool) else ""
+    number = as_number(value)
+    return number if number is not None else value if isinstance(value, str | bool) else ""
+
+
+def as_number(value: object) -> float | None:
+    """As a double; None where it is no number, or too large for one."""
+    return as_double(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def is_number(value: object) -> bool:
-    """One that is finite as a double."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
-
-
-def escaped(key: str) -> str:
-    """A key as a JSON pointer's part, cut to what an error should repeat."""
-    return key[:64].replace("~", "~0").replace("/", "~1")
+    return as_number(value) is not None

@@ -13,12 +13,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from services.segments.domain.faults import Fault, InvalidRule, fault_of_text
 from services.segments.domain.text import fold
 
 MAX_NAME = 200
 MAX_CONDITIONS = 100
 MAX_VALUES = 100
-MAX_VALUE = 1024
 
 
 class Field(StrEnum):
@@ -87,20 +87,6 @@ class Rule:
         return frozenset().union(*(READS[leaf.field] for leaf in self.all))
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Where a rule is wrong: a JSON pointer to the leaf's part, and a sentence."""
-
-    pointer: str
-    detail: str
-
-
-class InvalidRule(Exception):
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(faults[0].detail)
-        self.faults = tuple(faults)
-
-
 def parse(conditions: Sequence[Condition]) -> Rule:
     """Raises InvalidRule, with every fault."""
     faults = list(find_faults(conditions))
@@ -143,20 +129,9 @@ def faults_of(condition: Condition, pointer: str) -> Iterator[Fault]:
         yield Fault(f"{pointer}/value", f"A condition has at most {MAX_VALUES} values.")
         return
     for at, value in enumerate(condition.values):
-        detail = fault_of_value(value)
+        detail = fault_of_text(value)
         if detail:
             yield Fault(f"{pointer}/value/{at}" if condition.is_array else f"{pointer}/value", detail)
-
-
-def fault_of_value(value: str) -> str:
-    """Empty where there is none."""
-    if not value:
-        return "A value must not be empty."
-    if len(value) > MAX_VALUE:
-        return f"A value has at most {MAX_VALUE} characters."
-    if "\0" in value:
-        return "A value must not contain the character NUL."
-    return ""
 
 
 def fault_of_name(name: str) -> str:

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.segments.domain.boolean import And, Not, Or, leaves
+from services.segments.domain.faults import InvalidRule
 from services.segments.domain.fields import Kind
 from services.segments.domain.grammar import (
     MAX_DEPTH,
     MAX_LEAVES,
     OPERATORS,
-    InvalidRule,
     Leaf,
     Moments,
     Operator,
@@ -109,7 +109,7 @@ def test_a_group_with_several_keys_holds_when_each_does():
     assert [type(part) for part in rule.parts] == [And, Not]
 
 
-def test_eight_deep_with_a_hundred_leaves_of():
+def test_eight_deep_with_a_hundred_leaves():
     definition = nested(MAX_DEPTH - 1)
     definition["rules"] = {"all": [definition["rules"]] + [VIP] * (MAX_LEAVES - 1)}
 

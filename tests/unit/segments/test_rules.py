@@ -1,9 +1,9 @@
 import pytest
 
+from services.segments.domain.faults import InvalidRule
 from services.segments.domain.rules import (
     Condition,
     Field,
-    InvalidRule,
     Leaf,
     Operator,
     compile_rule,
