@@ -26,55 +26,61 @@ from carillon.contacts.v1 import contacts_pb2 as carillon_dot_contacts_dot_v1_do
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carillon/segments/v1/segments.proto\x12\x14\x63\x61rillon.segments.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"T\n\tCondition\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x10\n\x08operator\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\t\x12\x16\n\x0evalue_is_array\x18\x04 \x01(\x08\"\xbf\x02\n\x07Segment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\nconditions\x18\x03 \x03(\x0b\x32\x1f.carillon.segments.v1.Condition\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.carillon.segments.v1.SegmentStatus\x12\x14\n\x0cmember_count\x18\x05 \x01(\x03\x12)\n\x05\x61s_of\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x14\x43reateSegmentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\nconditions\x18\x02 \x03(\x0b\x32\x1f.carillon.segments.v1.Condition\"G\n\x15\x43reateSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"\x1f\n\x11GetSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x12GetSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"=\n\nConditions\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x1f.carillon.segments.v1.Condition\"\x9c\x01\n\x14UpdateSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x34\n\nconditions\x18\x03 \x01(\x0b\x32 .carillon.segments.v1.Conditions\x12\x17\n\nif_version\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_if_version\"G\n\x15UpdateSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"J\n\x14\x44\x65leteSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\nif_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_if_version\"\x17\n\x15\x44\x65leteSegmentResponse\"8\n\x13ListSegmentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\\\n\x14ListSegmentsResponse\x12/\n\x08segments\x18\x01 \x03(\x0b\x32\x1d.carillon.segments.v1.Segment\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"g\n\x06Member\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12-\n\tjoined_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x12ListMembersRequest\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"k\n\x13ListMembersResponse\x12-\n\x07members\x18\x01 \x03(\x0b\x32\x1c.carillon.segments.v1.Member\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"S\n\x1aListContactSegmentsRequest\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"c\n\x1bListContactSegmentsResponse\x12/\n\x08segments\x18\x01 \x03(\x0b\x32\x1d.carillon.segments.v1.Segment\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"+\n\x15StreamAudienceRequest\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"I\n\x16StreamAudienceResponse\x12/\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1d.carillon.contacts.v1.Contact*\x81\x01\n\rSegmentStatus\x12\x1e\n\x1aSEGMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17SEGMENT_STATUS_BUILDING\x10\x01\x12\x18\n\x14SEGMENT_STATUS_READY\x10\x02\x12\x19\n\x15SEGMENT_STATUS_FAILED\x10\x03\x32\xe6\x06\n\x0fSegmentsService\x12h\n\rCreateSegment\x12*.carillon.segments.v1.CreateSegmentRequest\x1a+.carillon.segments.v1.CreateSegmentResponse\x12_\n\nGetSegment\x12\'.carillon.segments.v1.GetSegmentRequest\x1a(.carillon.segments.v1.GetSegmentResponse\x12h\n\rUpdateSegment\x12*.carillon.segments.v1.UpdateSegmentRequest\x1a+.carillon.segments.v1.UpdateSegmentResponse\x12h\n\rDeleteSegment\x12*.carillon.segments.v1.DeleteSegmentRequest\x1a+.carillon.segments.v1.DeleteSegmentResponse\x12\x65\n\x0cListSegments\x12).carillon.segments.v1.ListSegmentsRequest\x1a*.carillon.segments.v1.ListSegmentsResponse\x12\x62\n\x0bListMembers\x12(.carillon.segments.v1.ListMembersRequest\x1a).carillon.segments.v1.ListMembersResponse\x12z\n\x13ListContactSegments\x12\x30.carillon.segments.v1.ListContactSegmentsRequest\x1a\x31.carillon.segments.v1.ListContactSegmentsResponse\x12m\n\x0eStreamAudience\x12+.carillon.segments.v1.StreamAudienceRequest\x1a,.carillon.segments.v1.StreamAudienceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carillon/segments/v1/segments.proto\x12\x14\x63\x61rillon.segments.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x02\n\x07Segment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.carillon.segments.v1.SegmentStatus\x12\x14\n\x0cmember_count\x18\x05 \x01(\x03\x12)\n\x05\x61s_of\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trule_json\x18\n \x01(\t\x12\x15\n\x08progress\x18\x0b \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_progressJ\x04\x08\x03\x10\x04R\nconditions\"I\n\x14\x43reateSegmentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\trule_json\x18\x03 \x01(\tJ\x04\x08\x02\x10\x03R\nconditions\"G\n\x15\x43reateSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"\x1f\n\x11GetSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x12GetSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"\x9e\x01\n\x14UpdateSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nif_version\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\trule_json\x18\x05 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_if_versionB\x0c\n\n_rule_jsonJ\x04\x08\x03\x10\x04R\nconditions\"G\n\x15UpdateSegmentResponse\x12.\n\x07segment\x18\x01 \x01(\x0b\x32\x1d.carillon.segments.v1.Segment\"J\n\x14\x44\x65leteSegmentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\nif_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_if_version\"\x17\n\x15\x44\x65leteSegmentResponse\"8\n\x13ListSegmentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\\\n\x14ListSegmentsResponse\x12/\n\x08segments\x18\x01 \x03(\x0b\x32\x1d.carillon.segments.v1.Segment\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"g\n\x06Member\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12-\n\tjoined_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x12ListMembersRequest\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"k\n\x13ListMembersResponse\x12-\n\x07members\x18\x01 \x03(\x0b\x32\x1c.carillon.segments.v1.Member\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"S\n\x1aListContactSegmentsRequest\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"c\n\x1bListContactSegmentsResponse\x12/\n\x08segments\x18\x01 \x03(\x0b\x32\x1d.carillon.segments.v1.Segment\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"+\n\x15StreamAudienceRequest\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"I\n\x16StreamAudienceResponse\x12/\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1d.carillon.contacts.v1.Contact\"*\n\x15PreviewSegmentRequest\x12\x11\n\trule_json\x18\x01 \x01(\t\"h\n\x16PreviewSegmentResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x10\n\x08\x65stimate\x18\x02 \x01(\x08\x12-\n\x06sample\x18\x03 \x03(\x0b\x32\x1d.carillon.contacts.v1.Contact\"B\n\x18\x45xplainMembershipRequest\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x12\n\ncontact_id\x18\x02 \x01(\t\"\xa0\x02\n\x19\x45xplainMembershipResponse\x12\x0e\n\x06member\x18\x01 \x01(\x08\x12\x32\n\tjoined_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x0f\n\x07matches\x18\x03 \x01(\x08\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06leaves\x18\x05 \x03(\x0b\x32%.carillon.segments.v1.LeafExplanation\x12\x31\n\x08\x66lips_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x42\x0c\n\n_joined_atB\x0b\n\t_flips_at\"\xce\x01\n\x0fLeafExplanation\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x17\n\nvalue_json\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06passed\x18\x05 \x01(\x08\x12\x11\n\tseen_json\x18\x06 \x01(\t\x12\x31\n\x08\x66lips_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x42\r\n\x0b_value_jsonB\x0b\n\t_flips_at*\x81\x01\n\rSegmentStatus\x12\x1e\n\x1aSEGMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17SEGMENT_STATUS_BUILDING\x10\x01\x12\x18\n\x14SEGMENT_STATUS_READY\x10\x02\x12\x19\n\x15SEGMENT_STATUS_FAILED\x10\x03\x32\xc9\x08\n\x0fSegmentsService\x12h\n\rCreateSegment\x12*.carillon.segments.v1.CreateSegmentRequest\x1a+.carillon.segments.v1.CreateSegmentResponse\x12_\n\nGetSegment\x12\'.carillon.segments.v1.GetSegmentRequest\x1a(.carillon.segments.v1.GetSegmentResponse\x12h\n\rUpdateSegment\x12*.carillon.segments.v1.UpdateSegmentRequest\x1a+.carillon.segments.v1.UpdateSegmentResponse\x12h\n\rDeleteSegment\x12*.carillon.segments.v1.DeleteSegmentRequest\x1a+.carillon.segments.v1.DeleteSegmentResponse\x12\x65\n\x0cListSegments\x12).carillon.segments.v1.ListSegmentsRequest\x1a*.carillon.segments.v1.ListSegmentsResponse\x12\x62\n\x0bListMembers\x12(.carillon.segments.v1.ListMembersRequest\x1a).carillon.segments.v1.ListMembersResponse\x12z\n\x13ListContactSegments\x12\x30.carillon.segments.v1.ListContactSegmentsRequest\x1a\x31.carillon.segments.v1.ListContactSegmentsResponse\x12m\n\x0eStreamAudience\x12+.carillon.segments.v1.StreamAudienceRequest\x1a,.carillon.segments.v1.StreamAudienceResponse0\x01\x12k\n\x0ePreviewSegment\x12+.carillon.segments.v1.PreviewSegmentRequest\x1a,.carillon.segments.v1.PreviewSegmentResponse\x12t\n\x11\x45xplainMembership\x12..carillon.segments.v1.ExplainMembershipRequest\x1a/.carillon.segments.v1.ExplainMembershipResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carillon.segments.v1.segments_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEGMENTSTATUS']._serialized_start=1952
-  _globals['_SEGMENTSTATUS']._serialized_end=2081
-  _globals['_CONDITION']._serialized_start=131
-  _globals['_CONDITION']._serialized_end=215
-  _globals['_SEGMENT']._serialized_start=218
-  _globals['_SEGMENT']._serialized_end=537
-  _globals['_CREATESEGMENTREQUEST']._serialized_start=539
-  _globals['_CREATESEGMENTREQUEST']._serialized_end=628
-  _globals['_CREATESEGMENTRESPONSE']._serialized_start=630
-  _globals['_CREATESEGMENTRESPONSE']._serialized_end=701
-  _globals['_GETSEGMENTREQUEST']._serialized_start=703
-  _globals['_GETSEGMENTREQUEST']._serialized_end=734
-  _globals['_GETSEGMENTRESPONSE']._serialized_start=736
-  _globals['_GETSEGMENTRESPONSE']._serialized_end=804
-  _globals['_CONDITIONS']._serialized_start=806
-  _globals['_CONDITIONS']._serialized_end=867
-  _globals['_UPDATESEGMENTREQUEST']._serialized_start=870
-  _globals['_UPDATESEGMENTREQUEST']._serialized_end=1026
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=1028
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=1099
-  _globals['_DELETESEGMENTREQUEST']._serialized_start=1101
-  _globals['_DELETESEGMENTREQUEST']._serialized_end=1175
-  _globals['_DELETESEGMENTRESPONSE']._serialized_start=1177
-  _globals['_DELETESEGMENTRESPONSE']._serialized_end=1200
-  _globals['_LISTSEGMENTSREQUEST']._serialized_start=1202
-  _globals['_LISTSEGMENTSREQUEST']._serialized_end=1258
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=1260
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1352
-  _globals['_MEMBER']._serialized_start=1354
-  _globals['_MEMBER']._serialized_end=1457
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=1459
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=1534
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1536
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1643
-  _globals['_LISTCONTACTSEGMENTSREQUEST']._serialized_start=1645
-  _globals['_LISTCONTACTSEGMENTSREQUEST']._serialized_end=1728
-  _globals['_LISTCONTACTSEGMENTSRESPONSE']._serialized_start=1730
-  _globals['_LISTCONTACTSEGMENTSRESPONSE']._serialized_end=1829
-  _globals['_STREAMAUDIENCEREQUEST']._serialized_start=1831
-  _globals['_STREAMAUDIENCEREQUEST']._serialized_end=1874
-  _globals['_STREAMAUDIENCERESPONSE']._serialized_start=1876
-  _globals['_STREAMAUDIENCERESPONSE']._serialized_end=1949
-  _globals['_SEGMENTSSERVICE']._serialized_start=2084
-  _globals['_SEGMENTSSERVICE']._serialized_end=2954
+  _globals['_SEGMENTSTATUS']._serialized_start=2527
+  _globals['_SEGMENTSTATUS']._serialized_end=2656
+  _globals['_SEGMENT']._serialized_start=132
+  _globals['_SEGMENT']._serialized_end=471
+  _globals['_CREATESEGMENTREQUEST']._serialized_start=473
+  _globals['_CREATESEGMENTREQUEST']._serialized_end=546
+  _globals['_CREATESEGMENTRESPONSE']._serialized_start=548
+  _globals['_CREATESEGMENTRESPONSE']._serialized_end=619
+  _globals['_GETSEGMENTREQUEST']._serialized_start=621
+  _globals['_GETSEGMENTREQUEST']._serialized_end=652
+  _globals['_GETSEGMENTRESPONSE']._serialized_start=654
+  _globals['_GETSEGMENTRESPONSE']._serialized_end=722
+  _globals['_UPDATESEGMENTREQUEST']._serialized_start=725
+  _globals['_UPDATESEGMENTREQUEST']._serialized_end=883
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=885
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=956
+  _globals['_DELETESEGMENTREQUEST']._serialized_start=958
+  _globals['_DELETESEGMENTREQUEST']._serialized_end=1032
+  _globals['_DELETESEGMENTRESPONSE']._serialized_start=1034
+  _globals['_DELETESEGMENTRESPONSE']._serialized_end=1057
+  _globals['_LISTSEGMENTSREQUEST']._serialized_start=1059
+  _globals['_LISTSEGMENTSREQUEST']._serialized_end=1115
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=1117
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1209
+  _globals['_MEMBER']._serialized_start=1211
+  _globals['_MEMBER']._serialized_end=1314
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=1316
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=1391
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1393
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1500
+  _globals['_LISTCONTACTSEGMENTSREQUEST']._serialized_start=1502
+  _globals['_LISTCONTACTSEGMENTSREQUEST']._serialized_end=1585
+  _globals['_LISTCONTACTSEGMENTSRESPONSE']._serialized_start=1587
+  _globals['_LISTCONTACTSEGMENTSRESPONSE']._serialized_end=1686
+  _globals['_STREAMAUDIENCEREQUEST']._serialized_start=1688
+  _globals['_STREAMAUDIENCEREQUEST']._serialized_end=1731
+  _globals['_STREAMAUDIENCERESPONSE']._serialized_start=1733
+  _globals['_STREAMAUDIENCERESPONSE']._serialized_end=1806
+  _globals['_PREVIEWSEGMENTREQUEST']._serialized_start=1808
+  _globals['_PREVIEWSEGMENTREQUEST']._serialized_end=1850
+  _globals['_PREVIEWSEGMENTRESPONSE']._serialized_start=1852
+  _globals['_PREVIEWSEGMENTRESPONSE']._serialized_end=1956
+  _globals['_EXPLAINMEMBERSHIPREQUEST']._serialized_start=1958
+  _globals['_EXPLAINMEMBERSHIPREQUEST']._serialized_end=2024
+  _globals['_EXPLAINMEMBERSHIPRESPONSE']._serialized_start=2027
+  _globals['_EXPLAINMEMBERSHIPRESPONSE']._serialized_end=2315
+  _globals['_LEAFEXPLANATION']._serialized_start=2318
+  _globals['_LEAFEXPLANATION']._serialized_end=2524
+  _globals['_SEGMENTSSERVICE']._serialized_start=2659
+  _globals['_SEGMENTSSERVICE']._serialized_end=3756
 # @@protoc_insertion_point(module_scope)

@@ -44,42 +44,6 @@ SEGMENT_STATUS_FAILED: SegmentStatus.ValueType  # 3
 Global___SegmentStatus: _TypeAlias = SegmentStatus  # noqa: Y015
 
 @_typing.final
-class Condition(_message.Message):
-    """One comparison."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIELD_FIELD_NUMBER: _builtins.int
-    OPERATOR_FIELD_NUMBER: _builtins.int
-    VALUES_FIELD_NUMBER: _builtins.int
-    VALUE_IS_ARRAY_FIELD_NUMBER: _builtins.int
-    field: _builtins.str
-    """A contact field: `name`, `phone`, `email`, `tags`."""
-    operator: _builtins.str
-    """`equals`, `contains`, `starts_with`, `ends_with`."""
-    value_is_array: _builtins.bool
-    """Whether the rule was written with an array, so that it reads back as it was written."""
-    @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One value or several; several mean any of them."""
-
-    def __init__(
-        self,
-        *,
-        field: _builtins.str = ...,
-        operator: _builtins.str = ...,
-        values: _abc.Iterable[_builtins.str] | None = ...,
-        value_is_array: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "operator", b"operator", "value_is_array", b"value_is_array", "values", b"values"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Condition: _TypeAlias = Condition  # noqa: Y015
-
-@_typing.final
 class Segment(_message.Message):
     """A segment as it stands at `version`."""
 
@@ -87,22 +51,23 @@ class Segment(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
-    CONDITIONS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MEMBER_COUNT_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    RULE_JSON_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     status: Global___SegmentStatus.ValueType
     member_count: _builtins.int
     version: _builtins.int
-    @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
-        """All must hold."""
-
+    rule_json: _builtins.str
+    """The newest rule, as written."""
+    progress: _builtins.float
+    """While building: the part of the contacts that was looked at, 0 to 1."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """The moment the count was read."""
@@ -116,19 +81,22 @@ class Segment(_message.Message):
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
-        conditions: _abc.Iterable[Global___Condition] | None = ...,
         status: Global___SegmentStatus.ValueType = ...,
         member_count: _builtins.int = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
         version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        rule_json: _builtins.str = ...,
+        progress: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_progress", b"_progress", "as_of", b"as_of", "created_at", b"created_at", "progress", b"progress", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "conditions", b"conditions", "created_at", b"created_at", "id", b"id", "member_count", b"member_count", "name", b"name", "status", b"status", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_progress", b"_progress", "as_of", b"as_of", "created_at", b"created_at", "id", b"id", "member_count", b"member_count", "name", b"name", "progress", b"progress", "rule_json", b"rule_json", "status", b"status", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__progress: _TypeAlias = _typing.Literal["progress"]  # noqa: Y015
+    _WhichOneofArgType__progress: _TypeAlias = _typing.Literal["_progress", b"_progress"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__progress) -> _WhichOneofReturnType__progress | None: ...
 
 Global___Segment: _TypeAlias = Segment  # noqa: Y015
 
@@ -139,22 +107,19 @@ class CreateSegmentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    CONDITIONS_FIELD_NUMBER: _builtins.int
+    RULE_JSON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 200 characters."""
-    @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
-        """1 to 100."""
-
+    rule_json: _builtins.str
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        conditions: _abc.Iterable[Global___Condition] | None = ...,
+        rule_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rule_json", b"rule_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,28 +191,6 @@ class GetSegmentResponse(_message.Message):
 Global___GetSegmentResponse: _TypeAlias = GetSegmentResponse  # noqa: Y015
 
 @_typing.final
-class Conditions(_message.Message):
-    """A list of conditions, so that none given differs from an empty one."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VALUES_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]: ...
-    def __init__(
-        self,
-        *,
-        values: _abc.Iterable[Global___Condition] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Conditions: _TypeAlias = Conditions  # noqa: Y015
-
-@_typing.final
 class UpdateSegmentRequest(_message.Message):
     """See UpdateSegment."""
 
@@ -255,33 +198,36 @@ class UpdateSegmentRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
-    CONDITIONS_FIELD_NUMBER: _builtins.int
     IF_VERSION_FIELD_NUMBER: _builtins.int
+    RULE_JSON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     if_version: _builtins.int
-    @_builtins.property
-    def conditions(self) -> Global___Conditions: ...
+    rule_json: _builtins.str
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str | None = ...,
-        conditions: Global___Conditions | None = ...,
         if_version: _builtins.int | None = ...,
+        rule_json: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "conditions", b"conditions", "if_version", b"if_version", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rule_json", b"_rule_json", "if_version", b"if_version", "name", b"name", "rule_json", b"rule_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "conditions", b"conditions", "id", b"id", "if_version", b"if_version", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rule_json", b"_rule_json", "id", b"id", "if_version", b"if_version", "name", b"name", "rule_json", b"rule_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__rule_json: _TypeAlias = _typing.Literal["rule_json"]  # noqa: Y015
+    _WhichOneofArgType__rule_json: _TypeAlias = _typing.Literal["_rule_json", b"_rule_json"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_version) -> _WhichOneofReturnType__if_version | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rule_json) -> _WhichOneofReturnType__rule_json | None: ...
 
 Global___UpdateSegmentRequest: _TypeAlias = UpdateSegmentRequest  # noqa: Y015
 
@@ -576,3 +522,187 @@ class StreamAudienceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamAudienceResponse: _TypeAlias = StreamAudienceResponse  # noqa: Y015
+
+@_typing.final
+class PreviewSegmentRequest(_message.Message):
+    """See PreviewSegment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_JSON_FIELD_NUMBER: _builtins.int
+    rule_json: _builtins.str
+    def __init__(
+        self,
+        *,
+        rule_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_json", b"rule_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewSegmentRequest: _TypeAlias = PreviewSegmentRequest  # noqa: Y015
+
+@_typing.final
+class PreviewSegmentResponse(_message.Message):
+    """See PreviewSegment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    estimate: _builtins.bool
+    """The count was reckoned from a sample."""
+    @_builtins.property
+    def sample(self) -> _containers.RepeatedCompositeFieldContainer[_contacts_pb2.Contact]:
+        """Up to ten of them."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        estimate: _builtins.bool = ...,
+        sample: _abc.Iterable[_contacts_pb2.Contact] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "estimate", b"estimate", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewSegmentResponse: _TypeAlias = PreviewSegmentResponse  # noqa: Y015
+
+@_typing.final
+class ExplainMembershipRequest(_message.Message):
+    """See ExplainMembership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    segment_id: _builtins.str
+    contact_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        segment_id: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "segment_id", b"segment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainMembershipRequest: _TypeAlias = ExplainMembershipRequest  # noqa: Y015
+
+@_typing.final
+class ExplainMembershipResponse(_message.Message):
+    """See ExplainMembership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    JOINED_AT_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
+    FLIPS_AT_FIELD_NUMBER: _builtins.int
+    member: _builtins.bool
+    """It is one now."""
+    matches: _builtins.bool
+    """What the newest rule says of the contact at `as_of`; differs from `member` for the moment that a change takes."""
+    @_builtins.property
+    def joined_at(self) -> _timestamp_pb2.Timestamp:
+        """Of a member."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeafExplanation]:
+        """The rule's comparisons, in the order in which they are written."""
+
+    @_builtins.property
+    def flips_at(self) -> _timestamp_pb2.Timestamp:
+        """The first moment at which one of them flips by itself; absent where none will."""
+
+    def __init__(
+        self,
+        *,
+        member: _builtins.bool = ...,
+        joined_at: _timestamp_pb2.Timestamp | None = ...,
+        matches: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        leaves: _abc.Iterable[Global___LeafExplanation] | None = ...,
+        flips_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at", "_joined_at", b"_joined_at", "as_of", b"as_of", "flips_at", b"flips_at", "joined_at", b"joined_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at", "_joined_at", b"_joined_at", "as_of", b"as_of", "flips_at", b"flips_at", "joined_at", b"joined_at", "leaves", b"leaves", "matches", b"matches", "member", b"member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__flips_at: _TypeAlias = _typing.Literal["flips_at"]  # noqa: Y015
+    _WhichOneofArgType__flips_at: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at"]  # noqa: Y015
+    _WhichOneofReturnType__joined_at: _TypeAlias = _typing.Literal["joined_at"]  # noqa: Y015
+    _WhichOneofArgType__joined_at: _TypeAlias = _typing.Literal["_joined_at", b"_joined_at"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flips_at) -> _WhichOneofReturnType__flips_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__joined_at) -> _WhichOneofReturnType__joined_at | None: ...
+
+Global___ExplainMembershipResponse: _TypeAlias = ExplainMembershipResponse  # noqa: Y015
+
+@_typing.final
+class LeafExplanation(_message.Message):
+    """One comparison of a rule, for one contact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTER_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    VALUE_JSON_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    SEEN_JSON_FIELD_NUMBER: _builtins.int
+    FLIPS_AT_FIELD_NUMBER: _builtins.int
+    pointer: _builtins.str
+    """A JSON pointer to it in the rule."""
+    field: _builtins.str
+    """As written."""
+    operator: _builtins.str
+    value_json: _builtins.str
+    """As written, as JSON; absent where there is none."""
+    passed: _builtins.bool
+    seen_json: _builtins.str
+    """What the contact has, as JSON: null where it has nothing."""
+    @_builtins.property
+    def flips_at(self) -> _timestamp_pb2.Timestamp:
+        """When it flips by itself, nothing else changing."""
+
+    def __init__(
+        self,
+        *,
+        pointer: _builtins.str = ...,
+        field: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        value_json: _builtins.str | None = ...,
+        passed: _builtins.bool = ...,
+        seen_json: _builtins.str = ...,
+        flips_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at", "_value_json", b"_value_json", "flips_at", b"flips_at", "value_json", b"value_json"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at", "_value_json", b"_value_json", "field", b"field", "flips_at", b"flips_at", "operator", b"operator", "passed", b"passed", "pointer", b"pointer", "seen_json", b"seen_json", "value_json", b"value_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__flips_at: _TypeAlias = _typing.Literal["flips_at"]  # noqa: Y015
+    _WhichOneofArgType__flips_at: _TypeAlias = _typing.Literal["_flips_at", b"_flips_at"]  # noqa: Y015
+    _WhichOneofReturnType__value_json: _TypeAlias = _typing.Literal["value_json"]  # noqa: Y015
+    _WhichOneofArgType__value_json: _TypeAlias = _typing.Literal["_value_json", b"_value_json"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flips_at) -> _WhichOneofReturnType__flips_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value_json) -> _WhichOneofReturnType__value_json | None: ...
+
+Global___LeafExplanation: _TypeAlias = LeafExplanation  # noqa: Y015

@@ -27,6 +27,10 @@ if _version_not_supported:
 
 class SegmentsServiceStub:
     """Groups of contacts that keep themselves up to date.
+
+    A rule is a JSON object as text, `{"conditions": [leaf, …]}` or `{"rules": node}`, of at most 256 KiB: its values are
+    of any type and read back as they were written. The grammar is docs/segments.md. INVALID_RULE has a violation for
+    each fault, with a JSON pointer into that object.
     """
 
     def __init__(self, channel):
@@ -75,14 +79,28 @@ class SegmentsServiceStub:
                 request_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceRequest.SerializeToString,
                 response_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceResponse.FromString,
                 _registered_method=True)
+        self.PreviewSegment = channel.unary_unary(
+                '/carillon.segments.v1.SegmentsService/PreviewSegment',
+                request_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentRequest.SerializeToString,
+                response_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentResponse.FromString,
+                _registered_method=True)
+        self.ExplainMembership = channel.unary_unary(
+                '/carillon.segments.v1.SegmentsService/ExplainMembership',
+                request_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipRequest.SerializeToString,
+                response_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipResponse.FromString,
+                _registered_method=True)
 
 
 class SegmentsServiceServicer:
     """Groups of contacts that keep themselves up to date.
+
+    A rule is a JSON object as text, `{"conditions": [leaf, …]}` or `{"rules": node}`, of at most 256 KiB: its values are
+    of any type and read back as they were written. The grammar is docs/segments.md. INVALID_RULE has a violation for
+    each fault, with a JSON pointer into that object.
     """
 
     def CreateSegment(self, request, context):
-        """Adds a segment and starts its backfill. Errors: INVALID_RULE (pointing at the leaf), VALIDATION_FAILED.
+        """Adds a segment and starts its backfill. Errors: INVALID_RULE, VALIDATION_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +121,7 @@ class SegmentsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSegment(self, request, context):
-        """Removes a segment; contacts are not touched. Errors: NOT_FOUND.
+        """Removes a segment; contacts are not touched. Errors: NOT_FOUND, SEGMENT_IN_USE when a rule names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +151,20 @@ class SegmentsServiceServicer:
     def StreamAudience(self, request, context):
         """Streams all members, up to 500 a message, from one snapshot of the database. Waits for a running first
         backfill. Errors: NOT_FOUND, UNAVAILABLE when the backfill does not end within the deadline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewSegment(self, request, context):
+        """Who a rule would hold, without keeping it. Errors: INVALID_RULE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainMembership(self, request, context):
+        """Why a contact is in a segment or is not, leaf by leaf. Errors: NOT_FOUND, for the segment as for the contact.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +213,16 @@ def add_SegmentsServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceRequest.FromString,
                     response_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceResponse.SerializeToString,
             ),
+            'PreviewSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSegment,
+                    request_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentRequest.FromString,
+                    response_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentResponse.SerializeToString,
+            ),
+            'ExplainMembership': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainMembership,
+                    request_deserializer=carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipRequest.FromString,
+                    response_serializer=carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'carillon.segments.v1.SegmentsService', rpc_method_handlers)
@@ -191,6 +233,10 @@ def add_SegmentsServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SegmentsService:
     """Groups of contacts that keep themselves up to date.
+
+    A rule is a JSON object as text, `{"conditions": [leaf, …]}` or `{"rules": node}`, of at most 256 KiB: its values are
+    of any type and read back as they were written. The grammar is docs/segments.md. INVALID_RULE has a violation for
+    each fault, with a JSON pointer into that object.
     """
 
     @staticmethod
@@ -399,6 +445,60 @@ class SegmentsService:
             '/carillon.segments.v1.SegmentsService/StreamAudience',
             carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceRequest.SerializeToString,
             carillon_dot_segments_dot_v1_dot_segments__pb2.StreamAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.segments.v1.SegmentsService/PreviewSegment',
+            carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentRequest.SerializeToString,
+            carillon_dot_segments_dot_v1_dot_segments__pb2.PreviewSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainMembership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.segments.v1.SegmentsService/ExplainMembership',
+            carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipRequest.SerializeToString,
+            carillon_dot_segments_dot_v1_dot_segments__pb2.ExplainMembershipResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,17 +13,22 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SegmentsServiceStub:
-    """Groups of contacts that keep themselves up to date."""
+    """Groups of contacts that keep themselves up to date.
+
+    A rule is a JSON object as text, `{"conditions": [leaf, …]}` or `{"rules": node}`, of at most 256 KiB: its values are
+    of any type and read back as they were written. The grammar is docs/segments.md. INVALID_RULE has a violation for
+    each fault, with a JSON pointer into that object.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSegment: _aio.UnaryUnaryMultiCallable[_segments_pb2.CreateSegmentRequest, _segments_pb2.CreateSegmentResponse]
-    """Adds a segment and starts its backfill. Errors: INVALID_RULE (pointing at the leaf), VALIDATION_FAILED."""
+    """Adds a segment and starts its backfill. Errors: INVALID_RULE, VALIDATION_FAILED."""
     GetSegment: _aio.UnaryUnaryMultiCallable[_segments_pb2.GetSegmentRequest, _segments_pb2.GetSegmentResponse]
     """Reads a segment with its live member count. Errors: NOT_FOUND."""
     UpdateSegment: _aio.UnaryUnaryMultiCallable[_segments_pb2.UpdateSegmentRequest, _segments_pb2.UpdateSegmentResponse]
     """Changes name or rule; another rule is backfilled while the old membership is served. Errors: NOT_FOUND, INVALID_RULE."""
     DeleteSegment: _aio.UnaryUnaryMultiCallable[_segments_pb2.DeleteSegmentRequest, _segments_pb2.DeleteSegmentResponse]
-    """Removes a segment; contacts are not touched. Errors: NOT_FOUND."""
+    """Removes a segment; contacts are not touched. Errors: NOT_FOUND, SEGMENT_IN_USE when a rule names it."""
     ListSegments: _aio.UnaryUnaryMultiCallable[_segments_pb2.ListSegmentsRequest, _segments_pb2.ListSegmentsResponse]
     """Pages through segments, newest first. Errors: INVALID_CURSOR."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_segments_pb2.ListMembersRequest, _segments_pb2.ListMembersResponse]
@@ -34,9 +39,18 @@ class SegmentsServiceStub:
     """Streams all members, up to 500 a message, from one snapshot of the database. Waits for a running first
     backfill. Errors: NOT_FOUND, UNAVAILABLE when the backfill does not end within the deadline.
     """
+    PreviewSegment: _aio.UnaryUnaryMultiCallable[_segments_pb2.PreviewSegmentRequest, _segments_pb2.PreviewSegmentResponse]
+    """Who a rule would hold, without keeping it. Errors: INVALID_RULE."""
+    ExplainMembership: _aio.UnaryUnaryMultiCallable[_segments_pb2.ExplainMembershipRequest, _segments_pb2.ExplainMembershipResponse]
+    """Why a contact is in a segment or is not, leaf by leaf. Errors: NOT_FOUND, for the segment as for the contact."""
 
 class SegmentsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Groups of contacts that keep themselves up to date."""
+    """Groups of contacts that keep themselves up to date.
+
+    A rule is a JSON object as text, `{"conditions": [leaf, …]}` or `{"rules": node}`, of at most 256 KiB: its values are
+    of any type and read back as they were written. The grammar is docs/segments.md. INVALID_RULE has a violation for
+    each fault, with a JSON pointer into that object.
+    """
 
     @_abc_1.abstractmethod
     def CreateSegment(
@@ -44,7 +58,7 @@ class SegmentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _segments_pb2.CreateSegmentRequest,
         context: _aio.ServicerContext[_segments_pb2.CreateSegmentRequest, _abc.Awaitable[_segments_pb2.CreateSegmentResponse]],
     ) -> _abc.Awaitable[_segments_pb2.CreateSegmentResponse]:
-        """Adds a segment and starts its backfill. Errors: INVALID_RULE (pointing at the leaf), VALIDATION_FAILED."""
+        """Adds a segment and starts its backfill. Errors: INVALID_RULE, VALIDATION_FAILED."""
 
     @_abc_1.abstractmethod
     def GetSegment(
@@ -68,7 +82,7 @@ class SegmentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _segments_pb2.DeleteSegmentRequest,
         context: _aio.ServicerContext[_segments_pb2.DeleteSegmentRequest, _abc.Awaitable[_segments_pb2.DeleteSegmentResponse]],
     ) -> _abc.Awaitable[_segments_pb2.DeleteSegmentResponse]:
-        """Removes a segment; contacts are not touched. Errors: NOT_FOUND."""
+        """Removes a segment; contacts are not touched. Errors: NOT_FOUND, SEGMENT_IN_USE when a rule names it."""
 
     @_abc_1.abstractmethod
     def ListSegments(
@@ -103,5 +117,21 @@ class SegmentsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams all members, up to 500 a message, from one snapshot of the database. Waits for a running first
         backfill. Errors: NOT_FOUND, UNAVAILABLE when the backfill does not end within the deadline.
         """
+
+    @_abc_1.abstractmethod
+    def PreviewSegment(
+        self,
+        request: _segments_pb2.PreviewSegmentRequest,
+        context: _aio.ServicerContext[_segments_pb2.PreviewSegmentRequest, _abc.Awaitable[_segments_pb2.PreviewSegmentResponse]],
+    ) -> _abc.Awaitable[_segments_pb2.PreviewSegmentResponse]:
+        """Who a rule would hold, without keeping it. Errors: INVALID_RULE."""
+
+    @_abc_1.abstractmethod
+    def ExplainMembership(
+        self,
+        request: _segments_pb2.ExplainMembershipRequest,
+        context: _aio.ServicerContext[_segments_pb2.ExplainMembershipRequest, _abc.Awaitable[_segments_pb2.ExplainMembershipResponse]],
+    ) -> _abc.Awaitable[_segments_pb2.ExplainMembershipResponse]:
+        """Why a contact is in a segment or is not, leaf by leaf. Errors: NOT_FOUND, for the segment as for the contact."""
 
 def add_SegmentsServiceServicer_to_server(servicer: SegmentsServiceServicer, server: _aio.Server) -> None: ...
