@@ -1,12 +1,19 @@
 """This service's own copy of the contacts: the highest version of each, tombstones included."""
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
+import orjson
+
 from chassis import copytext
 from chassis.db import WriteTx
-from services.segments.domain.rules import Facts
+from services.segments.columns import PROJECTED, TYPES
+from services.segments.domain.facts import Facts, View
+
+# Kept elsewhere in the row: the key, and the version.
+NOT_PROJECTED = ("t:id", "n:version")
 
 # The version before is read from the statement's snapshot, which may be older than the row that is updated, but never
 # newer: where it is the one just below the new version, nothing lies between them.
@@ -14,20 +21,21 @@ UPSERT = """
 WITH before AS MATERIALIZED (
     SELECT contact_id, version FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
 ), written AS (
-    INSERT INTO contacts_projection AS p
-        (account_id, contact_id, version, deleted, name, phone, email, tags, snapshot)
-    SELECT $1, c.contact_id, c.version, c.snapshot IS NULL, c.name, c.phone, c.email, c.tags::text[], c.snapshot
-    FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-        AS c (contact_id, version, name, phone, email, tags, snapshot)
+    INSERT INTO contacts_projection AS p (account_id, contact_id, version, deleted, snapshot{names})
+    SELECT $1, c.contact_id, c.version, c.snapshot IS NULL, c.snapshot{values}
+    FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]{parameters}) AS c (contact_id, version, snapshot{names})
     ORDER BY c.contact_id
     ON CONFLICT (account_id, contact_id) DO UPDATE SET
-        version = excluded.version, deleted = excluded.deleted, name = excluded.name, phone = excluded.phone,
-        email = excluded.email, tags = excluded.tags, snapshot = excluded.snapshot
+        version = excluded.version, deleted = excluded.deleted, snapshot = excluded.snapshot, {updates}
     WHERE p.version < excluded.version
     RETURNING p.contact_id
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
+MORE = "more"
+UPDATES = ", ".join(f"{name} = excluded.{name}" for name in [*PROJECTED.values(), MORE])
+# Null where the contact has nothing, as it is for most columns of most contacts.
+Encoded = str | bool | int | None
 
 
 class ContactVersion(NamedTuple):
@@ -36,7 +44,7 @@ class ContactVersion(NamedTuple):
     contact_id: UUID
     public_id: str
     version: int
-    # domain.rules.NOBODY where it was deleted.
+    # contact_facts.NOBODY where it was deleted.
     facts: Facts
     # The serialised Contact; None where it was deleted.
     snapshot: bytes | None
@@ -53,16 +61,59 @@ async def upsert(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, 
 
     Returns the contacts written, with the version they had here before (None: there was none).
     """
-    facts = [contact.facts for contact in contacts]
+    columns = encoded([contact.facts for contact in contacts])
     rows = await tx.fetch(
-        UPSERT,
+        statement(tuple(columns)),
         tx.account,
         [contact.contact_id for contact in contacts],
         [contact.version for contact in contacts],
-        [fact.name for fact in facts],
-        [fact.phone for fact in facts],
-        [fact.email for fact in facts],
-        [copytext.array(fact.tags) for fact in facts],
         [contact.snapshot for contact in contacts],
+        *columns.values(),
     )
     return dict(rows)  # type: ignore[arg-type]  # rows of two columns
+
+
+# There are as many statements as batches differ in what their contacts have: few, for an account's contacts are alike.
+@cache
+def statement(columns: tuple[str, ...]) -> str:
+    """That writes these columns, and clears all others."""
+    names = [MORE if column == MORE else PROJECTED[column] for column in columns]
+    # Arrays come as their text form, for arrays of arrays would have to be of one length.
+    types = ["text" if column == MORE or column[0] == View.ELEMENT else TYPES[View(column[0])] for column in columns]
+    return UPSERT.format(
+        names="".join(f", {name}" for name in names),
+        values="".join(
+            f", c.{name}::jsonb" if name == MORE else f", c.{name}::text[]" if column[0] == View.ELEMENT else f", c.{name}"
+            for column, name in zip(columns, names, strict=True)
+        ),
+        parameters="".join(f", ${number}::{type}[]" for number, type in enumerate(types, 5)),
+        updates=UPDATES,
+    )
+
+
+def encoded(batch: Sequence[Facts]) -> dict[str, list[Encoded]]:
+    """The batch column by column, for what any of its contacts has, in one order, so that equal sets make one statement."""
+    present = sorted(set().union(*batch))
+    columns: dict[str, list[Encoded]] = {}
+    for name in present:
+        if name not in PROJECTED:
+            continue
+        if name[0] == View.ELEMENT:
+            columns[name] = [array(facts[name]) if name in facts else None for facts in batch]
+        else:
+            columns[name] = [facts[name][0] if name in facts else None for facts in batch]  # type: ignore[misc]  # no float
+    custom = frozenset(present).difference(PROJECTED, NOT_PROJECTED)
+    if custom:
+        columns[MORE] = [document(facts, custom) for facts in batch]
+    return columns
+
+
+def document(facts: Facts, custom: frozenset[str]) -> str | None:
+    more = {name: facts[name] for name in facts.keys() & custom}
+    return orjson.dumps(more).decode() if more else None
+
+
+# The sets of an account's contacts are mostly the same few.
+@lru_cache(maxsize=4096)
+def array(values: tuple[str, ...]) -> str:
+    return copytext.array(values)

@@ -4,6 +4,10 @@ segments              what the API shows; points at the build that is served and
 builds                one rule and the set of contacts that match it; never changes its rule
 members               the contacts of a build
 contacts_projection   the contacts service's contacts as events told of them, folded for the rules; tombstones stay
+engagement            what became of the messages to each contact
+messages_received     which messages `engagement.messages_received` counts
+due                   when the clock alone may next move a contact in or out of anything
+segment_references    which segments a segment's rule names
 rule_sets             counts the changes to an account's rules: an evaluator that compiled another count compiles anew
 
 States of a build:
@@ -32,11 +36,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from chassis import tables
+from services.segments.columns import PROJECTED
+from services.segments.domain.facts import View
 
 metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ck": "%(table_name)s_%(constraint_name)s"})
 tables.add_to(metadata)
 
 BYTES = Text(collation="C")
+TYPE_OF = {View.TEXT: BYTES, View.ELEMENT: ARRAY(BYTES), View.BOOLEAN: Boolean, View.TIME: BigInteger}
 
 segments = Table(
     "segments",
@@ -60,8 +67,10 @@ builds = Table(
     Column("account_id", UUID(), primary_key=True),
     Column("id", UUID(), primary_key=True),
     Column("segment_id", UUID(), nullable=False),
-    # [{"field", "operator", "values", "is_array"}], as written.
-    Column("conditions", JSONB, nullable=False),
+    # JSON, {"conditions": […]} or {"rules": …}, as written.
+    Column("definition", Text, nullable=False),
+    # JSON, {segment id: definition} of the segments that the rule names, and those that these name, as they were.
+    Column("inlined", Text, nullable=False, server_default="{}"),
     Column("state", Text, nullable=False),
     # Always the number of its rows in members.
     Column("members", BigInteger, nullable=False, server_default="0"),
@@ -73,6 +82,9 @@ builds = Table(
     Column("replaces", UUID()),
     # The last contact id that filling or announcing is done with.
     Column("position", UUID()),
+    # Contacts that filling has looked at, of how many there were when it began, as the planner knows them.
+    Column("looked_at", BigInteger, nullable=False, server_default="0"),
+    Column("to_look_at", BigInteger, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("lease_until", DateTime(timezone=True)),
     # Fences off a worker whose lease another took over.
@@ -111,13 +123,55 @@ contacts_projection = Table(
     Column("version", BigInteger, nullable=False),
     # A tombstone: keeps an event that comes late from raising the dead. Holds nothing of the contact's.
     Column("deleted", Boolean, nullable=False),
-    # Folded (domain/text.py); null where the contact has none.
-    Column("name", BYTES),
-    Column("phone", BYTES),
-    Column("email", BYTES),
-    Column("tags", ARRAY(BYTES), nullable=False),
+    # Facts (domain/facts.py, columns.py): folded, times as microseconds; null where empty or the default.
+    *[Column(name, TYPE_OF[view]) for view, name in sorted((c[0], n) for c, n in PROJECTED.items())],
+    # {column: [values]}: custom data.
+    Column("more", JSONB),
     # carillon.contacts.v1.Contact, as it came; null in a tombstone.
     Column("snapshot", LargeBinary),
+)
+
+engagement = Table(
+    "engagement",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    Column("last_message_at", BigInteger),
+    Column("last_delivered_at", BigInteger),
+    Column("last_opened_at", BigInteger),
+    Column("last_replied_at", BigInteger),
+    # Always the number of its rows in messages_received.
+    Column("messages_received", BigInteger, nullable=False, server_default="0"),
+    # Ids of the campaigns that sent to it.
+    Column("campaigns", ARRAY(BYTES), nullable=False, server_default="{}"),
+)
+
+messages_received = Table(
+    "messages_received",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    # The recipient's id, `rcp_…`.
+    Column("message", BYTES, primary_key=True),
+)
+
+due = Table(
+    "due",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("contact_id", UUID(), primary_key=True),
+    # Microseconds since 1970. May be too early, never too late.
+    Column("due_at", BigInteger, nullable=False),
+    Index("due_due_at", "due_at"),
+)
+
+segment_references = Table(
+    "segment_references",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    Column("segment_id", UUID(), primary_key=True),
+    Column("names", UUID(), primary_key=True),
+    Index("segment_references_names", "account_id", "names"),
 )
 
 rule_sets = Table(

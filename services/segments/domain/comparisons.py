@@ -40,6 +40,10 @@ class Compare(StrEnum):
     EXISTS = "exists"
 
 
+# Those whose outcome the clock changes.
+RELATIVE = frozenset({Compare.IN_LAST, Compare.IN_NEXT, Compare.ANNIVERSARY})
+
+
 class Comparison(NamedTuple):
     column: str
     how: Compare
@@ -189,19 +193,26 @@ def _compares(comparison: Comparison, value: Value, now: int) -> bool:
         if how is Compare.STARTS_WITH:
             return value.startswith(tuple(str(wanted) for wanted in operand))
         return value.endswith(tuple(str(wanted) for wanted in operand))
-    if how is Compare.RANGE:
-        low, high, low_closed, high_closed = operand
+    if how is not Compare.ANNIVERSARY:
+        low, high, low_closed, high_closed = span(comparison, now)
         above = low is None or (value >= low if low_closed else value > low)  # type: ignore[operator]  # numbers
         return above and (high is None or (value <= high if high_closed else value < high))  # type: ignore[operator]
     (constant,) = operand
     assert isinstance(constant, int)
     assert isinstance(value, int)
-    if how is Compare.IN_LAST:
-        return value <= now < value + constant
-    if how is Compare.IN_NEXT:
-        return value - constant <= now < value
     month_day = moments.month_day(value)
     return month_day is not None and moments.has_anniversary(month_day, now=now, days=constant)
+
+
+def span(comparison: Comparison, now: int) -> tuple[Value | None, ...]:
+    """What a value must lie in, as the operand of RANGE: also where the comparison is relative to the clock."""
+    if comparison.how is Compare.RANGE:
+        return comparison.operand
+    (constant,) = comparison.operand
+    assert isinstance(constant, int)
+    if comparison.how is Compare.IN_LAST:
+        return now - constant, now, False, True
+    return now, now + constant, False, True
 
 
 def next_flip(comparison: Comparison, values: tuple[Value, ...], *, now: int) -> int | None:
