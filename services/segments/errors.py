@@ -18,6 +18,16 @@ def invalid_rule(faults: Sequence[Fault]) -> InvalidArgument:
     )
 
 
+def contact_not_found(public_id: str) -> NotFound:
+    return NotFound(Reason.NOT_FOUND, f"No contact has the id {public_id}.")
+
+
+def segment_in_use(by: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        Reason.SEGMENT_IN_USE, f"The rule of {by} names this segment; change it first.", metadata={"segment_id": by}
+    )
+
+
 def invalid_name(detail: str) -> InvalidArgument:
     violation = Violation("/name", Reason.VALIDATION_FAILED, detail)
     return InvalidArgument(Reason.VALIDATION_FAILED, detail, violations=[violation])

@@ -1,15 +1,15 @@
 """The batch matcher: every rule of an account against up to 500 contacts at once.
 
 A set of contacts is an integer, bit i for the i-th contact of the batch. Each distinct comparison of the account costs
-one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from the
-values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by NUL,
+one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from
+the values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by NUL,
 which no value contains; ranges in the sorted values. A rule is looked at only where one of its anchors holds for
 anybody: comparisons without any of which it cannot be true. So the cost follows the batch and what it meets, and not
 contacts × rules.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from services.segments.domain.boolean import And, Expression, Not, Or, leaves, replace
 from services.segments.domain.comparisons import RELATIVE, Compare, Comparison, Compiled, holds, next_flip, span
 from services.segments.domain.facts import Facts, Value
-from services.segments.domain.fields import EVERY_VERSION, Source, find
+from services.segments.domain.fields import Source, find
 
 K = TypeVar("K")
 
@@ -90,14 +90,16 @@ class Column:
     @cached_property
     def _sorted(self) -> tuple[list[Value], list[int], list[int]]:
         """Values in order, their masks, and the union of the masks before each."""
-        values = sorted(self.masks)  # type: ignore[type-var]  # numbers only
+        values = sorted(self.masks)
         masks = [self.masks[value] for value in values]
         return values, masks, list(accumulate(masks, or_, initial=0))
 
-    def _between(self, low: Value | None, high: Value | None, low_closed: Value | None, high_closed: Value | None) -> int:
+    def _between(
+        self, low: Value | None, high: Value | None, low_closed: Value | None, high_closed: Value | None
+    ) -> int:
         values, masks, before = self._sorted
-        start = 0 if low is None else (bisect_left if low_closed else bisect_right)(values, low)  # type: ignore[type-var]
-        end = len(values) if high is None else (bisect_right if high_closed else bisect_left)(values, high)  # type: ignore[type-var]
+        start = 0 if low is None else (bisect_left if low_closed else bisect_right)(values, low)
+        end = len(values) if high is None else (bisect_right if high_closed else bisect_left)(values, high)
         if start >= end:
             return 0
         if self._one_each:
@@ -174,7 +176,7 @@ class RuleSet(Generic[K]):
             self._subsets[wanted] = found
         return found
 
-    def _only(self, wanted: "Wanted") -> "RuleSet[K]":
+    def _only(self, wanted: Callable[[Comparison], bool]) -> "RuleSet[K]":
         kept = {number for number, one in enumerate(self._comparisons) if wanted(one)}
         return RuleSet(
             {
@@ -184,8 +186,9 @@ class RuleSet(Generic[K]):
             }
         )
 
-    def keys(self) -> list[K]:
-        return self._keys
+    @cached_property
+    def keys(self) -> frozenset[K]:
+        return frozenset(self._keys)
 
     def match(self, contacts: Sequence[Facts], now: int) -> dict[K, int]:
         """The mask of each rule that holds for any of the contacts. now: microseconds since 1970."""
@@ -272,9 +275,7 @@ def mask_of(rule: Expression[int], masks: Sequence[int], everybody: int) -> int:
     return everybody & ~mask_of(rule.part, masks, everybody)
 
 
-def possible(
-    rule: Expression[int], masks: Sequence[int], everybody: int, unknown: set[int]
-) -> tuple[int, int]:
+def possible(rule: Expression[int], masks: Sequence[int], everybody: int, unknown: set[int]) -> tuple[int, int]:
     """For whom the rule could be true, and for whom false, if nothing were known of some comparisons."""
     if isinstance(rule, int):
         return (everybody, everybody) if rule in unknown else (masks[rule], everybody & ~masks[rule])
