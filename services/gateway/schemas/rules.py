@@ -84,11 +84,7 @@ class Condition(Body):
 class RuleGroup(Body):
     """All of `all`, any of `any`, and not `not`; of several keys in one group, all must hold."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"minProperties": 1, "examples": [NESTED]},
-        json_schema_mode_override="validation",
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1, "examples": [NESTED]})
     all: Annotated["list[Rule]", Field(min_length=1, max_length=100)] = Field(default_factory=list)
     any: Annotated["list[Rule]", Field(min_length=1, max_length=100)] = Field(default_factory=list)
     not_: Annotated["Rule", Field(alias="not", default_factory=dict)]
