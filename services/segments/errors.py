@@ -6,6 +6,10 @@ from chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFoun
 from services.segments.domain.faults import Fault
 
 
+# Segments that an error names.
+MAX_TOLD = 20
+
+
 def segment_not_found(public_id: str) -> NotFound:
     return NotFound(Reason.NOT_FOUND, f"No segment has the id {public_id}.")
 
@@ -22,9 +26,12 @@ def contact_not_found(public_id: str) -> NotFound:
     return NotFound(Reason.NOT_FOUND, f"No contact has the id {public_id}.")
 
 
-def segment_in_use(by: str) -> FailedPrecondition:
+def segment_in_use(by: Sequence[str]) -> FailedPrecondition:
+    """by: ids of the segments whose rules name it, at least one."""
     return FailedPrecondition(
-        Reason.SEGMENT_IN_USE, f"The rule of {by} names this segment; change it first.", metadata={"segment_id": by}
+        Reason.SEGMENT_IN_USE,
+        f"The rule of {by[0]} names this segment; change it first.",
+        metadata={"used_by": ",".join(by[:MAX_TOLD])},
     )
 
 

@@ -141,7 +141,7 @@ class Segments:
             await locks.exclude(tx, call.account)
             found = await at_version(tx, public_id, if_version=if_version)
             if users := await repository.dependents(tx, call.account, [found.id]):
-                raise errors.segment_in_use(ids.encode("seg", users[0][0]))
+                raise errors.segment_in_use([ids.encode("seg", user) for user, _ in users])
             await repository.delete(tx, found.id)
             await rulebooks.advance(tx)
             tx.add_event("segment.deleted", events_pb2.SegmentChanged(segment=convert.segment(found)))

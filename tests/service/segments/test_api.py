@@ -187,6 +187,8 @@ def requests(segment_id: str, contact_id: str) -> dict[str, object]:
         "ListMembers": pb.ListMembersRequest(segment_id=segment_id),
         "ListContactSegments": pb.ListContactSegmentsRequest(contact_id=contact_id),
         "StreamAudience": pb.StreamAudienceRequest(segment_id=segment_id),
+        "PreviewSegment": pb.PreviewSegmentRequest(rule_json=PREMIUM),
+        "ExplainMembership": pb.ExplainMembershipRequest(segment_id=segment_id, contact_id=contact_id),
     }
 
 
@@ -200,17 +202,21 @@ async def test_no_rpc_shows_or_touches_another_account(api, account, other, buil
     asked = requests(segment.id, ana.id)
     assert set(asked) == {method.name for method in pb.DESCRIPTOR.services_by_name["SegmentsService"].methods}
 
-    for method in ("GetSegment", "UpdateSegment", "DeleteSegment", "ListMembers"):
+    for method in ("GetSegment", "UpdateSegment", "DeleteSegment", "ListMembers", "ExplainMembership"):
         with pytest.raises(NotFound):
             await stranger.call(method, asked[method])
     with pytest.raises(NotFound):
         [message async for message in stranger.audience(segment.id)]
     assert list((await stranger.call("ListSegments", asked["ListSegments"])).segments) == []
     assert await stranger.segments_of(ana.id) == []
+    assert (await stranger.call("PreviewSegment", asked["PreviewSegment"])).count == 0
     theirs = await stranger.create()
     await eventually(lambda: stranger.is_ready(theirs.id))
 
     assert await stranger.members(theirs.id) == []
+    with pytest.raises(NotFound):
+        of_theirs = pb.ExplainMembershipRequest(segment_id=theirs.id, contact_id=ana.id)
+        await stranger.call("ExplainMembership", of_theirs)
     after = await api.get(segment.id)
     assert (after.name, after.version, after.member_count) == (before.name, before.version, 1)
 
