@@ -18,6 +18,7 @@ BENCHES = {
     "export": "tests.bench.export_file",
     "freshness": "tests.bench.freshness",
     "matching": "tests.bench.matching",
+    "segments_live": "tests.bench.segments_live",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",

@@ -21,6 +21,10 @@ def leaf(field: str, operator: str, value: object) -> dict[str, Any]:
 
 
 def definition(number: int) -> str:
+    return orjson.dumps(written(number)).decode()
+
+
+def written(number: int) -> dict[str, Any]:
     """The number-th rule: one to four conditions, a third of them nested, hardly two alike."""
     dice = random.Random(number)
     tag = leaf("tags", "contains", f"tag-{dice.randrange(TAGS)}")
@@ -44,7 +48,7 @@ def definition(number: int) -> str:
         rules = {"all": [tag, {"any": [*others, dice.choice(kinds), dice.choice(kinds)]}]}
     else:
         rules = {"any": [tag, {"all": [dice.choice(kinds[:5]), {"not": dice.choice(kinds[5:])}]}]}
-    return orjson.dumps({"rules": rules}).decode()
+    return {"rules": rules}
 
 
 def contact(dice: random.Random, *, version: int = 1, contact_id: str = "") -> contacts_pb2.Contact:
