@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 import nats
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from carillon.contacts.v1 import contacts_pb2
@@ -39,26 +40,31 @@ class Feed:
         self, contacts: Sequence[contacts_pb2.Contact], *, fields: Sequence[str] = (), bulk: bool = False
     ) -> None:
         """One event with all of them. Without fields it tells of new contacts."""
-        changes = [events_pb2.ContactChange(contact=one, changed_fields=fields) for one in contacts]
-        kind = "contact.updated" if fields else "contact.created"
+        await self.publish_data(event(contacts, fields=fields), created=not fields, bulk=bulk)
+
+    async def publish_data(self, data: bytes, *, created: bool, bulk: bool) -> None:
+        kind = "contact.created" if created else "contact.updated"
         headers = {"ce-id": str(uuid4()), "ce-type": kind, "ce-time": datetime.now(UTC).isoformat()}
         subject = f"events.{kind}.{self._account}" + (".bulk" if bulk else "")
-        data = events_pb2.ContactsChanged(changes=changes).SerializeToString()
         async with self._slots:
             await self._jetstream.publish(subject, data, headers=headers)
 
     async def drained(self, *, bulk: bool) -> None:
         """Until segments has acknowledged all that there is."""
         async with asyncio.timeout(DRAINED_SECONDS):
-            while await self.waiting(bulk=bulk):
+            while True:
+                info = await self._jetstream.consumer_info(EVENTS, BULK if bulk else LIVE)
+                if not (info.num_pending or 0) + (info.num_ack_pending or 0):
+                    return
                 await asyncio.sleep(0.02)
 
-    async def waiting(self, *, bulk: bool) -> int:
-        info = await self._jetstream.consumer_info(EVENTS, BULK if bulk else LIVE)
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+def event(contacts: Sequence[contacts_pb2.Contact], *, fields: Sequence[str] = ()) -> bytes:
+    changes = [events_pb2.ContactChange(contact=one, changed_fields=fields) for one in contacts]
+    return events_pb2.ContactsChanged(changes=changes).SerializeToString()
 
 
-async def connect(stack: ThrowawayStack) -> nats.NATS:
+async def connect(stack: ThrowawayStack) -> Client:
     return await nats.connect(stack.nats_url)
 
 
@@ -94,9 +100,11 @@ async def create_segments(rest: Rest, count: int) -> list[str]:
 
 async def ready(rest: Rest, segment_id: str) -> int:
     """Its members, when it is built."""
-    while (segment := await rest.get(f"/v1/segments/{segment_id}"))["status"] != "ready":
+    while True:
+        segment = await rest.get(f"/v1/segments/{segment_id}")
+        if segment["status"] == "ready":
+            return int(segment["member_count"])
         await asyncio.sleep(0.01)
-    return int(segment["member_count"])
 
 
 def people(count: int, *, seed: int) -> list[contacts_pb2.Contact]:
