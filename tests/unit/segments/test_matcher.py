@@ -13,7 +13,8 @@ from services.segments.domain.matcher import RuleSet, anchors, bits, differences
 from services.segments.domain.moments import DAY
 from tests.unit.segments import oracle
 from tests.unit.segments.readings import duration
-from tests.unit.segments.strategies import DURATIONS, NO_ENGAGEMENT, NOWS, OFFSETS, Case, Person, cases
+from tests.unit.segments.strategies import NO_ENGAGEMENT, Case, Person, cases
+from tests.unit.segments.values import DURATIONS, NOWS, OFFSETS
 
 ANA: Facts = {"t:name": ("ana lopez",), "e:tags": ("premium", "vip gold"), "n:metadata.age": (30.0, 41.0)}
 BEN: Facts = {"t:name": ("ben",), "n:metadata.age": (35.0,)}
