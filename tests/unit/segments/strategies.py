@@ -21,8 +21,7 @@ from services.segments.domain.fields import CUSTOM, FIELDS, Field, Kind, Source,
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator, parse
 from tests.unit.segments.values import DAYS, DURATIONS, TOO_LARGE, Picker, written
 
-CONTACTS = [UUID(int=0x0190_0000_0000_7000_8000_0000_0000_0000 + place) for place in range(1, 9)]
-CONTACT_IDS = [ids.encode("cnt", one) for one in CONTACTS]
+CONTACT_IDS = [ids.encode("cnt", UUID(int=0x0190_0000_0000_7000_8000_0000_0000_0000 + place)) for place in range(8)]
 # Where custom data may lie: a key with a dot of its own, one that SQL must quote.
 KEYS = ["a", "b", "a.b", "o'k", "ключ"]
 PATHS = ["metadata.a", "metadata.a.b", "metadata.b", "metadata.o'k", "metadata.ключ", "current_campaign_data.a"]
