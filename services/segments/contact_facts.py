@@ -132,7 +132,7 @@ def shown(field: Field, contact: contacts_pb2.Contact, engagement: Mapping[str, 
         value = engagement.get(name, field.default)
         if field.kind is Kind.TIME and value is not None:
             return time_of(value).isoformat().replace("+00:00", "Z")
-        return int(value) if name == "messages_received" else value
+        return int(value) if name == "messages_received" else value or None
     root, _, path = name.partition(".")
     if root in CUSTOM:
         # With integers as large as they were written.
@@ -161,7 +161,7 @@ def _at_path(data: object, path: str) -> object:
     if not isinstance(data, dict):
         return None
     for key, inner in data.items():
-        if path == key:
+        if path == key and inner is not None:
             return inner
         if path.startswith(f"{key}.") and (value := _at_path(inner, path[len(key) + 1 :])) is not None:
             return value
