@@ -16,6 +16,8 @@ from services.segments.cleaner import Cleaner
 from services.segments.config import ServeSettings, WorkSettings
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
+from services.segments.flips import Flips
+from services.segments.lanes import Lanes
 from services.segments.service import Segments
 from services.segments.servicer import SegmentsServicer
 
@@ -36,8 +38,10 @@ async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
     spare_collector()
     db, nats = await connect(process, settings)
-    for consumer in consumers(nats, Evaluator(db)):
+    evaluator, lanes = Evaluator(db), Lanes()
+    for consumer in consumers(nats, evaluator, lanes):
         process.loop("consumer", consumer.run)
+    process.loop("flips", Flips(db, evaluator, lanes).run)
     process.loop("builder", Builder(db, nats).run)
     process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)

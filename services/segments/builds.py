@@ -29,9 +29,11 @@ LEASE = timedelta(seconds=8)
 # Failures in a row after which a build is given up.
 MAX_FAILURES = 10
 
-COLUMNS = "account_id, id, segment_id, conditions, state, cut, replaces, position, lease_generation"
+COLUMNS = (
+    "account_id, id, segment_id, definition, inlined, state, cut, replaces, position, to_look_at, lease_generation"
+)
 # Least recently worked on first, so that a small build is not stuck behind a large one. The next build of a segment
-# waits until the one before it was announced.
+# waits until the one before it was announced, and until the segments that its rule names are filled.
 CLAIM = f"""
 UPDATE builds SET lease_until = now() + $1, lease_generation = lease_generation + 1
 WHERE (account_id, id) = (
@@ -40,12 +42,17 @@ WHERE (account_id, id) = (
         AND NOT (state = 'building' AND EXISTS (
             SELECT FROM builds o
             WHERE o.account_id = b.account_id AND o.segment_id = b.segment_id AND o.state = 'announcing'))
+        AND NOT (state = 'building' AND EXISTS (
+            SELECT FROM segment_references r
+            JOIN builds o ON o.account_id = r.account_id AND o.segment_id = r.names AND o.state = 'building'
+            WHERE r.account_id = b.account_id AND r.segment_id = b.segment_id))
     ORDER BY lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}
 """
 HELD = f"SELECT {COLUMNS} FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4"
 ADVANCE = """
-UPDATE builds SET position = $4, members = members + $5, failures = 0, lease_until = now() + $6
+UPDATE builds SET position = $4, members = members + $5, looked_at = looked_at + $6, to_look_at = $7, failures = 0,
+    lease_until = now() + $8
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3
 """
 RELEASE = """
@@ -80,11 +87,14 @@ class Build:
     account: AccountId
     id: UUID
     segment: UUID
-    conditions: str
+    # See tables.py.
+    definition: str
+    inlined: str
     state: State
     cut: int
     replaces: UUID | None
     position: UUID | None
+    to_look_at: int
     lease: int
 
     @classmethod
@@ -93,11 +103,13 @@ class Build:
             AccountId(row["account_id"]),
             row["id"],
             row["segment_id"],
-            row["conditions"],
+            row["definition"],
+            row["inlined"],
             State(row["state"]),
             row["cut"],
             row["replaces"],
             row["position"],
+            row["to_look_at"],
             row["lease_generation"],
         )
 
@@ -116,9 +128,14 @@ async def held(tx: ReadTx, build: Build) -> Build:
     return Build.of(row)
 
 
-async def advance(tx: WriteTx, build: Build, position: UUID, *, members: int) -> None:
-    """Record that everything up to position is done, with so many members more. Raises Lost, which rolls it back."""
-    done = await tx.execute(ADVANCE, build.account, build.id, build.lease, position, members, LEASE)
+async def advance(tx: WriteTx, build: Build, position: UUID, *, members: int = 0, looked_at: int = 0) -> None:
+    """Record that everything up to position is done, with so many members and contacts looked at more.
+
+    Raises Lost, which rolls it back.
+    """
+    done = await tx.execute(
+        ADVANCE, build.account, build.id, build.lease, position, members, looked_at, build.to_look_at, LEASE
+    )
     if done == "UPDATE 0":
         raise Lost
 

@@ -68,4 +68,3 @@ def place_of(name: str) -> Place:
         return Place(f"e.{ENGAGED[name]}", _SHAPES.get(view, Shape.ONE), TYPES[view])
     quoted = name.replace("'", "''")
     return Place(f"p.more -> '{quoted}'", Shape.DOCUMENT, TYPES[view])
-

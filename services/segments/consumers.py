@@ -1,79 +1,62 @@
-"""The contacts' events, in two lanes that share nothing but the database: nobody's edit waits behind an import."""
+"""The events that this service follows: the contacts' in two lanes (lanes.py), and those of messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
+import orjson
 from google.protobuf.message import DecodeError
 
-from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.ids import AccountId
 from chassis.nats import Nats
 from services.segments import metrics
-from services.segments.domain.rules import NOBODY, Facts
-from services.segments.domain.text import fold, fold_or_none
+from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.evaluation import MAX_BATCH, Evaluator, highest_versions
+from services.segments.lanes import Lanes
+from services.segments.messages import MessageEvents
 from services.segments.projection import ContactVersion
 
 LIVE = "segments-contacts-live"
 BULK = "segments-contacts-bulk"
+MESSAGES = "segments-messages"
 LIVE_EVENTS = 64
 # Each up to 500 contacts: what is handled before the acknowledgements go out.
 BULK_EVENTS = 8
-# The longest that the bulk lane gives way at a time, so that a busy live lane does not starve it.
-BULK_PATIENCE_SECONDS = 0.1
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
 
 
-def consumers(nats: Nats, evaluator: Evaluator) -> list[Consumer]:
-    """The two consumers of `work`, to be run."""
-    handler = ContactEvents(evaluator)
+def consumers(nats: Nats, evaluator: Evaluator, lanes: Lanes) -> list[Consumer]:
+    """Those of `work`, to be run."""
+    contacts = ContactEvents(evaluator, lanes).handle
+    messages = MessageEvents(evaluator, lanes).handle
+    of_messages = ["events.message.*.*", "events.message.*.*.bulk"]
     return [
-        Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=handler.handle, batch=LIVE_EVENTS),
-        Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=handler.handle, batch=BULK_EVENTS),
+        Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=contacts, batch=LIVE_EVENTS),
+        Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=contacts, batch=BULK_EVENTS),
+        Consumer(nats, durable=MESSAGES, filters=of_messages, handler=messages, batch=BULK_EVENTS),
     ]
 
 
 class ContactEvents:
-    """The handler of both lanes. A live batch goes first: the bulk lane starts no transaction beside it."""
+    """The handler of both lanes."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, lanes: Lanes) -> None:
         self._evaluator = evaluator
-        self._live_batches = 0
-        self._no_live = asyncio.Event()
-        self._no_live.set()
+        self._lanes = lanes
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
         async for batch, contacts in batches(events):
             bulk = batch[0].bulk
             for start in range(0, len(contacts), MAX_BATCH):
-                async with self._turn(bulk=bulk):
+                async with self._lanes.turn(bulk=bulk):
                     await self._evaluator.apply(account, contacts[start : start + MAX_BATCH], bulk=bulk)
             observe(batch)
-
-    @asynccontextmanager
-    async def _turn(self, *, bulk: bool) -> AsyncIterator[None]:
-        if bulk:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(BULK_PATIENCE_SECONDS):
-                    await self._no_live.wait()
-            yield
-            return
-        self._live_batches += 1
-        self._no_live.clear()
-        try:
-            yield
-        finally:
-            self._live_batches -= 1
-            if not self._live_batches:
-                self._no_live.set()
 
 
 async def batches(events: Sequence[Received]) -> AsyncIterator[tuple[list[Received], list[ContactVersion]]]:
@@ -114,23 +97,17 @@ def decode(event: Received) -> list[ContactVersion]:
 
 def changed(change: events_pb2.ContactChange, *, created: bool) -> ContactVersion:
     contact, fields = change.contact, change.changed_fields
+    try:
+        facts = facts_of(contact)
+    except (orjson.JSONDecodeError, AttributeError) as error:
+        raise Invalid("a contact's custom data is no JSON object") from error
     return ContactVersion(
         contact_id=contact_uuid(contact.id),
         public_id=contact.id,
         version=contact.version,
-        facts=facts(contact),
+        facts=facts,
         snapshot=contact.SerializeToString(),
         changed=None if created or not fields else frozenset(fields),
-    )
-
-
-def facts(contact: contacts_pb2.Contact) -> Facts:
-    tags = contact.tags
-    return Facts(
-        name=fold_or_none(contact.name),
-        phone=fold_or_none(contact.phone),
-        email=fold_or_none(contact.email),
-        tags=tuple([fold(tag) for tag in tags]) if tags else (),
     )
 
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-import asyncpg
 import orjson
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.contacts.v1 import contacts_pb2
 from services.segments.domain.facts import Facts, Value, View, column, of_custom
@@ -98,6 +98,10 @@ def _folded(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([fold(text) for text in texts]))
 
 
+def micros_of(at: Timestamp) -> int:
+    return at.seconds * 1_000_000 + at.nanos // 1_000
+
+
 def time_of(micros: int) -> datetime:
     return EPOCH + micros * MICROSECOND
 
@@ -110,7 +114,7 @@ _ENGAGED_TIMES = {
 _RECEIVED, _CAMPAIGNS = column(View.NUMBER, "messages_received"), column(View.ELEMENT, "campaigns")
 
 
-def engagement_facts(row: asyncpg.Record) -> dict[str, tuple[Value, ...]]:
+def engagement_facts(row: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
     """row: of the table engagement."""
     facts: dict[str, tuple[Value, ...]] = {
         made: (row[name],) for name, made in _ENGAGED_TIMES.items() if row[name] is not None

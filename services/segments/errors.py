@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, Reason, Unavailable, Violation
 from services.segments.domain.faults import Fault
 
+# Segments that an error names.
+MAX_TOLD = 20
+
 
 def segment_not_found(public_id: str) -> NotFound:
     return NotFound(Reason.NOT_FOUND, f"No segment has the id {public_id}.")
@@ -15,6 +18,19 @@ def invalid_rule(faults: Sequence[Fault]) -> InvalidArgument:
         Reason.INVALID_RULE,
         "The segment's conditions cannot be evaluated.",
         violations=[Violation(fault.pointer, Reason.INVALID_RULE, fault.detail) for fault in faults],
+    )
+
+
+def contact_not_found(public_id: str) -> NotFound:
+    return NotFound(Reason.NOT_FOUND, f"No contact has the id {public_id}.")
+
+
+def segment_in_use(by: Sequence[str]) -> FailedPrecondition:
+    """by: ids of the segments whose rules name it, at least one."""
+    return FailedPrecondition(
+        Reason.SEGMENT_IN_USE,
+        f"The rule of {by[0]} names this segment; change it first.",
+        metadata={"used_by": ",".join(by[:MAX_TOLD])},
     )
 
 

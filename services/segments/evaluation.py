@@ -1,13 +1,14 @@
-"""The live path: contacts that changed, against every rule of their account, in one transaction.
+"""Contacts against the rules of their account, in one transaction: when they change, when messages to them do, and
+when the clock says so.
 
-Lock the account shared → compare the rules' generation → project by version → match → compare with what is stored →
-write the difference, the counts and the events. Comparing with what is stored makes it harmless to see an event twice
-and heals whatever was wrong. A contact is skipped where nothing that a rule reads has changed since the version that
-was evaluated last: the event names what changed, and the projection had exactly the version before.
+Lock the account shared → compare the rules' generation → lock the contacts, writing what is new of them → match →
+compare with what is stored → write the difference, the counts and the events, and when the clock may say so next.
+Comparing with what is stored makes it harmless to see an event twice and heals whatever was wrong. Only rules that read
+what changed are matched: the event names it, and the projection had exactly the version before.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,8 +16,11 @@ import asyncpg
 
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
-from services.segments import locks, membership, metrics, projection
-from services.segments.domain.matcher import Difference, differences
+from services.segments import contact_facts, due, engagement, locks, membership, metrics, projection
+from services.segments.domain.facts import Facts
+from services.segments.domain.fields import EVERY_VERSION
+from services.segments.domain.matcher import Difference, RuleSet, differences
+from services.segments.engagement import Engaged
 from services.segments.membership import Step, Steps, Who
 from services.segments.projection import ContactVersion
 from services.segments.rulebooks import Entry, Rulebook, Rulebooks
@@ -28,54 +32,135 @@ MAX_BATCH = 500
 class Evaluator:
     """One for the process: it keeps the compiled rules."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, clock: Callable[[], int] = contact_facts.now_micros) -> None:
+        """clock: microseconds since 1970."""
         self._db = db
         self._rulebooks = Rulebooks()
+        self._clock = clock
 
     async def apply(self, account: AccountId, contacts: Sequence[ContactVersion], *, bulk: bool) -> None:
-        """contacts: up to MAX_BATCH, each once. bulk: the events go out in the bulk lane."""
+        """Contacts that events tell of: up to MAX_BATCH, each once. bulk: the events go out in the bulk lane."""
         lane = "bulk" if bulk else "live"
         async with self._db.write(account) as tx:
             await locks.share(tx, account)
             book = await self._rulebooks.current(tx, account)
             written = await projection.upsert(tx, contacts)
-            due = [contact for contact in contacts if contact.contact_id in written]
-            affected = [contact for contact in due if concerns(book, contact, written[contact.contact_id])]
-            steps = await evaluate(tx, book, affected) if affected else []
+            new = [contact for contact in contacts if contact.contact_id in written]
+            await self._forget(tx, [contact.contact_id for contact in new if contact.deleted])
+            changes = [changed_since(contact, written[contact.contact_id]) for contact in new]
+            affected = [one for one, changed in zip(new, changes, strict=True) if concerns(book, changed)]
+            rules = book.rules.reading(union(changes)) if None not in changes else book.rules
+            steps = await self._evaluate(tx, book, rules, affected)
             await write(tx, steps, bulk=bulk)
-        metrics.EVALUATED.labels(lane, "known").inc(len(contacts) - len(due))
-        metrics.EVALUATED.labels(lane, "unread").inc(len(due) - len(affected))
+        metrics.EVALUATED.labels(lane, "known").inc(len(contacts) - len(new))
+        metrics.EVALUATED.labels(lane, "unread").inc(len(new) - len(affected))
         metrics.EVALUATED.labels(lane, "evaluated").inc(len(affected))
-        metrics.STEPS.labels(lane).inc(sum(len(step.joined) + len(step.left) for step in steps))
+        count_steps(lane, steps)
+
+    async def engage(self, account: AccountId, engaged: Sequence[Engaged], *, bulk: bool) -> None:
+        """What became of messages: of up to MAX_BATCH contacts, each once."""
+        lane = "bulk" if bulk else "live"
+        async with self._db.write(account) as tx:
+            await locks.share(tx, account)
+            book = await self._rulebooks.current(tx, account)
+            contacts = await projection.hold(tx, [one.contact_id for one in engaged])
+            gone = {contact.contact_id for contact in contacts if contact.deleted and contact.version}
+            moved = await engagement.record(tx, [one for one in engaged if one.contact_id not in gone])
+            rules = book.rules.reading(engagement.FIELDS)
+            affected = [one for one in contacts if one.contact_id in moved and not one.deleted]
+            steps = await self._evaluate(tx, book, rules, affected)
+            await write(tx, steps, bulk=bulk)
+        count_steps(lane, steps)
+
+    async def flip(self, account: AccountId, contacts: Sequence[UUID]) -> int:
+        """Contacts whose time has come. Returns how many there were, without those that somebody else is at."""
+        async with self._db.write(account) as tx:
+            await locks.share(tx, account)
+            book = await self._rulebooks.current(tx, account)
+            held = await projection.hold_free(tx, contacts)
+            ready = await due.still(tx, [contact.contact_id for contact in held], now=self._clock())
+            affected = [contact for contact in held if contact.contact_id in ready]
+            steps = await self._evaluate(tx, book, book.rules.relative, affected)
+            if not len(book.rules.relative):
+                await due.forget(tx, list(ready))
+            await write(tx, steps, bulk=len(affected) > 1)
+        count_steps("clock", steps)
+        return len(affected)
+
+    async def reevaluate(self, account: AccountId, contacts: Sequence[ContactVersion]) -> list[Steps]:
+        """Everything about contacts, whatever changed: for reconciliation. Returns the steps that were missing."""
+        async with self._db.write(account) as tx:
+            await locks.share(tx, account)
+            book = await self._rulebooks.current(tx, account)
+            held = await projection.hold(tx, [contact.contact_id for contact in contacts])
+            steps = await self._evaluate(tx, book, book.rules, held)
+            await write(tx, steps, bulk=True)
+        return steps
+
+    async def _evaluate(
+        self, tx: WriteTx, book: Rulebook, rules: RuleSet[int], contacts: Sequence[ContactVersion]
+    ) -> list[Steps]:
+        """The steps that take the stored membership of the rules to what they say; and when to look again."""
+        if not contacts or not len(rules):
+            return []
+        if book.rules.reads_engagement:
+            contacts = await engagement.join(tx, contacts)
+        facts = [contact.facts for contact in contacts]
+        now = self._clock()
+        if len(book.rules.relative):
+            await watch(tx, book.rules.relative, contacts, facts, now)
+        stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
+        before = stored_masks(book, rules, contacts, stored)
+        started = time.perf_counter()
+        matched = rules.match(facts, now)
+        metrics.MATCH_SECONDS.observe(time.perf_counter() - started)
+        alive = sum(1 << place for place, contact in enumerate(contacts) if not contact.deleted)
+        after = {entry: mask & alive for entry, mask in matched.items()}
+        return [steps_of(book.entries[found.key], found, contacts) for found in differences(after, before)]
+
+    async def _forget(self, tx: WriteTx, contacts: Sequence[UUID]) -> None:
+        """What is kept of contacts that are gone, besides membership and tombstone."""
+        if contacts:
+            await engagement.forget(tx, contacts)
+            await due.forget(tx, contacts)
 
 
-def concerns(book: Rulebook, contact: ContactVersion, version_before: int | None) -> bool:
+def changed_since(contact: ContactVersion, before: int | None) -> frozenset[str] | None:
+    """The fields that may differ from those evaluated last, at version `before`; None where any may."""
+    if contact.changed is None or before is None or before != contact.version - 1:
+        return None
+    return contact.changed | {EVERY_VERSION}
+
+
+def concerns(book: Rulebook, changed: frozenset[str] | None) -> bool:
     """Whether any rule may see the contact differently than when it was evaluated last."""
-    if not book.entries:
-        return False
-    if contact.changed is None or version_before is None or version_before != contact.version - 1:
-        return True
-    return not contact.changed.isdisjoint(book.rules.reads)
+    return bool(book.entries) and (changed is None or not changed.isdisjoint(book.rules.reads))
 
 
-async def evaluate(tx: WriteTx, book: Rulebook, contacts: Sequence[ContactVersion]) -> list[Steps]:
-    """The steps that take the stored membership to what the rules say."""
-    before = stored_masks(book, contacts, await membership.stored(tx, tx.account, [c.contact_id for c in contacts]))
-    started = time.perf_counter()
-    matched = book.rules.match([contact.facts for contact in contacts])
-    metrics.MATCH_SECONDS.observe(time.perf_counter() - started)
-    alive = sum(1 << place for place, contact in enumerate(contacts) if not contact.deleted)
-    now = {entry: mask & alive for entry, mask in matched.items()}
-    return [steps_of(book.entries[found.key], found, contacts) for found in differences(now, before)]
+def union(changes: Iterable[frozenset[str] | None]) -> frozenset[str]:
+    return frozenset().union(*(changed for changed in changes if changed is not None))
 
 
-def stored_masks(book: Rulebook, contacts: Sequence[ContactVersion], rows: Sequence[asyncpg.Record]) -> dict[int, int]:
-    """Stored membership in the matcher's form. Builds that are not evaluated any more are left out."""
+async def watch(
+    tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], facts: Sequence[Facts], now: int
+) -> None:
+    flips = relative.flips(facts, now)
+    moments = {
+        contact.contact_id: None if contact.deleted else flip
+        for contact, flip in zip(contacts, flips, strict=True)
+    }  # fmt: skip
+    await due.put(tx, moments)
+
+
+def stored_masks(
+    book: Rulebook, rules: RuleSet[int], contacts: Sequence[ContactVersion], rows: Sequence[asyncpg.Record]
+) -> dict[int, int]:
+    """Stored membership in the matcher's form. Builds that are not evaluated, or not now, are left out."""
     bits = {contact.contact_id: 1 << place for place, contact in enumerate(contacts)}
     masks: dict[int, int] = {}
     for build, contact in rows:
         entry = book.places.get(build)
-        if entry is not None:
+        if entry is not None and entry in rules.keys:
             masks[entry] = masks.get(entry, 0) | bits[contact]
     return masks
 
@@ -100,6 +185,10 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, bulk: bool) -> None:
             told = [Step(w.public_id, at, joined=True) for w in step.joined]
             told += [Step(w.public_id, at, joined=False) for w in step.left]
             membership.tell(tx, step.entry.segment, told, revision=revision, bulk=bulk)
+
+
+def count_steps(lane: str, steps: Sequence[Steps]) -> None:
+    metrics.STEPS.labels(lane).inc(sum(len(step.joined) + len(step.left) for step in steps))
 
 
 def highest_versions(contacts: Sequence[ContactVersion]) -> list[ContactVersion]:

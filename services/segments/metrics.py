@@ -26,3 +26,7 @@ BUILD_STEP_SECONDS = Histogram(
     buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
 )
 BUILD_FAILURES = Counter("carillon_segments_build_failures_total", "Steps of builds that failed", ["state"])
+FLIPS = Counter("carillon_segments_flips_total", "Contacts looked at because their time had come")
+REPAIRED = Counter(
+    "carillon_segments_repaired_total", "What reconciliation found wrong and put right: always zero", ["what"]
+)

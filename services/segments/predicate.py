@@ -1,8 +1,8 @@
 """The SQL evaluator: a compiled rule as a WHERE clause over contacts_projection `p` and engagement `e`.
 
-Text is compared as it stands, both sides folded (domain/text.py) and byte by byte. No LIKE: in a value `%`, `_` and `\\`
-mean themselves. What a comparison means is in domain/comparisons.py; here is where its column lies (columns.py) and how
-Postgres says it.
+Text is compared as it stands, both sides folded (domain/text.py) and byte by byte. No LIKE: in a value `%`, `_` and
+`\\` mean themselves. What a comparison means is in domain/comparisons.py; here is where its column lies (columns.py),
+and how Postgres says it.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,8 @@ ID = column(View.TEXT, "id")
 # The part of a query that joins engagement, where a predicate wants it. Contacts without messages have no row.
 JOIN_ENGAGEMENT = "LEFT JOIN engagement e ON e.account_id = p.account_id AND e.contact_id = p.contact_id"
 # The day of a moment, rounding down also before 1970.
-DAY = f"(date '1970-01-01' + (({{0}} - mod(mod({{0}}, {moments.DAY}) + {moments.DAY}, {moments.DAY})) / {moments.DAY})::int)"
+SINCE_MIDNIGHT = f"mod(mod({{0}}, {moments.DAY}) + {moments.DAY}, {moments.DAY})"
+DAY = f"(date '1970-01-01' + (({{0}} - {SINCE_MIDNIGHT}) / {moments.DAY})::int)"
 # 29 February included.
 MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MONTH_DAYS = [month * 100 + day for month, length in enumerate(MONTH_LENGTHS, 1) for day in range(1, length + 1)]
@@ -137,9 +138,7 @@ def _test(comparison: Comparison, value: str, type: str, parameters: Parameters,
     if how in (Compare.RANGE, *RELATIVE):
         low, high, low_closed, high_closed = span(comparison, now)
         ends = [(low, ">=" if low_closed else ">"), (high, "<=" if high_closed else "<")]
-        return " AND ".join(
-            f"{value} {sign} {parameters.add(end, type)}" for end, sign in ends if end is not None
-        )
+        return " AND ".join(f"{value} {sign} {parameters.add(end, type)}" for end, sign in ends if end is not None)
     if len(operand) == 1:
         return _part(how, value, parameters.add(operand[0], "text"))
     # One parameter however many there are: a statement takes 65,535.
@@ -159,7 +158,5 @@ def _anniversary(value: str, days: int, parameters: Parameters, now: int) -> str
     counting = [one for one in MONTH_DAYS if moments.has_anniversary(one, now=now, days=days)]
     day = DAY.format(value)
     month_day = f"extract(month FROM {day})::int * 100 + extract(day FROM {day})::int"
-    return (
-        f"({value} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} AND {month_day} = ANY ({parameters.add(counting, 'int[]')}))"
-    )
-
+    in_calendar = f"{value} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
+    return f"({in_calendar} AND {month_day} = ANY ({parameters.add(counting, 'int[]')}))"

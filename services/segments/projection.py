@@ -5,11 +5,14 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
 import orjson
 
-from chassis import copytext
+from carillon.contacts.v1 import contacts_pb2
+from chassis import copytext, ids
 from chassis.db import WriteTx
 from services.segments.columns import PROJECTED, TYPES
+from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.domain.facts import Facts, View
 
 # Kept elsewhere in the row: the key, and the version.
@@ -32,6 +35,17 @@ WITH before AS MATERIALIZED (
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
+# A contact that only messages told of so far is held by a tombstone of version 0, below any event's.
+HOLD_PLACE = """
+INSERT INTO contacts_projection (account_id, contact_id, version, deleted)
+SELECT $1, contact_id, 0, true FROM unnest($2::uuid[]) AS c (contact_id) ORDER BY contact_id
+ON CONFLICT DO NOTHING
+"""
+HOLD = """
+SELECT contact_id, version, snapshot FROM contacts_projection
+WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) ORDER BY contact_id FOR NO KEY UPDATE
+"""
+HOLD_FREE = f"{HOLD} SKIP LOCKED"
 MORE = "more"
 UPDATES = ", ".join(f"{name} = excluded.{name}" for name in [*PROJECTED.values(), MORE])
 # Null where the contact has nothing, as it is for most columns of most contacts.
@@ -73,6 +87,25 @@ async def upsert(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, 
     return dict(rows)  # type: ignore[arg-type]  # rows of two columns
 
 
+async def hold(tx: WriteTx, contacts: Sequence[UUID]) -> list[ContactVersion]:
+    """Lock the contacts' rows, in order of id, making those that are not there; as they stand."""
+    await tx.execute(HOLD_PLACE, tx.account, contacts)
+    return [stored(row) for row in await tx.fetch(HOLD, tx.account, contacts)]
+
+
+async def hold_free(tx: WriteTx, contacts: Sequence[UUID]) -> list[ContactVersion]:
+    """Lock the rows that nobody else holds. Whoever holds one evaluates it."""
+    return [stored(row) for row in await tx.fetch(HOLD_FREE, tx.account, contacts)]
+
+
+def stored(row: asyncpg.Record) -> ContactVersion:
+    """row: contact_id, version, snapshot."""
+    snapshot = row["snapshot"]
+    facts = NOBODY if snapshot is None else facts_of(contacts_pb2.Contact.FromString(snapshot))
+    public_id = ids.encode("cnt", row["contact_id"])
+    return ContactVersion(row["contact_id"], public_id, row["version"], facts, snapshot, None)
+
+
 # There are as many statements as batches differ in what their contacts have: few, for an account's contacts are alike.
 @cache
 def statement(columns: tuple[str, ...]) -> str:
@@ -83,7 +116,11 @@ def statement(columns: tuple[str, ...]) -> str:
     return UPSERT.format(
         names="".join(f", {name}" for name in names),
         values="".join(
-            f", c.{name}::jsonb" if name == MORE else f", c.{name}::text[]" if column[0] == View.ELEMENT else f", c.{name}"
+            f", c.{name}::jsonb"
+            if name == MORE
+            else f", c.{name}::text[]"
+            if column[0] == View.ELEMENT
+            else f", c.{name}"
             for column, name in zip(columns, names, strict=True)
         ),
         parameters="".join(f", ${number}::{type}[]" for number, type in enumerate(types, 5)),
@@ -92,7 +129,7 @@ def statement(columns: tuple[str, ...]) -> str:
 
 
 def encoded(batch: Sequence[Facts]) -> dict[str, list[Encoded]]:
-    """The batch column by column, for what any of its contacts has, in one order, so that equal sets make one statement."""
+    """The batch column by column, for what any of its contacts has; in one order, so that statements are few."""
     present = sorted(set().union(*batch))
     columns: dict[str, list[Encoded]] = {}
     for name in present:

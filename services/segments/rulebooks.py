@@ -1,7 +1,7 @@
 """The compiled rules of each account, kept until its generation moves on."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,8 +11,9 @@ import orjson
 from chassis import ids
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
+from services.segments.domain.comparisons import Compiled
+from services.segments.domain.definitions import compile_with
 from services.segments.domain.matcher import RuleSet
-from services.segments.domain.rules import Condition, compile_rule
 
 # Accounts kept compiled; a thousand rules take about a megabyte.
 CACHED_ACCOUNTS = 500
@@ -23,10 +24,11 @@ INSERT INTO rule_sets (account_id, generation) VALUES ($1, 1)
 ON CONFLICT (account_id) DO UPDATE SET generation = rule_sets.generation + 1
 """
 EVALUATED = """
-SELECT b.id, b.segment_id, b.state, b.conditions, s.served_build
+SELECT b.id, b.segment_id, b.state, s.served_build
 FROM builds b JOIN segments s ON s.account_id = b.account_id AND s.id = b.segment_id
 WHERE b.account_id = $1 AND b.state IN ('building', 'announcing', 'serving')
 """
+DEFINITIONS = "SELECT id, definition, inlined FROM builds WHERE account_id = $1 AND id = ANY ($2::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,12 @@ class Rulebook:
     entries: Sequence[Entry]
     # Keyed by the place in entries.
     rules: RuleSet[int]
-    places: dict[UUID, int]
+    places: Mapping[UUID, int]
+    # By build, whose rule never changes: most of them outlive a generation.
+    compiled: Mapping[UUID, Compiled]
+
+
+NO_RULES = Rulebook(0, [], RuleSet({}), {}, {})
 
 
 class Rulebooks:
@@ -57,10 +64,10 @@ class Rulebooks:
     async def current(self, tx: ReadTx, account: AccountId) -> Rulebook:
         """The rules as they stand, while the transaction holds the account's lock."""
         generation: int = await tx.fetchval(GENERATION, account) or 0
-        book = self._kept.get(account)
-        if book is None or book.generation != generation:
-            book = compile_book(generation, await tx.fetch(EVALUATED, account))
-            self._kept[account] = book
+        book = self._kept.get(account, NO_RULES)
+        if book.generation != generation:
+            book = await read_book(tx, account, generation, book.compiled)
+        self._kept[account] = book
         self._kept.move_to_end(account)
         while len(self._kept) > CACHED_ACCOUNTS:
             self._kept.popitem(last=False)
@@ -72,31 +79,26 @@ async def advance(tx: WriteTx) -> None:
     await tx.execute(ADVANCE, tx.account)
 
 
-def compile_book(generation: int, rows: Sequence[asyncpg.Record]) -> Rulebook:
-    entries = [
-        Entry(
-            build=row["id"],
-            segment=ids.encode("seg", row["segment_id"]),
-            visible=row["state"] != "building",
-            before=row["served_build"] if row["state"] == "building" else None,
-        )
-        for row in rows
-    ]
-    rules = {place: compile_rule(read_conditions(row["conditions"])) for place, row in enumerate(rows)}
+async def read_book(tx: ReadTx, account: AccountId, generation: int, known: Mapping[UUID, Compiled]) -> Rulebook:
+    rows = await tx.fetch(EVALUATED, account)
+    entries = [entry_of(row) for row in rows]
+    unknown = [entry.build for entry in entries if entry.build not in known]
+    made = {row["id"]: compiled_of(row) for row in await tx.fetch(DEFINITIONS, account, unknown)} if unknown else {}
+    compiled = {entry.build: made[entry.build] if entry.build in made else known[entry.build] for entry in entries}
+    rules = RuleSet({place: compiled[entry.build] for place, entry in enumerate(entries)})
     places = {entry.build: place for place, entry in enumerate(entries)}
-    return Rulebook(generation, entries, RuleSet(rules), places)
+    return Rulebook(generation, entries, rules, places, compiled)
 
 
-def read_conditions(text: str) -> list[Condition]:
-    """From builds.conditions."""
-    return [
-        Condition(item["field"], item["operator"], tuple(item["values"]), item["is_array"])
-        for item in orjson.loads(text)
-    ]
+def entry_of(row: asyncpg.Record) -> Entry:
+    return Entry(
+        build=row["id"],
+        segment=ids.encode("seg", row["segment_id"]),
+        visible=row["state"] != "building",
+        before=row["served_build"] if row["state"] == "building" else None,
+    )
 
 
-def write_conditions(conditions: Sequence[Condition]) -> str:
-    """For builds.conditions."""
-    return orjson.dumps(
-        [{"field": c.field, "operator": c.operator, "values": c.values, "is_array": c.is_array} for c in conditions]
-    ).decode()
+def compiled_of(row: asyncpg.Record) -> Compiled:
+    """row: with a build's definition and inlined."""
+    return compile_with(row["definition"], orjson.loads(row["inlined"]))

@@ -12,10 +12,22 @@ from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
-from services.segments import convert, errors, locks, repository, rulebooks
+from services.segments import (
+    contact_facts,
+    convert,
+    engagement,
+    errors,
+    locks,
+    preview,
+    references,
+    repository,
+    rulebooks,
+)
 from services.segments.builds import State
-from services.segments.domain.faults import InvalidRule
-from services.segments.domain.rules import Condition, fault_of_name, parse
+from services.segments.domain.definitions import Definition, compile_with, read
+from services.segments.domain.faults import InvalidRule, fault_of_name
+from services.segments.explanations import Explanation, explain
+from services.segments.preview import Preview
 from services.segments.repository import Segment
 from services.segments.steps import NIL
 
@@ -30,7 +42,8 @@ class Edit:
     """What to change of a segment; None leaves it."""
 
     name: str | None
-    conditions: list[Condition] | None
+    # JSON; see domain/definitions.py.
+    rule: str | None
     if_version: int | None
 
 
@@ -55,20 +68,33 @@ class MemberPage:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Why a contact is in a segment or is not."""
+
+    explanation: Explanation
+    # None where it is no member.
+    joined_at: datetime | None
+    as_of: datetime
+
+
 class Segments:
     def __init__(self, db: Database, *, wake_builder: Callable[[], None] = lambda: None) -> None:
         """wake_builder: called after a commit that leaves work for the builder."""
         self._db = db
         self._wake_builder = wake_builder
 
-    async def create(self, call: Call, *, name: str, conditions: list[Condition]) -> pb.CreateSegmentResponse:
+    async def create(self, call: Call, *, name: str, rule: str) -> pb.CreateSegmentResponse:
+        """rule: JSON; see domain/definitions.py."""
         check_name(name)
-        check_rule(conditions)
+        definition = read_rule(rule)
         async with self._db.write(call) as tx:
             await locks.exclude(tx, call.account)
+            carried = await references.inlined(tx, call.account, definition, of=None)
             segment, build = ids.new(), ids.new()
             await repository.insert(tx, segment, name=name, build=build)
-            await repository.insert_build(tx, build, segment=segment, conditions=conditions)
+            await repository.insert_build(tx, build, segment=segment, definition=definition.text, inlined=carried)
+            await repository.set_references(tx, segment, references.named_ids(definition))
             await rulebooks.advance(tx)
             created = await announce(tx, segment, "segment.created")
             response = await tx.reply(pb.CreateSegmentResponse(segment=convert.segment(created)))
@@ -86,41 +112,67 @@ class Segments:
         segment = segment_uuid(public_id)
         if edit.name is not None:
             check_name(edit.name)
-        if edit.conditions is not None:
-            check_rule(edit.conditions)
+        definition = None if edit.rule is None else read_rule(edit.rule)
         async with self._db.write(call) as tx:
             await locks.exclude(tx, call.account)
             found = await at_version(tx, public_id, if_version=edit.if_version)
-            next_build = await self._next_build(tx, found, edit.conditions)
-            name = found.name if edit.name is None else edit.name
-            await repository.update(tx, segment, name=name, next_build=next_build)
+            await self._rebuild(tx, found, definition)
+            await repository.update(tx, segment, name=found.name if edit.name is None else edit.name)
             updated = await announce(tx, segment, "segment.updated")
             response = await tx.reply(pb.UpdateSegmentResponse(segment=convert.segment(updated)))
         self._wake_builder()
         return response
 
-    async def _next_build(self, tx: WriteTx, segment: Segment, conditions: list[Condition] | None) -> UUID | None:
-        """The build that the segment waits for after an edit; a new one where the rule is another one."""
-        same = conditions is None or conditions == segment.conditions
+    async def _rebuild(self, tx: WriteTx, segment: Segment, edited: Definition | None) -> None:
+        """New builds, of the segment and of all that name it, where the rule is another one, or could not be built."""
+        same = edited is None or edited.text == segment.definition
         if same and segment.next_state is not State.FAILED:
-            return segment.next_build
-        if segment.next_build is not None:
-            await repository.retire_next(tx, segment.next_build)
-        build = ids.new()
-        await repository.insert_build(tx, build, segment=segment.id, conditions=conditions or segment.conditions)
+            return
+        definition = read_rule(segment.definition) if edited is None else edited
+        carried = await references.inlined(tx, tx.account, definition, of=segment.id)
+        await references.build_anew(tx, segment, definition, carried)
+        if not same:
+            await repository.set_references(tx, segment.id, references.named_ids(definition))
+            await references.rebuild_dependents(tx, segment.id, definition)
         await rulebooks.advance(tx)
-        return build
 
     async def delete(self, call: Call, public_id: str, *, if_version: int | None) -> pb.DeleteSegmentResponse:
         async with self._db.write(call) as tx:
             await locks.exclude(tx, call.account)
             found = await at_version(tx, public_id, if_version=if_version)
+            if users := await repository.dependents(tx, call.account, [found.id]):
+                raise errors.segment_in_use([ids.encode("seg", user) for user, _ in users])
             await repository.delete(tx, found.id)
             await rulebooks.advance(tx)
             tx.add_event("segment.deleted", events_pb2.SegmentChanged(segment=convert.segment(found)))
             response = await tx.reply(pb.DeleteSegmentResponse())
         self._wake_builder()
         return response
+
+    async def preview(self, account: AccountId, rule: str) -> Preview:
+        """rule: as in create. Raises InvalidArgument(INVALID_RULE)."""
+        definition = read_rule(rule)
+        async with self._db.read(account) as tx:
+            carried = await references.inlined(tx, account, definition, of=None)
+            return await preview.of(tx, account, compile_with(definition.text, carried))
+
+    async def explain(self, account: AccountId, public_id: str, contact_id: str) -> Told:
+        """Raises NotFound for the segment as for the contact."""
+        segment, contact = segment_uuid(public_id), ids.decode("cnt", contact_id)
+        async with self._db.read(account, snapshot=True) as tx:
+            found = await repository.get(tx, account, segment)
+            if found is None:
+                raise errors.segment_not_found(public_id)
+            snapshot = None if contact is None else await repository.snapshot(tx, account, contact)
+            if contact is None or snapshot is None:
+                raise errors.contact_not_found(contact_id)
+            definition = read_rule(found.definition)
+            carried = await references.inlined(tx, account, definition, of=None)
+            engaged = (await engagement.of(tx, account, [contact])).get(contact)
+            joined_at = await repository.joined_at(tx, account, segment, contact)
+        now = contact_facts.now_micros()
+        explanation = explain(definition, carried, convert.contact(snapshot), engaged, now=now)
+        return Told(explanation, joined_at, contact_facts.time_of(now))
 
     async def page(self, account: AccountId, *, size: int, cursor: str) -> Page:
         limit, scope = paging.page_size(size), f"segments:{account}"
@@ -215,9 +267,9 @@ def check_name(name: str) -> None:
         raise errors.invalid_name(fault)
 
 
-def check_rule(conditions: list[Condition]) -> None:
+def read_rule(rule: str) -> Definition:
     try:
-        parse(conditions)
+        return read(rule)
     except InvalidRule as error:
         raise errors.invalid_rule(error.faults) from error
 

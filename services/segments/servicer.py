@@ -6,7 +6,7 @@ from contextlib import aclosing
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis.call import Call
 from chassis.grpc_server import rpc
-from services.segments import convert
+from services.segments import contact_facts, convert
 from services.segments.service import Edit, Page, Segments
 
 
@@ -16,8 +16,7 @@ class SegmentsServicer:
 
     @rpc(admits={"gateway"})
     async def CreateSegment(self, call: Call, request: pb.CreateSegmentRequest) -> pb.CreateSegmentResponse:
-        conditions = convert.conditions(request.conditions)
-        return await self._segments.create(call, name=request.name, conditions=conditions)
+        return await self._segments.create(call, name=request.name, rule=request.rule_json)
 
     # Campaigns checks that the segment of a campaign exists.
     @rpc(admits={"gateway", "campaigns"})
@@ -27,10 +26,9 @@ class SegmentsServicer:
 
     @rpc(admits={"gateway"})
     async def UpdateSegment(self, call: Call, request: pb.UpdateSegmentRequest) -> pb.UpdateSegmentResponse:
-        given = convert.conditions(request.conditions.values) if request.HasField("conditions") else None
         edit = Edit(
             name=request.name if request.HasField("name") else None,
-            conditions=given,
+            rule=request.rule_json if request.HasField("rule_json") else None,
             if_version=request.if_version if request.HasField("if_version") else None,
         )
         return await self._segments.update(call, request.id, edit)
@@ -64,6 +62,27 @@ class SegmentsServicer:
             call.account, request.contact_id, size=request.page_size, cursor=request.cursor
         )
         return pb.ListContactSegmentsResponse(segments=segments_of(page), next_cursor=page.next_cursor)
+
+    @rpc(admits={"gateway"})
+    async def PreviewSegment(self, call: Call, request: pb.PreviewSegmentRequest) -> pb.PreviewSegmentResponse:
+        found = await self._segments.preview(call.account, request.rule_json)
+        sample = [convert.contact(snapshot) for snapshot in found.sample]
+        return pb.PreviewSegmentResponse(count=found.count, estimate=found.estimate, sample=sample)
+
+    @rpc(admits={"gateway"})
+    async def ExplainMembership(self, call: Call, request: pb.ExplainMembershipRequest) -> pb.ExplainMembershipResponse:
+        told = await self._segments.explain(call.account, request.segment_id, request.contact_id)
+        response = pb.ExplainMembershipResponse(
+            member=told.joined_at is not None,
+            matches=told.explanation.matches,
+            leaves=[convert.explained(one) for one in told.explanation.leaves],
+        )
+        response.as_of.FromDatetime(told.as_of)
+        if told.joined_at is not None:
+            response.joined_at.FromDatetime(told.joined_at)
+        if told.explanation.flips_at is not None:
+            response.flips_at.FromDatetime(contact_facts.time_of(told.explanation.flips_at))
+        return response
 
     @rpc(admits={"campaigns", "contacts"})
     async def StreamAudience(

@@ -5,14 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from chassis import ids
 from chassis.db import Database, WriteTx
-from services.segments import builds, locks, membership, rulebooks
+from services.segments import builds, contact_facts, due, engagement, locks, membership, projection, rulebooks
 from services.segments.builds import Build, State
-from services.segments.domain.rules import Rule, compile_rule
+from services.segments.domain.comparisons import Compiled
+from services.segments.domain.definitions import compile_with
+from services.segments.domain.matcher import RuleSet
 from services.segments.membership import Step
-from services.segments.predicate import compile_sql
+from services.segments.predicate import compile_possible, compile_sql
 
 # Contacts looked at in one step of filling. Only those that join are locked.
 FILL_CHUNK = 5_000
@@ -23,19 +26,27 @@ SWEEP_CHUNK = 5_000
 NIL = UUID(int=0)
 
 CHUNK_END = """
-SELECT contact_id FROM (
+SELECT contact_id, count(*) OVER () AS contacts FROM (
     SELECT contact_id FROM contacts_projection WHERE account_id = $1 AND contact_id > $2
     ORDER BY contact_id LIMIT $3) AS chunk
 ORDER BY contact_id DESC LIMIT 1
 """
+COUNT = "SELECT count(*) FROM contacts_projection WHERE account_id = $1 AND contact_id > $2 AND contact_id <= $3"
+# The planner's reckoning, because counting takes as long as filling does.
+RECKON = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
 # A scalar subquery, because as an anti-join it may become a scan of the build's members for every contact.
 # Waiting for a row, Postgres holds the newer version against the predicate again before it answers with it.
 CANDIDATES = """
-SELECT p.contact_id FROM contacts_projection p
+SELECT p.contact_id FROM contacts_projection p {join}
 WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
     AND (SELECT m.contact_id FROM members m
         WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id) IS NULL
 ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
+"""
+# Whom the clock may move in or out.
+WATCHED = """
+SELECT p.contact_id, p.version, p.snapshot FROM contacts_projection p {join}
+WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
 """
 # Of contacts whose rows are locked. A live change may have made one a member just before it was.
 JOIN = """
@@ -86,28 +97,61 @@ async def fill(db: Database, build: Build) -> Build:
     async with db.write(build.account) as tx:
         await locks.share(tx, build.account)
         now = await builds.held(tx, build)
-        end = await tx.fetchval(CHUNK_END, now.account, now.position or NIL, FILL_CHUNK)
-        if end is not None:
-            await fill_chunk(tx, now, end)
+        if now.position is None:
+            now = replace(now, to_look_at=await reckon(tx, build.account))
+        chunk = await tx.fetchrow(CHUNK_END, now.account, now.position or NIL, FILL_CHUNK)
+        if chunk is not None:
+            await fill_chunk(tx, now, chunk["contact_id"], chunk["contacts"])
             return await builds.held(tx, now)
     return await cut(db, build)
 
 
-async def fill_chunk(tx: WriteTx, build: Build, end: UUID) -> None:
-    rule = compile_rule(rulebooks.read_conditions(build.conditions))
-    found = await candidates(tx, build, rule=rule, end=end)
+async def reckon(tx: WriteTx, account: UUID) -> int:
+    """How many contacts the account has, roughly."""
+    plan = orjson.loads(await tx.fetchval(RECKON, account))
+    rows: int = plan[0]["Plan"]["Plan Rows"]
+    return rows
+
+
+async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int) -> None:
+    rule = compile_with(build.definition, orjson.loads(build.inlined))
+    now = contact_facts.now_micros()
+    found = await candidates(tx, build, rule=rule, end=end, now=now)
     if len(found) == FILL_JOINS:
         end = found[-1]
+        contacts = await tx.fetchval(COUNT, build.account, build.position or NIL, end)
+    # The clock's next moments are written before builds are touched: everybody does it in that order.
+    await watch(tx, build, rule=rule, end=end, now=now)
     joined = await join(tx, build, found) if found else 0
-    await builds.advance(tx, build, end, members=joined)
+    await builds.advance(tx, build, end, members=joined, looked_at=contacts)
 
 
-async def candidates(tx: WriteTx, build: Build, *, rule: Rule, end: UUID) -> list[UUID]:
+async def candidates(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> list[UUID]:
     """Lock contacts up to end, in order, that the rule matches and the build lacks: FILL_JOINS of them at most."""
-    predicate = compile_sql(rule, first=6)
-    sql = CANDIDATES.format(predicate=predicate.sql)
+    predicate = compile_sql(rule, first=6, now=now)
+    sql = CANDIDATES.format(predicate=predicate.sql, join=predicate.join)
     rows = await tx.fetch(sql, build.account, build.position or NIL, end, build.id, FILL_JOINS, *predicate.args)
     return [row["contact_id"] for row in rows]
+
+
+async def watch(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> None:
+    """Note when the clock may move the contacts up to end, for this build's rule.
+
+    Nobody's row is locked: whoever changes one meanwhile knows of the build, and writes what is right then.
+    """
+    rules = RuleSet({build.id: rule})
+    if not len(rules.relative):
+        return
+    predicate = compile_possible(rule, first=4, now=now)
+    sql = WATCHED.format(predicate=predicate.sql, join=predicate.join)
+    rows = await tx.fetch(sql, build.account, build.position or NIL, end, *predicate.args)
+    watched = [projection.stored(row) for row in rows]
+    if rules.reads_engagement:
+        watched = await engagement.join(tx, watched)
+    flips = rules.flips([contact.facts for contact in watched], now)
+    moments = {contact.contact_id: flip for contact, flip in zip(watched, flips, strict=True) if flip is not None}
+    if moments:
+        await due.put_sooner(tx, moments)
 
 
 async def join(tx: WriteTx, build: Build, contacts: list[UUID]) -> int:
@@ -144,7 +188,7 @@ async def announce(db: Database, build: Build) -> Build | None:
         membership.tell(tx, ids.encode("seg", now.segment), told, revision=now.cut, bulk=True)
         if now.replaces is not None:
             await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or NIL, end)
-        await builds.advance(tx, now, end, members=0)
+        await builds.advance(tx, now, end)
         return await builds.held(tx, now)
 
 
@@ -191,5 +235,5 @@ async def sweep(db: Database, build: Build) -> Build | None:
             await tx.execute(FORGET, build.account, build.id, build.lease)
             return None
         await tx.execute(DROP_MEMBERS, build.account, build.id, NIL, end)
-        await builds.advance(tx, build, end, members=0)
+        await builds.advance(tx, build, end)
         return await builds.held(tx, build)

@@ -19,6 +19,8 @@ States of a build:
   failed       gave up filling; the segment keeps serving what it served
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -43,7 +45,7 @@ metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ck": "%(tab
 tables.add_to(metadata)
 
 BYTES = Text(collation="C")
-TYPE_OF = {View.TEXT: BYTES, View.ELEMENT: ARRAY(BYTES), View.BOOLEAN: Boolean, View.TIME: BigInteger}
+TYPE_OF: dict[str, Any] = {View.TEXT: BYTES, View.ELEMENT: ARRAY(BYTES), View.BOOLEAN: Boolean, View.TIME: BigInteger}
 
 segments = Table(
     "segments",

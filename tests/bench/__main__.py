@@ -17,6 +17,8 @@ BENCHES = {
     "import_formats": "tests.bench.import_formats",
     "export": "tests.bench.export_file",
     "freshness": "tests.bench.freshness",
+    "matching": "tests.bench.matching",
+    "segments_live": "tests.bench.segments_live",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",

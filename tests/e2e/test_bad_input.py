@@ -136,20 +136,66 @@ async def test_a_body_that_is_no_object(api: Api, body: str) -> None:
     answer.refused(answer.status, "invalid_request" if answer.status == 400 else "validation_failed")
 
 
+GOOD = {"field": "tags", "operator": "contains", "value": "x"}
+
+
+def of(field: object = "tags", operator: object = "contains", value: object = "x") -> dict[str, object]:
+    return {"conditions": [{"field": field, "operator": operator, "value": value}]}
+
+
+BAD_RULES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown field": (of(field="colour"), ["/conditions/0/field"]),
+    "no field": (of(field=7), ["/conditions/0/field"]),
+    "metadata without a path": (of(field="metadata."), ["/conditions/0/field"]),
+    "unknown operator": (of(operator="resembles"), ["/conditions/0/operator"]),
+    "text has no greater": (of(field="name", operator="gt", value=5), ["/conditions/0/operator"]),
+    "times do not contain": (of(field="created_at"), ["/conditions/0/operator"]),
+    "a number for a text": (of(field="name", value=7), ["/conditions/0/value"]),
+    "a text for a number": (of(field="version", operator="gte", value="7"), ["/conditions/0/value"]),
+    "a text for a boolean": (of(field="is_bot_active", operator="equals", value="yes"), ["/conditions/0/value"]),
+    "no value": ({"conditions": [{"field": "tags", "operator": "contains"}]}, ["/conditions/0/value"]),
+    "a value for exists": (of(operator="exists"), ["/conditions/0/value"]),
+    "an empty array": (of(value=[]), ["/conditions/0/value"]),
+    "a null among values": (of(value=["a", None]), ["/conditions/0/value/1"]),
+    "501 values": (of(value=["x"] * 501), ["/conditions/0/value"]),
+    "a bad duration": (of(field="created_at", operator="in_last", value="a month"), ["/conditions/0/value"]),
+    "a bad time": (of(field="created_at", operator="before", value="2026-02-30"), ["/conditions/0/value"]),
+    "a bad anniversary": (of(field="created_at", operator="anniversary", value="12h"), ["/conditions/0/value"]),
+    "upside down": (of(field="version", operator="between", value=[5, 1]), ["/conditions/0/value"]),
+    "a segment that is not there": (of(field="segments", value=f"seg_{NOWHERE}"), ["/conditions/0/value"]),
+    "a key misspelt": ({"conditions": [{**GOOD, "vlaue": 1}]}, ["/conditions/0/vlaue"]),
+    "no conditions": ({"conditions": []}, ["/conditions"]),
+    "101 conditions": ({"conditions": [GOOD] * 101}, ["/conditions"]),
+    "no object": ({"conditions": [GOOD, "tags"]}, ["/conditions/1"]),
+    "neither": ({}, ["/conditions"]),
+    "both": ({"conditions": [GOOD], "rules": GOOD}, ["/rules"]),
+    "nothing in rules": ({"rules": {}}, ["/rules/field", "/rules/operator"]),
+    "two faults in a tree": (
+        {"rules": {"any": [GOOD, {"all": [{**GOOD, "field": "x"}]}, {"not": {**GOOD, "operator": "x"}}]}},
+        ["/rules/any/1/all/0/field", "/rules/any/2/not/operator"],
+    ),
+    "a group with more": ({"rules": {"all": [GOOD], "a/b": 1}}, ["/rules/a~1b"]),
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/segments", "/v1/segments/preview"])
+@pytest.mark.parametrize("name", BAD_RULES)
+async def test_a_bad_rule_makes_no_segment(api: Api, name: str, path: str) -> None:
+    definition, pointers = BAD_RULES[name]
+    body = definition if path.endswith("preview") else {"name": "bad", **definition}
+    problem = (await api.post(path, body)).refused(422, "invalid_rule")
+    assert [error["pointer"] for error in problem["errors"]] == pointers
+    assert await api.everything("/v1/segments") == []
+
+
 @pytest.mark.parametrize(
-    ("condition", "pointer"),
-    [
-        ({"field": "colour", "operator": "equals", "value": "x"}, "/conditions/0/field"),
-        ({"field": "tags", "operator": "resembles", "value": "x"}, "/conditions/0/operator"),
-        ({"field": "name", "operator": "contains", "value": 7}, "/conditions/0/value"),
-    ],
+    ("part", "pointer"),
+    [({"conditions": {}}, "/conditions"), ({"rules": []}, "/rules"), ({"rules": {"not": ["x" * 2**18]}}, "/rules")],
+    ids=["no array", "no object", "too long"],
 )
-async def test_a_bad_rule_makes_no_segment(api: Api, condition: Any, pointer: str) -> None:
-    answer = await api.post("/v1/segments", {"name": "bad", "conditions": [condition]})
-    assert answer.status == 422
-    answer.refused(422, answer.body["code"])
-    assert answer.body["code"] in {"invalid_rule", "validation_failed"}
-    assert [error["pointer"] for error in answer.body["errors"]] == [pointer]
+async def test_what_cannot_be_a_rule(api: Api, part: Any, pointer: str) -> None:
+    problem = (await api.post("/v1/segments", {"name": "bad", **part})).refused(422, "validation_failed")
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
     assert await api.everything("/v1/segments") == []
 
 

@@ -1,12 +1,45 @@
-"""Pages that are made from the code are up to date."""
+"""Pages say what the code does: those that are made from it, and those that show it."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from services.segments.domain import fields, grammar
+from services.segments.domain.faults import InvalidRule
 
 ROOT = Path(__file__).resolve().parents[2]
+SEGMENTS = (ROOT / "docs" / "segments.md").read_text(encoding="utf-8")
 
 
 def test_the_error_list_is_that_of_the_code() -> None:
     done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_field_and_operator_of_rules_is_explained() -> None:
+    known_fields, known_operators = section("Fields"), section("Operators")
+    assert [name for name in fields.FIELDS if f"`{name}`" not in known_fields] == []
+    assert [name for name in grammar.Operator if f"`{name}`" not in known_operators] == []
+
+
+def section(name: str) -> str:
+    return SEGMENTS.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_the_examples_of_rules_are_right_and_those_that_are_wrong_are_refused_as_shown() -> None:
+    blocks: list[Any] = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", SEGMENTS, re.DOTALL)]
+    found = [faults_of(block) for block in blocks if "name" in block]
+    shown = [(error["pointer"], error["detail"]) for block in blocks for error in block.get("errors", ())]
+    assert [one for one in found if one] == [shown]
+    assert len(found) == 4
+
+
+def faults_of(body: dict[str, object]) -> list[tuple[str, str]]:
+    try:
+        grammar.parse({key: body[key] for key in ("conditions", "rules") if key in body})
+    except InvalidRule as invalid:
+        return [(fault.pointer, fault.detail) for fault in invalid.faults]
+    return []

@@ -1,7 +1,8 @@
 """Segments and their members. The same operations answer under /contacts/segments."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from starlette.responses import Response
 
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
@@ -13,11 +14,15 @@ from services.gateway.convert.values import page
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import segments as schemas
+from services.gateway.schemas.fields import Reference
+from services.gateway.schemas.lists import EXAMPLE_CONTACT
+from services.gateway.schemas.rules import PARTS
 
 routes = Routes("Segments")
 of_contact = Routes("Segments")
 
 READ, WRITE = "segments:read", "segments:write"
+AskedContact = Annotated[Reference, Query(description="The contact in question", examples=[EXAMPLE_CONTACT])]
 
 
 def segment_id(text: str) -> str:
@@ -35,9 +40,9 @@ def segment_id(text: str) -> str:
     reasons=[Reason.INVALID_RULE],
 )
 async def create_segment(caller: CallerOf, body: schemas.SegmentCreate) -> Response:
-    """All conditions must match. Its `status` is `building` until every contact has been looked at once."""
+    """Its `status` is `building` until every contact has been looked at once. Faults of the rule are pointed at."""
     client = caller.backends.segments
-    request = pb.CreateSegmentRequest(name=body.name, conditions=[convert.condition(one) for one in body.conditions])
+    request = pb.CreateSegmentRequest(name=body.name, rule_json=convert.rule_json(body))
     answer = await caller.write(client, client.stub.CreateSegment, request)
     found = answer.segment
     return caller.answer(convert.segment(found), status=201, version=found.version, location=f"/segments/{found.id}")
@@ -60,6 +65,22 @@ async def list_segments(caller: CallerOf, limit: PageSize = DEFAULT_PAGE_SIZE, c
 
 
 @routes.add(
+    "POST",
+    "/segments/preview",
+    operation_id="previewSegment",
+    summary="Say whom a rule would hold, without keeping it",
+    scope=READ,
+    answer=schemas.SegmentPreviewAnswer,
+    reasons=[Reason.INVALID_RULE],
+)
+async def preview_segment(caller: CallerOf, body: schemas.SegmentPreview) -> Response:
+    """The count, and ten of them. Nothing is stored, so that a repetition with an Idempotency-Key counts anew."""
+    client = caller.backends.segments
+    request = pb.PreviewSegmentRequest(rule_json=convert.rule_json(body))
+    return caller.answer(convert.preview(await caller.read(client, client.stub.PreviewSegment, request)))
+
+
+@routes.add(
     "GET",
     "/segments/{id}",
     operation_id="getSegment",
@@ -75,12 +96,12 @@ async def get_segment(caller: CallerOf, id: str) -> Response:
 
 
 async def update(caller: CallerOf, id: str, body: schemas.SegmentUpdate) -> Response:
-    """Only the fields sent. While new conditions are worked in, the old membership is served."""
+    """Only the fields sent. While a new rule is worked in, the old membership is served."""
     fields: dict[str, Any] = {}
     if "name" in body.model_fields_set:
         fields["name"] = body.name
-    if "conditions" in body.model_fields_set:
-        fields["conditions"] = pb.Conditions(values=[convert.condition(one) for one in body.conditions])
+    if body.model_fields_set.intersection(PARTS):
+        fields["rule_json"] = convert.rule_json(body)
     client = caller.backends.segments
     request = pb.UpdateSegmentRequest(id=segment_id(id), if_version=caller.if_version, **fields)
     answer = await caller.write(client, client.stub.UpdateSegment, request)
@@ -133,6 +154,23 @@ async def list_members(
     answer = await caller.read(client, client.stub.ListMembers, request)
     data = [convert.member(one) for one in answer.members]
     return caller.answer(page(data, answer.next_cursor, revision=answer.revision))
+
+
+@routes.add(
+    "GET",
+    "/segments/{id}/explain",
+    operation_id="explainMembership",
+    summary="Say why a contact is in a segment or is not",
+    scope=READ,
+    answer=schemas.MembershipExplanation,
+    reasons=[Reason.NOT_FOUND],
+)
+async def explain_membership(caller: CallerOf, id: str, contact_id: AskedContact) -> Response:
+    """Condition by condition: whether it holds, what the contact has, and when that changes by the clock alone."""
+    client = caller.backends.segments
+    request = pb.ExplainMembershipRequest(segment_id=segment_id(id), contact_id=known_id("cnt", contact_id, "contact"))
+    answer = await caller.read(client, client.stub.ExplainMembership, request)
+    return caller.answer(convert.explanation(request, answer))
 
 
 @of_contact.add(

@@ -1,87 +1,67 @@
 """Segments: groups of contacts that keep themselves up to date."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from services.gateway.problem import FieldCode
 from services.gateway.schemas.contacts import Contact
-from services.gateway.schemas.fields import Answer, Body, Moment, Name, ShortText, no_control_characters, refuse
+from services.gateway.schemas.fields import Answer, Moment, Name
+from services.gateway.schemas.lists import EXAMPLE_CONTACT
+from services.gateway.schemas.rules import NESTED, PREMIUM, Conditions, Definition, Rules
 
-MAX_VALUES = 100
-MAX_CONDITIONS = 100
-MAX_VALUE_LENGTH = 1000
-
-
-def check_value(value: object) -> object:
-    """A string, or a list of strings: kept as written, because it reads back as written."""
-    given = value if isinstance(value, list) else [value]
-    values = [one for one in given if isinstance(one, str)]
-    if len(values) < len(given):
-        raise refuse(FieldCode.WRONG_TYPE, "A value is a string or an array of strings.")
-    if not 1 <= len(values) <= MAX_VALUES:
-        raise refuse(FieldCode.OUT_OF_RANGE, f"An array has 1 to {MAX_VALUES} values.")
-    for one in values:
-        if len(one) > MAX_VALUE_LENGTH:
-            raise refuse(FieldCode.TOO_LONG, f"A value has at most {MAX_VALUE_LENGTH} characters.")
-        no_control_characters(one)
-    return value
+EXAMPLE_SEGMENT = "seg_01h455vb4pex5vsknk084sn02q"
+NAME = "Premium Customers"
 
 
-Value = Annotated[
-    object,
-    BeforeValidator(check_value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "maxLength": MAX_VALUE_LENGTH},
-                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_VALUES},
-            ]
-        }
-    ),
-]
+class SegmentCreate(Definition):
+    """Either `conditions` or `rules`."""
 
-
-class Condition(Body):
-    field: Annotated[ShortText, Field(description="`name`, `phone`, `email` or `tags`", examples=["tags"])]
-    operator: Annotated[
-        ShortText, Field(description="`equals`, `contains`, `starts_with` or `ends_with`", examples=["contains"])
-    ]
-    value: Annotated[Value, Field(description="One value, or several of which any may match", examples=["premium"])]
-
-
-Conditions = Annotated[list[Condition], Field(min_length=1, max_length=MAX_CONDITIONS, description="All must match")]
-
-
-class SegmentCreate(Body):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [
-                {
-                    "name": "Premium Customers",
-                    "conditions": [{"field": "tags", "operator": "contains", "value": "premium"}],
-                }
-            ]
+            "examples": [{"name": NAME, "conditions": [PREMIUM]}, {"name": "Large or active", "rules": NESTED}]
         },
     )
     name: Name
-    conditions: Conditions
 
 
-class SegmentUpdate(Body):
+class SegmentUpdate(Definition):
+    """At most one of `conditions` and `rules`, which replaces the segment's rule whichever form it had."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": NAME}, {"conditions": [PREMIUM]}]}
+    )
     # Absent, or a value, never null: a default_factory keeps the made-up default out of the OpenAPI.
     name: Name = Field(default_factory=str)
-    conditions: Conditions = Field(default_factory=list)
+
+
+class SegmentPreview(Definition):
+    """Either `conditions` or `rules`."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"conditions": [PREMIUM]}, {"rules": NESTED}]}
+    )
 
 
 class Segment(Answer):
-    id: str
+    """With `conditions` or `rules`, whichever it was given, as they were written."""
+
+    # The two that may be absent.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+    id: Annotated[str, Field(examples=[EXAMPLE_SEGMENT])]
     name: str
-    conditions: list[Condition]
-    status: Literal["building", "ready", "failed"]
+    conditions: Conditions = Field(default_factory=list)
+    rules: Rules = Field(default_factory=dict)
+    status: Annotated[
+        Literal["building", "ready", "failed"],
+        Field(description="While `building` after an edit the members are still those of the rule before"),
+    ]
+    progress: Annotated[
+        float | None,
+        Field(description="While `building`: the part of the contacts that was looked at; else null", ge=0, le=1),
+    ]
     member_count: int
-    as_of: Moment
+    as_of: Annotated[Moment, Field(description="When the count was read")]
     version: int
     created_at: Moment
     updated_at: Moment
@@ -103,3 +83,38 @@ class MemberPage(Answer):
     next_cursor: str | None
     has_more: bool
     revision: Annotated[int, Field(description="Events with a higher one come after this page")]
+
+
+class SegmentPreviewAnswer(Answer):
+    count: Annotated[int, Field(description="Contacts that the rule holds now")]
+    estimate: Annotated[bool, Field(description="The count was reckoned from a sample; exact up to five conditions")]
+    sample: Annotated[list[Contact], Field(description="Up to ten of them")]
+
+
+FlipsAt = Annotated[Moment | None, Field(description="When its outcome changes by the clock alone; null where never")]
+
+
+class ExplainedCondition(Answer):
+    pointer: Annotated[
+        str, Field(description="JSON pointer to it in the segment", examples=["/conditions/0", "/rules/any/1/all/0"])
+    ]
+    field: Annotated[str, Field(examples=["tags"])]
+    operator: Annotated[str, Field(examples=["contains"])]
+    value: Annotated[Any, Field(description="As written; null where there is none", examples=["premium"])]
+    passed: bool
+    seen: Annotated[Any, Field(description="What the contact has; null where it has nothing", examples=[["premium"]])]
+    flips_at: FlipsAt
+
+
+class MembershipExplanation(Answer):
+    segment_id: Annotated[str, Field(examples=[EXAMPLE_SEGMENT])]
+    contact_id: Annotated[str, Field(examples=[EXAMPLE_CONTACT])]
+    member: Annotated[bool, Field(description="It is in the segment now")]
+    joined_at: Moment | None
+    matches: Annotated[
+        bool,
+        Field(description="What the newest rule says; differs from `member` for the moment that a change takes"),
+    ]
+    as_of: Moment
+    flips_at: Annotated[Moment | None, Field(description="The first of its conditions' `flips_at`")]
+    conditions: Annotated[list[ExplainedCondition], Field(description="In the order in which they are written")]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_VALUE = 1024
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +31,15 @@ def fault_of_text(value: str) -> str:
         return "A value must not contain the character NUL."
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         return "A value must be valid Unicode."
+    return ""
+
+
+def fault_of_name(name: str) -> str:
+    """What is wrong with a segment's name; empty where nothing is."""
+    if not name.strip():
+        return "A segment needs a name."
+    if len(name) > MAX_NAME:
+        return f"A name has at most {MAX_NAME} characters."
+    if "\0" in name:
+        return "A name must not contain the character NUL."
     return ""

@@ -1,15 +1,15 @@
 """The batch matcher: every rule of an account against up to 500 contacts at once.
 
 A set of contacts is an integer, bit i for the i-th contact of the batch. Each distinct comparison of the account costs
-one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from the
-values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by NUL,
-which no value contains; ranges in the sorted values. A rule is looked at only where one of its anchors holds for
+one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from
+the values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by
+NUL, which no value contains; ranges in the sorted values. A rule is looked at only where one of its anchors holds for
 anybody: comparisons without any of which it cannot be true. So the cost follows the batch and what it meets, and not
 contacts × rules.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from services.segments.domain.boolean import And, Expression, Not, Or, leaves, replace
 from services.segments.domain.comparisons import RELATIVE, Compare, Comparison, Compiled, holds, next_flip, span
 from services.segments.domain.facts import Facts, Value
-from services.segments.domain.fields import EVERY_VERSION, Source, find
+from services.segments.domain.fields import Source, find
 
 K = TypeVar("K")
 
@@ -90,14 +90,16 @@ class Column:
     @cached_property
     def _sorted(self) -> tuple[list[Value], list[int], list[int]]:
         """Values in order, their masks, and the union of the masks before each."""
-        values = sorted(self.masks)  # type: ignore[type-var]  # numbers only
+        values = sorted(self.masks)
         masks = [self.masks[value] for value in values]
         return values, masks, list(accumulate(masks, or_, initial=0))
 
-    def _between(self, low: Value | None, high: Value | None, low_closed: Value | None, high_closed: Value | None) -> int:
+    def _between(
+        self, low: Value | None, high: Value | None, low_closed: Value | None, high_closed: Value | None
+    ) -> int:
         values, masks, before = self._sorted
-        start = 0 if low is None else (bisect_left if low_closed else bisect_right)(values, low)  # type: ignore[type-var]
-        end = len(values) if high is None else (bisect_right if high_closed else bisect_left)(values, high)  # type: ignore[type-var]
+        start = 0 if low is None else (bisect_left if low_closed else bisect_right)(values, low)
+        end = len(values) if high is None else (bisect_right if high_closed else bisect_left)(values, high)
         if start >= end:
             return 0
         if self._one_each:
@@ -111,55 +113,142 @@ class Column:
 EMPTY = Column()
 
 
+class Batch:
+    """The columns of some contacts that rules ask for, and the masks of comparisons as they become known."""
+
+    def __init__(self, contacts: Sequence[Facts], needed: Container[str], now: int) -> None:
+        self.everybody = (1 << len(contacts)) - 1
+        self.columns: dict[str, Column] = {}
+        self.now = now
+        for place, facts in enumerate(contacts):
+            for name, values in facts.items():
+                if name in needed:
+                    column = self.columns.get(name)
+                    if column is None:
+                        column = self.columns[name] = Column()
+                    column.add(1 << place, values)
+
+
+class Masks:
+    """Of comparisons by number, over a batch: those of equality at once, others when they are asked for."""
+
+    def __init__(self, batch: Batch, index: "Index") -> None:
+        self.everybody = batch.everybody
+        self._batch = batch
+        self._comparisons = index.comparisons
+        self._known: list[int | None] = index.blank.copy()
+        # Comparisons of equality that hold for anybody.
+        self.hits: list[int] = []
+        for name, column in batch.columns.items():
+            by_value = index.equal.get(name)
+            if by_value is not None:
+                for value, mask in column.masks.items():
+                    for number in by_value.get(value, ()):
+                        self._hit(number, mask)
+
+    def _hit(self, number: int, mask: int) -> None:
+        known = self._known[number]
+        if not known:
+            self.hits.append(number)
+        self._known[number] = (known or 0) | mask
+
+    def of(self, number: int) -> int:
+        mask = self._known[number]
+        if mask is None:
+            comparison = self._comparisons[number]
+            column = self._batch.columns.get(comparison.column)
+            mask = self._known[number] = 0 if column is None else column.mask(comparison, self._batch.now)
+        return mask
+
+
+class Index:
+    """The distinct comparisons of some rules, by number."""
+
+    def __init__(self, rules: Iterable[Compiled]) -> None:
+        numbers: dict[Comparison, int] = {}
+        self.rules = [replace(rule, lambda one: numbers.setdefault(one, len(numbers))) for rule in rules]
+        self.comparisons = list(numbers)
+        self.relative = frozenset(number for number, one in enumerate(self.comparisons) if one.how in RELATIVE)
+        # By column and value.
+        self.equal: dict[str, dict[Value, list[int]]] = {}
+        # Those of equality are false until they are found, the others unknown until they are asked for.
+        self.blank: list[int | None] = [None] * len(self.comparisons)
+        for number, one in enumerate(self.comparisons):
+            if one.how is Compare.EQUALS:
+                self.blank[number] = 0
+                by_value = self.equal.setdefault(one.column, {})
+                for value in one.operand:
+                    by_value.setdefault(value, []).append(number)  # type: ignore[arg-type]  # none is None
+        self.columns = frozenset(one.column for one in self.comparisons)
+        self.rules = [self._cheap_first(rule) for rule in self.rules]
+
+    def _cheap_first(self, rule: Expression[int]) -> Expression[int]:
+        """The same rule, with what is found anyway before what has to be looked for."""
+        if isinstance(rule, And | Or):
+            parts = sorted(map(self._cheap_first, rule.parts), key=self._cost)
+            return And(tuple(parts)) if isinstance(rule, And) else Or(tuple(parts))
+        return Not(self._cheap_first(rule.part)) if isinstance(rule, Not) else rule
+
+    def _cost(self, rule: Expression[int]) -> int:
+        return int(self.blank[rule] is None) if isinstance(rule, int) else 2
+
+
+class Anchored:
+    """Which rules may hold, from what is known to."""
+
+    def __init__(self, index: Index, unknown: Container[int] = ()) -> None:
+        """unknown: comparisons of which nothing is assumed."""
+        # Rules by each of their anchors; those that have none; and anchors that must be looked for.
+        self._rules: dict[int, list[int]] = {}
+        self._always: list[int] = []
+        for place, rule in enumerate(index.rules):
+            found = anchors(rule, index.blank, unknown)
+            if found is None:
+                self._always.append(place)
+            for number in found or ():
+                self._rules.setdefault(number, []).append(place)
+        self._looked_for = [number for number in self._rules if index.blank[number] is None]
+
+    def rules(self, masks: Masks) -> list[int]:
+        """Their places, in order."""
+        places = set(self._always)
+        for number in masks.hits:
+            places.update(self._rules.get(number, ()))
+        for number in self._looked_for:
+            if masks.of(number):
+                places.update(self._rules[number])
+        return sorted(places)
+
+
 class RuleSet(Generic[K]):
     """Rules under their keys, made ready for matching."""
 
     def __init__(self, rules: Mapping[K, Compiled]) -> None:
         self._given = rules
-        self._subsets: dict[frozenset[str], RuleSet[K]] = {}
-        numbers: dict[Comparison, int] = {}
         self._keys = list(rules)
-        self._rules = [
-            replace(rule, lambda one: numbers.setdefault(one, len(numbers))) for rule in rules.values()
-        ]  # fmt: skip
-        self._comparisons = list(numbers)
-        # Of each column: the comparisons of equality by value, and the others.
-        self._equal: dict[str, dict[Value, list[int]]] = {}
-        self._others: dict[str, list[int]] = {}
-        for number, one in enumerate(self._comparisons):
-            if one.how is Compare.EQUALS:
-                by_value = self._equal.setdefault(one.column, {})
-                for value in one.operand:
-                    by_value.setdefault(value, []).append(number)  # type: ignore[arg-type]  # as above
-            else:
-                self._others.setdefault(one.column, []).append(number)
-        self._needed = self._equal.keys() | self._others.keys()
-        # Rules by each of their anchors, and those that have none.
-        self._anchored: dict[int, list[int]] = {}
-        self._always: list[int] = []
-        for place, rule in enumerate(self._rules):
-            needed = anchors(rule)
-            if needed is None:
-                self._always.append(place)
-            for number in needed or ():
-                self._anchored.setdefault(number, []).append(place)
+        self._subsets: dict[frozenset[str], RuleSet[K]] = {}
+        self._index = Index(rules.values())
 
     def __len__(self) -> int:
-        return len(self._rules)
+        return len(self._keys)
+
+    @cached_property
+    def keys(self) -> frozenset[K]:
+        return frozenset(self._keys)
 
     @cached_property
     def reads(self) -> frozenset[str]:
         """What the outcome of any rule depends on: fields as events name them, and EVERY_VERSION."""
-        return frozenset().union(*(reads_of(column) for column in self._needed))
+        return frozenset().union(*map(reads_of, self._index.columns))
 
     @cached_property
     def reads_engagement(self) -> bool:
-        return any(is_engagement(column) for column in self._needed)
+        return any(map(is_engagement, self._index.columns))
 
     @cached_property
     def relative(self) -> "RuleSet[K]":
         """Those that flip by the clock."""
-        return self._only(lambda one: one.how in RELATIVE)
+        return self._only(self._index.relative)
 
     def reading(self, changed: frozenset[str]) -> "RuleSet[K]":
         """Those that read any of the fields. EVERY_VERSION is among them only if it is given."""
@@ -170,34 +259,33 @@ class RuleSet(Generic[K]):
         if found is None:
             if len(self._subsets) >= KEPT_SUBSETS:
                 self._subsets.clear()
-            found = self._only(lambda one: not wanted.isdisjoint(reads_of(one.column)))
+            columns = {column for column in self._index.columns if not wanted.isdisjoint(reads_of(column))}
+            comparisons = enumerate(self._index.comparisons)
+            found = self._only({number for number, one in comparisons if one.column in columns})
             self._subsets[wanted] = found
         return found
 
-    def _only(self, wanted: "Wanted") -> "RuleSet[K]":
-        kept = {number for number, one in enumerate(self._comparisons) if wanted(one)}
+    def _only(self, comparisons: Collection[int]) -> "RuleSet[K]":
+        """The rules with any of the comparisons."""
+        pairs = zip(self._keys, self._index.rules, strict=True)
         return RuleSet(
-            {
-                key: self._given[key]
-                for key, rule in zip(self._keys, self._rules, strict=True)
-                if any(number in kept for number in leaves(rule))
-            }
+            {key: self._given[key] for key, rule in pairs if any(number in comparisons for number in leaves(rule))}
         )
 
-    def keys(self) -> list[K]:
-        return self._keys
+    @cached_property
+    def _may_hold(self) -> Anchored:
+        return Anchored(self._index)
+
+    @cached_property
+    def _may_be_watched(self) -> Anchored:
+        return Anchored(self._index, self._index.relative)
 
     def match(self, contacts: Sequence[Facts], now: int) -> dict[K, int]:
         """The mask of each rule that holds for any of the contacts. now: microseconds since 1970."""
-        everybody = (1 << len(contacts)) - 1
-        masks = self._masks(self._columns(contacts), now)
-        places = set(self._always)
-        for number, rules in self._anchored.items():
-            if masks[number]:
-                places.update(rules)
+        masks = Masks(Batch(contacts, self._index.columns, now), self._index)
         matched: dict[K, int] = {}
-        for place in sorted(places):
-            mask = mask_of(self._rules[place], masks, everybody)
+        for place in self._may_hold.rules(masks):
+            mask = mask_of(self._index.rules[place], masks)
             if mask:
                 matched[self._keys[place]] = mask
         return matched
@@ -207,97 +295,83 @@ class RuleSet(Generic[K]):
 
         It may be early, for a rule may have other reasons to stay as it is, but never late.
         """
-        everybody = (1 << len(contacts)) - 1
-        columns = self._columns(contacts)
-        masks = self._masks(columns, now)
-        relative = {number for number, one in enumerate(self._comparisons) if one.how in RELATIVE}
+        batch = Batch(contacts, self._index.columns, now)
+        masks = Masks(batch, self._index)
+        relative = self._index.relative
         watched = dict.fromkeys(relative, 0)
-        for rule in self._rules:
-            true, false = possible(rule, masks, everybody, relative)
+        for place in self._may_be_watched.rules(masks):
+            rule = self._index.rules[place]
+            true, false = possible(rule, masks, relative)
             if true & false:
                 for number in leaves(rule):
                     if number in relative:
                         watched[number] |= true & false
         found: list[int | None] = [None] * len(contacts)
         for number, mask in watched.items():
-            comparison = self._comparisons[number]
-            for place in bits(mask & columns.get(comparison.column, EMPTY).everybody):
-                flip = next_flip(comparison, contacts[place].get(comparison.column, ()), now=now)
+            comparison = self._index.comparisons[number]
+            for place in bits(mask & batch.columns.get(comparison.column, EMPTY).everybody):
+                flip = next_flip(comparison, contacts[place][comparison.column], now=now)
                 known = found[place]
                 if flip is not None and (known is None or flip < known):
                     found[place] = flip
         return found
 
-    def _columns(self, contacts: Sequence[Facts]) -> dict[str, Column]:
-        needed, columns = self._needed, dict[str, Column]()
-        for place, facts in enumerate(contacts):
-            for name, values in facts.items():
-                if name in needed:
-                    column = columns.get(name)
-                    if column is None:
-                        column = columns[name] = Column()
-                    column.add(1 << place, values)
-        return columns
 
-    def _masks(self, columns: Mapping[str, Column], now: int) -> list[int]:
-        """Of each comparison."""
-        masks = [0] * len(self._comparisons)
-        for name, column in columns.items():
-            by_value = self._equal.get(name)
-            if by_value is not None:
-                for value, mask in column.masks.items():
-                    for number in by_value.get(value, ()):
-                        masks[number] |= mask
-            for number in self._others.get(name, ()):
-                masks[number] = column.mask(self._comparisons[number], now)
-        return masks
-
-
-def mask_of(rule: Expression[int], masks: Sequence[int], everybody: int) -> int:
+def mask_of(rule: Expression[int], masks: Masks) -> int:
     """rule: over the numbers of comparisons."""
     if isinstance(rule, int):
-        return masks[rule]
+        return masks.of(rule)
     if isinstance(rule, And):
-        mask = everybody
+        mask = masks.everybody
         for part in rule.parts:
-            mask &= mask_of(part, masks, everybody)
+            mask &= mask_of(part, masks)
             if not mask:
                 break
         return mask
     if isinstance(rule, Or):
         mask = 0
         for part in rule.parts:
-            mask |= mask_of(part, masks, everybody)
+            mask |= mask_of(part, masks)
+            if mask == masks.everybody:
+                break
         return mask
-    return everybody & ~mask_of(rule.part, masks, everybody)
+    return masks.everybody & ~mask_of(rule.part, masks)
 
 
-def possible(
-    rule: Expression[int], masks: Sequence[int], everybody: int, unknown: set[int]
-) -> tuple[int, int]:
+def possible(rule: Expression[int], masks: Masks, unknown: Container[int]) -> tuple[int, int]:
     """For whom the rule could be true, and for whom false, if nothing were known of some comparisons."""
+    everybody = masks.everybody
     if isinstance(rule, int):
-        return (everybody, everybody) if rule in unknown else (masks[rule], everybody & ~masks[rule])
+        if rule in unknown:
+            return everybody, everybody
+        mask = masks.of(rule)
+        return mask, everybody & ~mask
     if isinstance(rule, Not):
-        true, false = possible(rule.part, masks, everybody, unknown)
+        true, false = possible(rule.part, masks, unknown)
         return false, true
     all_true, any_true, all_false, any_false = everybody, 0, everybody, 0
     for part in rule.parts:
-        true, false = possible(part, masks, everybody, unknown)
+        true, false = possible(part, masks, unknown)
         all_true, any_true = all_true & true, any_true | true
         all_false, any_false = all_false & false, any_false | false
+        if isinstance(rule, And) and not all_true:
+            # Nobody can be in; what the other parts say makes no difference to whom to watch.
+            return 0, everybody
     return (all_true, any_false) if isinstance(rule, And) else (any_true, all_false)
 
 
-def anchors(rule: Expression[int]) -> frozenset[int] | None:
-    """Comparisons of which at least one must hold where the rule does; None where it can hold without any."""
+def anchors(rule: Expression[int], blank: Sequence[int | None], unknown: Container[int]) -> frozenset[int] | None:
+    """Comparisons of which at least one must hold where the rule does; None where it can hold without any.
+
+    Those that are found anyway are better ones, and of these few are better than many.
+    """
     if isinstance(rule, int):
-        return frozenset({rule})
+        return None if rule in unknown else frozenset({rule})
     if isinstance(rule, And):
-        known = [found for part in rule.parts if (found := anchors(part)) is not None]
-        return min(known, key=len, default=None)
+        known = [found for part in rule.parts if (found := anchors(part, blank, unknown)) is not None]
+        return min(known, key=lambda found: (any(blank[number] is None for number in found), len(found)), default=None)
     if isinstance(rule, Or):
-        parts = [anchors(part) for part in rule.parts]
+        parts = [anchors(part, blank, unknown) for part in rule.parts]
         return None if None in parts else frozenset().union(*(part for part in parts if part is not None))
     return None
 

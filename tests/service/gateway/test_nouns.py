@@ -6,27 +6,17 @@ import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2
-from carillon.segments.v1 import segments_pb2
 from chassis import ids
 from chassis.errors import FailedPrecondition, Reason
 from tests.service.gateway.conftest import Gateway
 
-CNT, SEG, CMP, TMPL, SENDER, SUP, RCP = (
-    ids.encode(prefix, ids.new()) for prefix in ("cnt", "seg", "cmp", "tmpl", "sender", "sup", "rcp")
+CNT, CMP, TMPL, SENDER, SUP, RCP = (
+    ids.encode(prefix, ids.new()) for prefix in ("cnt", "cmp", "tmpl", "sender", "sup", "rcp")
 )
-CONDITION = {"field": "tags", "operator": "contains", "value": "premium"}
 
 
 def stamp(message: Any, field: str, text: str) -> None:
     getattr(message, field).FromJsonString(text)
-
-
-def segment() -> segments_pb2.Segment:
-    found = segments_pb2.Segment(id=SEG, name="Premium", member_count=2, version=1)
-    found.status = segments_pb2.SEGMENT_STATUS_READY
-    found.conditions.add(field="tags", operator="contains", values=["premium"])
-    found.conditions.add(field="name", operator="equals", values=["A"], value_is_array=True)
-    return found
 
 
 def campaign(**fields: Any) -> campaigns_pb2.Campaign:
@@ -135,61 +125,6 @@ async def test_suppressions(gateway: Gateway) -> None:
     assert (request.phone, request.default_region, request.HasField("email")) == ("0155 50100", "DE", False)
     assert (await gateway.call("DELETE", f"/v1/suppressions/{SUP}")).status == 204
     assert (await gateway.call("GET", "/v1/suppressions")).body["data"] == []
-
-
-@pytest.mark.parametrize("path", ["/v1/segments", "/v1/contacts/segments", "/api/v1/segments"])
-async def test_segments_read_back_as_they_were_written(gateway: Gateway, path: str) -> None:
-    gateway.segments.answers["CreateSegment"] = segments_pb2.CreateSegmentResponse(segment=segment())
-    gateway.segments.answers["GetSegment"] = segments_pb2.GetSegmentResponse(segment=segment())
-    conditions = [CONDITION, {"field": "name", "operator": "equals", "value": ["A"]}]
-    answer = await gateway.call("POST", path, json={"name": "Premium", "conditions": conditions})
-    assert answer.status == 201
-    assert answer.body["conditions"] == conditions
-    assert (answer.body["status"], answer.body["member_count"]) == ("ready", 2)
-    sent = gateway.segments.last("CreateSegment").request.conditions
-    assert [(list(one.values), one.value_is_array) for one in sent] == [(["premium"], False), (["A"], True)]
-    assert (await gateway.call("GET", f"{path}/{SEG}")).body == answer.body
-
-
-@pytest.mark.parametrize(
-    ("condition", "pointer"),
-    [
-        ({**CONDITION, "value": 5}, "/conditions/0/value"),
-        ({**CONDITION, "value": []}, "/conditions/0/value"),
-        ({**CONDITION, "value": ["a", None]}, "/conditions/0/value"),
-        ({"field": "tags", "operator": "contains"}, "/conditions/0/value"),
-        ({**CONDITION, "vlaue": "x"}, "/conditions/0/vlaue"),
-    ],
-)
-async def test_a_bad_condition_is_pointed_at(gateway: Gateway, condition: object, pointer: str) -> None:
-    answer = await gateway.call("POST", "/v1/segments", json={"name": "x", "conditions": [condition]})
-    assert (answer.status, [error["pointer"] for error in answer.body["errors"]]) == (422, [pointer])
-
-
-async def test_members_carry_the_contact_and_the_revision(gateway: Gateway) -> None:
-    response = segments_pb2.ListMembersResponse(revision=9)
-    response.members.add(contact=contacts_pb2.Contact(id=CNT, version=1))
-    stamp(response.members[0], "joined_at", "2026-03-01T09:05:00.25Z")
-    gateway.segments.answers["ListMembers"] = response
-    answer = await gateway.call("GET", f"/v1/segments/{SEG}/members?limit=10")
-    assert (answer.body["revision"], answer.body["has_more"]) == (9, False)
-    member = answer.body["data"][0]
-    assert (member["contact"]["id"], member["joined_at"]) == (CNT, "2026-03-01T09:05:00.250000Z")
-
-
-async def test_the_segments_of_a_contact(gateway: Gateway) -> None:
-    gateway.segments.answers["ListContactSegments"] = segments_pb2.ListContactSegmentsResponse(segments=[segment()])
-    answer = await gateway.call("GET", f"/v1/contacts/{CNT}/segments")
-    assert [one["id"] for one in answer.body["data"]] == [SEG]
-
-
-async def test_an_update_of_a_segment_sends_only_what_was_sent(gateway: Gateway) -> None:
-    await gateway.call("PATCH", f"/v1/segments/{SEG}", json={"name": "New"})
-    request = gateway.segments.last("UpdateSegment").request
-    assert (request.name, request.HasField("conditions")) == ("New", False)
-    bodies: list[dict[str, Any]] = [{"name": None}, {"conditions": []}, {"name": ""}]
-    for body in bodies:
-        assert (await gateway.call("PATCH", f"/v1/segments/{SEG}", json=body)).status == 422
 
 
 async def test_templates(gateway: Gateway) -> None:

@@ -111,6 +111,8 @@ async def test_an_unknown_route_and_method_are_problems_too(gateway: Gateway) ->
         ("DELETE", "/v1/contacts/lists", "GET, HEAD, POST"),
         ("PUT", "/api/v1/contacts/segments", "GET, HEAD, POST"),
         ("DELETE", "/v1/contacts/lookup", "GET, HEAD"),
+        ("GET", "/v1/segments/preview", "POST"),
+        ("PATCH", "/api/v1/contacts/segments/preview", "POST"),
         ("GET", "/v1/contacts/bulk-delete", "POST"),
         ("GET", "/v1/lists/members", "DELETE, POST"),
         ("PATCH", "/v1/contacts/lists/members", "DELETE, POST"),

@@ -16,6 +16,8 @@ from chassis.relay import Relay, topic
 from services.segments.builder import TOPIC, Builder
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
+from services.segments.flips import Flips
+from services.segments.lanes import Lanes
 from services.segments.service import Segments
 from services.segments.servicer import SegmentsServicer
 from tests.service.segments.world import Api, Contacts
@@ -83,10 +85,11 @@ async def builder(nats, work_db) -> AsyncIterator[Builder]:
 async def worker(nats, work_db, builder) -> AsyncIterator[Evaluator]:
     """All that `carillon segments work` runs."""
     work_db.on_events = Poker(nats, topic("segments"))
-    evaluator = Evaluator(work_db)
+    evaluator, lanes = Evaluator(work_db), Lanes()
     async with contextlib.AsyncExitStack() as stack:
-        for consumer in consumers(nats, evaluator):
+        for consumer in consumers(nats, evaluator, lanes):
             await stack.enter_async_context(background(consumer.run()))
+        await stack.enter_async_context(background(Flips(work_db, evaluator, lanes).run()))
         await stack.enter_async_context(background(Relay(work_db, nats, service="segments").run()))
         yield evaluator
 

@@ -8,48 +8,48 @@ from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import Aborted, InvalidArgument, NotFound, PermissionDenied, Reason
 from services.segments.evaluation import Evaluator
-from tests.service.segments.world import PREMIUM, changes, contact, deliver, events_of
+from tests.service.segments.world import PREMIUM, changes, contact, deliver, events_of, rule
 from tests.service.stack import eventually
 
-ARRAY = [pb.Condition(field="email", operator="ends_with", values=["@a.com", "@B.com"], value_is_array=True)]
+ARRAY = rule(("email", "ends_with", ["@a.com", "@B.com"]))
 
 
 async def test_a_segment_reads_back_as_it_was_written(api, builder):
     created = await api.create(ARRAY, name="Two domains")
 
     assert created.id.startswith("seg_")
-    assert list(created.conditions) == ARRAY
+    assert created.rule_json == ARRAY
     assert (created.name, created.version, created.member_count) == ("Two domains", 1, 0)
     assert created.created_at == created.updated_at
     await eventually(lambda: api.is_ready(created.id))
     read = await api.get(created.id)
-    assert list(read.conditions) == ARRAY
+    assert read.rule_json == ARRAY
     assert read.as_of.ToDatetime() >= created.as_of.ToDatetime()
 
 
 @pytest.mark.parametrize(
-    ("name", "conditions", "reason", "pointers"),
+    ("name", "written", "reason", "pointers"),
     [
         ("", PREMIUM, Reason.VALIDATION_FAILED, ["/name"]),
         ("x" * 201, PREMIUM, Reason.VALIDATION_FAILED, ["/name"]),
-        ("ok", [], Reason.INVALID_RULE, ["/conditions"]),
+        ("ok", rule(), Reason.INVALID_RULE, ["/conditions"]),
         (
             "ok",
-            [*PREMIUM, pb.Condition(field="stage", operator="gt", values=["x"])],
+            rule(("tags", "contains", "premium"), ("stage", "gt", 1), ("height", "greater", 1)),
             Reason.INVALID_RULE,
-            ["/conditions/1/field", "/conditions/1/operator"],
+            ["/conditions/1/operator", "/conditions/2/field", "/conditions/2/operator"],
         ),
         (
             "ok",
-            [pb.Condition(field="name", operator="equals", values=["a", ""], value_is_array=True)],
+            rule(("name", "equals", ["a", ""])),
             Reason.INVALID_RULE,
             ["/conditions/0/value/1"],
         ),
     ],
 )
-async def test_what_is_refused_names_the_place(api, name, conditions, reason, pointers):
+async def test_what_is_refused_names_the_place(api, name, written, reason, pointers):
     with pytest.raises(InvalidArgument) as caught:
-        await api.create(conditions, name=name)
+        await api.create(written, name=name)
 
     assert caught.value.reason == reason
     assert [violation.pointer for violation in caught.value.violations] == pointers
@@ -61,10 +61,10 @@ async def test_an_edit_changes_only_what_it_names(api):
 
     renamed = await api.update(created.id, name="Gold")
 
-    assert (renamed.name, renamed.version, list(renamed.conditions)) == ("Gold", 2, PREMIUM)
+    assert (renamed.name, renamed.version, renamed.rule_json) == ("Gold", 2, PREMIUM)
     # The first build goes on; no other was begun.
     with pytest.raises(InvalidArgument):
-        await api.update(created.id, conditions=[])
+        await api.update(created.id, rule_json=rule())
     assert (await api.get(created.id)).version == 2
 
 
@@ -72,7 +72,7 @@ async def test_an_edit_to_the_same_rule_builds_nothing(api, builder):
     created = await api.create()
     await eventually(lambda: api.is_ready(created.id))
 
-    edited = await api.update(created.id, conditions=PREMIUM)
+    edited = await api.update(created.id, rule_json=PREMIUM)
 
     assert edited.status == pb.SEGMENT_STATUS_READY
     assert edited.version == 2
@@ -179,7 +179,7 @@ async def test_an_audience_of_an_unknown_segment(api):
 def requests(segment_id: str, contact_id: str) -> dict[str, object]:
     """A request of each RPC about somebody's segment and contact."""
     return {
-        "CreateSegment": pb.CreateSegmentRequest(name="Mine", conditions=PREMIUM),
+        "CreateSegment": pb.CreateSegmentRequest(name="Mine", rule_json=PREMIUM),
         "GetSegment": pb.GetSegmentRequest(id=segment_id),
         "UpdateSegment": pb.UpdateSegmentRequest(id=segment_id, name="Taken"),
         "DeleteSegment": pb.DeleteSegmentRequest(id=segment_id),
@@ -187,6 +187,8 @@ def requests(segment_id: str, contact_id: str) -> dict[str, object]:
         "ListMembers": pb.ListMembersRequest(segment_id=segment_id),
         "ListContactSegments": pb.ListContactSegmentsRequest(contact_id=contact_id),
         "StreamAudience": pb.StreamAudienceRequest(segment_id=segment_id),
+        "PreviewSegment": pb.PreviewSegmentRequest(rule_json=PREMIUM),
+        "ExplainMembership": pb.ExplainMembershipRequest(segment_id=segment_id, contact_id=contact_id),
     }
 
 
@@ -200,17 +202,21 @@ async def test_no_rpc_shows_or_touches_another_account(api, account, other, buil
     asked = requests(segment.id, ana.id)
     assert set(asked) == {method.name for method in pb.DESCRIPTOR.services_by_name["SegmentsService"].methods}
 
-    for method in ("GetSegment", "UpdateSegment", "DeleteSegment", "ListMembers"):
+    for method in ("GetSegment", "UpdateSegment", "DeleteSegment", "ListMembers", "ExplainMembership"):
         with pytest.raises(NotFound):
             await stranger.call(method, asked[method])
     with pytest.raises(NotFound):
         [message async for message in stranger.audience(segment.id)]
     assert list((await stranger.call("ListSegments", asked["ListSegments"])).segments) == []
     assert await stranger.segments_of(ana.id) == []
+    assert (await stranger.call("PreviewSegment", asked["PreviewSegment"])).count == 0
     theirs = await stranger.create()
     await eventually(lambda: stranger.is_ready(theirs.id))
 
     assert await stranger.members(theirs.id) == []
+    with pytest.raises(NotFound):
+        of_theirs = pb.ExplainMembershipRequest(segment_id=theirs.id, contact_id=ana.id)
+        await stranger.call("ExplainMembership", of_theirs)
     after = await api.get(segment.id)
     assert (after.name, after.version, after.member_count) == (before.name, before.version, 1)
 

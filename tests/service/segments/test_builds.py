@@ -10,12 +10,12 @@ from chassis.errors import DeadlineExceeded, NotFound, Unavailable
 from services.segments import builder, builds, service, steps
 from services.segments.builds import State
 from services.segments.evaluation import Evaluator
-from tests.service.segments.world import PREMIUM, changes, contact, counts_differ, deliver, events_of
+from tests.service.segments.world import PREMIUM, changes, contact, counts_differ, deliver, events_of, rule
 from tests.service.stack import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
 
-VIP = [pb.Condition(field="tags", operator="contains", values=["vip"])]
+VIP = rule(("tags", "contains", "vip"))
 
 
 @pytest.fixture
@@ -152,11 +152,11 @@ async def test_after_an_edit_the_old_membership_is_served_until_the_new_is_whole
     await finish(work_db)
     joined_at = {member.contact.id: member.joined_at for member in await api.members(segment.id)}
 
-    edited = await api.update(segment.id, conditions=VIP)
+    edited = await api.update(segment.id, rule_json=VIP)
     build = await take_over(work_db)
     await steps.take(work_db, build)
 
-    assert (edited.status, list(edited.conditions)) == (pb.SEGMENT_STATUS_BUILDING, VIP)
+    assert (edited.status, edited.rule_json) == (pb.SEGMENT_STATUS_BUILDING, VIP)
     assert await api.member_ids(segment.id) == old
     await finish(work_db)
     assert await api.member_ids(segment.id) == new
@@ -173,7 +173,7 @@ async def test_an_edit_tells_what_differs_and_sweeps_the_old(api, evaluator, acc
     new = await fill_account(evaluator, account, tags=("vip",))
     before = len(await events_of(work_db, account, "segment.members_changed"))
 
-    await api.update(segment.id, conditions=VIP)
+    await api.update(segment.id, rule_json=VIP)
     await finish(work_db)
 
     told = (await events_of(work_db, account, "segment.members_changed"))[before:]
@@ -223,8 +223,8 @@ async def test_a_second_edit_supersedes_the_first(api, evaluator, account, small
     first = await take_over(work_db)
     await steps.take(work_db, first)
 
-    await api.update(segment.id, conditions=[pb.Condition(field="tags", operator="contains", values=["none"])])
-    await api.update(segment.id, conditions=VIP)
+    await api.update(segment.id, rule_json=rule(("tags", "contains", "none")))
+    await api.update(segment.id, rule_json=VIP)
 
     with pytest.raises(builds.Lost):
         await steps.take(work_db, first)
@@ -287,11 +287,11 @@ async def test_an_audience_waits_for_the_first_build(api, evaluator, account, sm
 
 
 async def test_an_audience_after_an_edit_is_that_of_the_new_rule(api, evaluator, account, small_steps, work_db):
-    everybody = [pb.Condition(field="tags", operator="contains", values=["premium", "basic"])]
+    everybody = rule(("tags", "contains", ["premium", "basic"]))
     premium = await fill_account(evaluator, account)
     segment = await api.create(everybody)
     await finish(work_db)
-    await api.update(segment.id, conditions=PREMIUM)
+    await api.update(segment.id, rule_json=PREMIUM)
 
     async def read():
         return {one.id async for message in api.audience(segment.id) for one in message.contacts}

@@ -62,7 +62,7 @@ async def test_a_deleted_contact_leaves_and_leaves_nothing_behind(api, contacts,
     await becomes(api, premium)
     async with work_db.read(account) as tx:
         row = await tx.fetchrow("SELECT * FROM contacts_projection WHERE account_id = $1", account)
-    assert (row["deleted"], row["version"], row["snapshot"], row["name"], row["tags"]) == (True, 2, None, None, [])
+    assert (row["deleted"], row["version"], row["snapshot"], row["name"], row["tags"]) == (True, 2, None, None, None)
 
 
 async def test_an_event_that_comes_after_the_deletion_does_not_raise_the_dead(worker, account, api, premium):

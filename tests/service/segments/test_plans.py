@@ -8,6 +8,7 @@ import pytest
 from chassis import ids
 from services.segments import repository
 from services.segments.steps import NIL
+from tests.service.segments.world import PREMIUM
 from tests.service.stack import new_account
 
 CONTACTS = 20_000
@@ -31,7 +32,7 @@ async def crowd(work_db):
             for build in builds:
                 segment = ids.new()
                 await repository.insert(tx, segment, name="All", build=build)
-                await repository.insert_build(tx, build, segment=segment, conditions=[])
+                await repository.insert_build(tx, build, segment=segment, definition=PREMIUM, inlined={})
                 await tx.execute(
                     "UPDATE segments SET served_build = $3, next_build = NULL WHERE account_id = $1 AND id = $2",
                     account,

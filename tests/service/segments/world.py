@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import orjson
+
 from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
 from carillon.segments.v1 import segments_pb2 as pb
@@ -15,8 +17,26 @@ from chassis.grpc_client import Client
 from chassis.ids import AccountId, encode_account
 from services.segments.consumers import ContactEvents
 from services.segments.evaluation import Evaluator
+from services.segments.lanes import Lanes
+from services.segments.messages import MessageEvents
 
-PREMIUM = [pb.Condition(field="tags", operator="contains", values=["premium"])]
+
+
+def rule(*conditions: tuple) -> str:
+    """(field, operator, value), all of which must hold, as a client writes them."""
+    return orjson.dumps({"conditions": [leaf(*condition) for condition in conditions]}).decode()
+
+
+def leaf(field: str, operator: str, *value: object) -> dict:
+    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
+
+
+def tree(node: dict) -> str:
+    """A nested rule."""
+    return orjson.dumps({"rules": node}).decode()
+
+
+PREMIUM = rule(("tags", "contains", "premium"))
 
 
 def contact(version: int = 1, *, id: str = "", **fields) -> contacts_pb2.Contact:
@@ -64,7 +84,8 @@ class Contacts:
 async def deliver(evaluator: Evaluator, account: AccountId, event_type: str, message, *, bulk=False) -> None:
     """An event straight into the handler, for tests that need to know when it was handled."""
     event = received(event_type, message, account=account, bulk=bulk)
-    await ContactEvents(evaluator).handle(account, [event])
+    handler = MessageEvents if event_type.startswith("message.") else ContactEvents
+    await handler(evaluator, Lanes()).handle(account, [event])
 
 
 def received(event_type: str, message, *, account: AccountId | None = None, bulk=False) -> Received:
@@ -94,14 +115,12 @@ class Api:
         outgoing = Outgoing(self.account, idempotency=idempotency)
         return await self.gateway.unary(getattr(self.gateway.stub, method), request, call=outgoing, timeout=10.0)
 
-    async def create(self, conditions=PREMIUM, name="Premium Customers", **options) -> pb.Segment:
-        request = pb.CreateSegmentRequest(name=name, conditions=conditions)
+    async def create(self, rule_json=PREMIUM, name="Premium Customers", **options) -> pb.Segment:
+        request = pb.CreateSegmentRequest(name=name, rule_json=rule_json)
         return (await self.call("CreateSegment", request, **options)).segment
 
-    async def update(self, segment_id: str, *, conditions=None, **fields) -> pb.Segment:
+    async def update(self, segment_id: str, **fields) -> pb.Segment:
         request = pb.UpdateSegmentRequest(id=segment_id, **fields)
-        if conditions is not None:
-            request.conditions.values.extend(conditions)
         return (await self.call("UpdateSegment", request)).segment
 
     async def get(self, segment_id: str) -> pb.Segment:

@@ -69,7 +69,8 @@ def test_waiting_times_become_headers() -> None:
     ("model", "value", "pointer", "code"),
     [
         (ContactCreate, {"a/b~c": 1}, "/a~1b~0c", "unknown_field"),
-        (SegmentCreate, {"name": "x"}, "/conditions", "required"),
+        (SegmentCreate, {"conditions": []}, "/name", "required"),
+        (SegmentCreate, {"name": "x", "conditions": {}}, "/conditions", "wrong_type"),
         (SegmentCreate, {"name": "", "conditions": [{}]}, "/name", "too_short"),
         (ContactCreate, {"tags": ["x"] * 101}, "/tags", "too_long"),
         (ContactCreate, {"current_campaign_data": 7}, "/current_campaign_data", "wrong_type"),

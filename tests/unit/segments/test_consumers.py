@@ -10,10 +10,11 @@ from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Invalid, Received
 from chassis.ids import AccountId
-from services.segments import consumers
+from services.segments import lanes
 from services.segments.consumers import ContactEvents, decode
-from services.segments.domain.rules import NOBODY
+from services.segments.contact_facts import NOBODY
 from services.segments.evaluation import highest_versions
+from services.segments.lanes import Lanes
 
 
 def received(event_type: str, data: bytes) -> Received:
@@ -26,10 +27,15 @@ def changed(event_type="contact.updated", *, version=2, fields=("tags",), **valu
     return decode(received(event_type, events_pb2.ContactsChanged(changes=[change]).SerializeToString()))
 
 
-def test_text_is_folded_and_absent_fields_are_none():
-    [contact] = changed(name="Ana LÓPEZ", tags=["VIP"])
+def test_text_is_folded_and_what_is_absent_is_left_out():
+    [contact] = changed(name="Ana LÓPEZ", tags=["VIP"], is_bot_active=True)
 
-    assert contact.facts == ("ana lópez", None, None, ("vip",))
+    assert contact.facts == {
+        "t:id": (contact.public_id,),
+        "n:version": (2.0,),
+        "t:name": ("ana lópez",),
+        "e:tags": ("vip",),
+    }
     assert contact.changed == {"tags"}
 
 
@@ -108,7 +114,7 @@ def event(*, bulk):
 async def handle_beside_a_live_batch():
     """The order in which a live and a bulk batch begin, and the bulk one's task, with the live one at work."""
     evaluator = SlowEvaluator()
-    handler = ContactEvents(evaluator)  # type: ignore[arg-type]
+    handler = ContactEvents(evaluator, Lanes())  # type: ignore[arg-type]
     live = asyncio.create_task(handler.handle(AccountId(ids.new()), [event(bulk=False)]))
     await evaluator.live_began.wait()
     bulk = asyncio.create_task(handler.handle(AccountId(ids.new()), [event(bulk=True)]))
@@ -116,7 +122,7 @@ async def handle_beside_a_live_batch():
 
 
 async def test_the_bulk_lane_begins_nothing_beside_a_live_batch(monkeypatch):
-    monkeypatch.setattr(consumers, "BULK_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(lanes, "BULK_PATIENCE_SECONDS", 60)
     evaluator, live, bulk = await handle_beside_a_live_batch()
     for _ in range(20):
         await asyncio.sleep(0)
@@ -129,7 +135,7 @@ async def test_the_bulk_lane_begins_nothing_beside_a_live_batch(monkeypatch):
 
 
 async def test_the_bulk_lane_is_not_starved(monkeypatch):
-    monkeypatch.setattr(consumers, "BULK_PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(lanes, "BULK_PATIENCE_SECONDS", 0.001)
     evaluator, live, bulk = await handle_beside_a_live_batch()
 
     await bulk

@@ -1,0 +1,53 @@
+"""When to look at a contact again because time goes by: one row each, the earliest of all rules.
+
+A row may be early (the look then finds nothing and sets the next one), never late. Rows are written in order of contact
+id, after the contact's row is locked and before any build's is.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import ReadTx, WriteTx
+
+PUT = """
+WITH gone AS (DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($4::uuid[]))
+INSERT INTO due (account_id, contact_id, due_at)
+SELECT $1, d.contact_id, d.due_at FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at) ORDER BY d.contact_id
+ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at <> excluded.due_at
+"""
+# For a rule that is added to those that are watched already.
+SOONER = """
+INSERT INTO due (account_id, contact_id, due_at)
+SELECT $1, d.contact_id, d.due_at FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at) ORDER BY d.contact_id
+ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at > excluded.due_at
+"""
+FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
+STILL = "SELECT contact_id FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND due_at <= $3"
+# Over all accounts, for the work role.
+NEXT = "SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id IS NOT NULL ORDER BY due_at LIMIT $2"
+
+
+async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
+    """Replace what is known of these contacts; None: never."""
+    watched = {contact: at for contact, at in moments.items() if at is not None}
+    await tx.execute(PUT, tx.account, list(watched), list(watched.values()), list(moments.keys() - watched.keys()))
+
+
+async def put_sooner(tx: WriteTx, moments: Mapping[UUID, int]) -> None:
+    await tx.execute(SOONER, tx.account, list(moments), list(moments.values()))
+
+
+async def forget(tx: WriteTx, contacts: Sequence[UUID]) -> None:
+    await tx.execute(FORGET, tx.account, contacts)
+
+
+async def still(tx: WriteTx, contacts: Sequence[UUID], *, now: int) -> Collection[UUID]:
+    """Those of the contacts, whose rows the caller holds, that are due and were not seen to meanwhile."""
+    return {row["contact_id"] for row in await tx.fetch(STILL, tx.account, contacts, now)}
+
+
+async def next_ones(tx: ReadTx, *, now: int, limit: int) -> list[asyncpg.Record]:
+    """(account_id, contact_id) of what is due, the oldest first."""
+    return await tx.fetch(NEXT, now, limit)
