@@ -13,12 +13,11 @@ from chassis import ids
 from chassis.db import Database, WriteTx
 from services.segments import locks
 from services.segments.contact_facts import facts_of
-from services.segments.domain.boolean import leaves, replace
-from services.segments.domain.comparisons import RELATIVE, Compiled, holds
+from services.segments.domain.comparisons import Compiled
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import FIELDS, Field, Kind, Source, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator
-from services.segments.domain.matcher import RuleSet, bits, possible
+from services.segments.domain.matcher import Batch, Index, Masks, RuleSet, bits, possible
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion, upsert
 from tests.service.stack import new_account
@@ -87,14 +86,9 @@ def expected(case: Case, place: int) -> list[int]:
 
 
 def watched(rule: Compiled, facts: list[Facts], now: int) -> list[int]:
-    """Candidates, as domain.matcher.possible has them, of what each comparison says by itself."""
-    comparisons = list(dict.fromkeys(leaves(rule)))
-    masks = [
-        sum(1 << at for at, one in enumerate(facts) if holds(comparison, one.get(comparison.column, ()), now=now))
-        for comparison in comparisons
-    ]
-    unknown = {number for number, comparison in enumerate(comparisons) if comparison.how in RELATIVE}
-    true, false = possible(replace(rule, comparisons.index), masks, (1 << len(facts)) - 1, unknown)
+    """Candidates, as the matcher has them."""
+    index = Index([rule])
+    true, false = possible(index.rules[0], Masks(Batch(facts, index.columns, now), index), index.relative)
     return list(bits(true & false))
 
 

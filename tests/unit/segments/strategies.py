@@ -52,7 +52,7 @@ class Person:
 
     @property
     def facts(self) -> Facts:
-        return facts_of(self.contact) | (engagement_facts(self.engagement) if self.engagement else {})  # type: ignore[arg-type]  # read as records are
+        return facts_of(self.contact) | (engagement_facts(self.engagement) if self.engagement else {})
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def test_an_integer_beyond_doubles_does_no_harm():
 def test_engagement():
     row = NO_ENGAGEMENT | {"last_opened_at": 7, "last_replied_at": 0, "messages_received": 2, "campaigns": ["cmp_a"]}
 
-    assert engagement_facts(NO_ENGAGEMENT) == {}  # type: ignore[arg-type]  # read as a record is
-    assert engagement_facts(row) == {  # type: ignore[arg-type]  # as above
+    assert engagement_facts(NO_ENGAGEMENT) == {}
+    assert engagement_facts(row) == {
         "d:last_opened_at": (7,),
         "d:last_replied_at": (0,),
         "n:messages_received": (2.0,),

@@ -1,4 +1,7 @@
+from collections.abc import Sequence
+from functools import reduce
 from itertools import product
+from operator import or_
 
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from services.segments.domain.boolean import And, Expression, Not, Or, leaves
 from services.segments.domain.comparisons import Compare, Comparison
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import EVERY_VERSION
-from services.segments.domain.matcher import RuleSet, anchors, bits, differences, mask_of, possible
+from services.segments.domain.matcher import Masks, RuleSet, anchors, bits, differences, mask_of, possible
 from services.segments.domain.moments import DAY
 from tests.unit.segments import oracle
 from tests.unit.segments.readings import duration
@@ -82,37 +85,51 @@ numbers: st.SearchStrategy[Expression[int]] = st.recursive(
     max_leaves=6,
 )
 masks_of_four = st.lists(st.integers(0, EVERYBODY), min_size=4, max_size=4)
+some_of_four = st.sets(st.integers(0, 3))
 
 
-@given(rule=numbers, masks=masks_of_four)
-def test_wherever_a_rule_holds_so_does_one_of_its_anchors(rule, masks):
-    needed = anchors(rule)
-
-    if needed is not None:
-        anywhere = 0
-        for number in needed:
-            anywhere |= masks[number]
-        assert mask_of(rule, masks, EVERYBODY) & ~anywhere == 0
+class Given(Masks):
+    def __init__(self, masks: Sequence[int]) -> None:
+        self.everybody = EVERYBODY
+        self._known = list(masks)
 
 
-def test_anchors_are_the_fewest_comparisons():
-    assert anchors(And((Or((1, 2)), 3, Not(0)))) == frozenset({3})
-    assert anchors(Or((1, 2))) == frozenset({1, 2})
-    assert anchors(Or((1, Not(2)))) is None
-    assert anchors(Or(())) == frozenset()
-    assert anchors(And(())) is None
+@given(rule=numbers, masks=masks_of_four, looked_for=some_of_four, unknown=some_of_four)
+def test_wherever_a_rule_may_hold_so_does_one_of_its_anchors(rule, masks, looked_for, unknown):
+    blank = [None if number in looked_for else 0 for number in range(4)]
+
+    for assumed in (set[int](), unknown):
+        needed = anchors(rule, blank, assumed)
+        if needed is not None:
+            anywhere = reduce(or_, (masks[number] for number in needed), 0)
+            true, _ = possible(rule, Given(masks), assumed)
+            assert true & ~anywhere == 0
 
 
-@given(rule=numbers, masks=masks_of_four, unknown=st.sets(st.integers(0, 3)))
+def test_anchors_are_what_is_found_anyway_and_then_the_fewest():
+    def found(rule: Expression[int], looked_for: int = 9, unknown: int = 9) -> list[int] | None:
+        needed = anchors(rule, [None if number == looked_for else 0 for number in range(4)], {unknown})
+        return None if needed is None else sorted(needed)
+
+    assert found(And((Or((1, 2)), 3, Not(0)))) == [3]
+    assert found(And((Or((1, 2)), 3)), looked_for=3) == [1, 2]
+    assert found(And((1, 3)), unknown=1) == [3]
+    assert found(Or((1, 2))) == [1, 2]
+    assert found(Or((1, Not(2)))) is None
+    assert found(Or(())) == []
+    assert found(And(())) is None
+
+
+@given(rule=numbers, masks=masks_of_four, unknown=some_of_four)
 def test_possible_is_what_some_truth_of_the_unknown_makes(rule, masks, unknown):
-    true, false = possible(rule, masks, EVERYBODY, unknown)
+    true, false = possible(rule, Given(masks), unknown)
 
     could_be, could_not = 0, 0
     for truth in product([0, EVERYBODY], repeat=len(unknown)):
         known = list(masks)
         for number, mask in zip(unknown, truth, strict=True):
             known[number] = mask
-        outcome = mask_of(rule, known, EVERYBODY)
+        outcome = mask_of(rule, Given(known))
         could_be, could_not = could_be | outcome, could_not | (EVERYBODY & ~outcome)
     assert could_be & ~true == 0
     assert could_not & ~false == 0
