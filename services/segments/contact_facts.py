@@ -84,7 +84,7 @@ def facts_of(contact: contacts_pb2.Contact) -> dict[str, tuple[Value, ...]]:
 
 
 def decoded(text: str) -> Any:
-    """A JSON object that the contacts service took."""
+    """JSON that the contacts service took. Raises ValueError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

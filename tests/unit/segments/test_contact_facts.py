@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 
 from carillon.contacts.v1 import contacts_pb2
+from services.segments import convert
 from services.segments.contact_facts import engagement_facts, facts_of, shown
 from services.segments.domain.fields import FIELDS, Kind, find
+from services.segments.domain.grammar import Leaf, Operator
 from services.segments.domain.moments import SECOND
+from services.segments.explanations import Explained
 from tests.unit.segments import oracle
 from tests.unit.segments.strategies import NO_ENGAGEMENT, PATHS, cases
 
@@ -197,3 +200,13 @@ def test_something_is_shown_wherever_something_exists(case):
             assert there or not expected
             # Objects and empty texts are shown, though rules see no value in them.
             assert expected or not there or field.kind is Kind.CUSTOM
+
+
+def test_an_integer_beyond_64_bits_is_explained_as_written():
+    field = find("metadata.n")
+    assert field is not None
+    leaf = Leaf("/conditions/0", field, Operator.EXISTS, False, None)
+
+    for seen in (2**64 + 1, 10**400):
+        explained = Explained(leaf, {"operator": "exists"}, True, seen, None)
+        assert convert.explained(explained).seen_json == str(seen)
