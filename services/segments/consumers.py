@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import orjson
 from google.protobuf.message import DecodeError
 
 from carillon.events.v1 import events_pb2
@@ -99,7 +98,7 @@ def changed(change: events_pb2.ContactChange, *, created: bool) -> ContactVersio
     contact, fields = change.contact, change.changed_fields
     try:
         facts = facts_of(contact)
-    except (orjson.JSONDecodeError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         raise Invalid("a contact's custom data is no JSON object") from error
     return ContactVersion(
         contact_id=contact_uuid(contact.id),

@@ -3,6 +3,7 @@
 Made of the messages that events carry, which the domain does not know. What is shown of a field to people is here too.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -76,10 +77,19 @@ def facts_of(contact: contacts_pb2.Contact) -> dict[str, tuple[Value, ...]]:
                 facts[_PREFERENCES[channel]] = (PREFERENCES[preference],)
     metadata = contact.metadata_json
     if metadata and metadata != EMPTY_JSON:
-        facts.update(of_custom("metadata", orjson.loads(metadata)))
+        facts.update(of_custom("metadata", decoded(metadata)))
     if contact.current_campaign_data_json:
-        facts.update(of_custom("current_campaign_data", orjson.loads(contact.current_campaign_data_json)))
+        facts.update(of_custom("current_campaign_data", decoded(contact.current_campaign_data_json)))
     return facts
+
+
+def decoded(text: str) -> Any:
+    """JSON that the contacts service took. Raises ValueError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # It refuses integers beyond doubles, which JSON has.
+        return json.loads(text)
 
 
 # The sets of an account's contacts are mostly the same few.
@@ -126,10 +136,11 @@ def shown(field: Field, contact: contacts_pb2.Contact, engagement: Mapping[str, 
         value = engagement.get(name, field.default)
         if field.kind is Kind.TIME and value is not None:
             return time_of(value).isoformat().replace("+00:00", "Z")
-        return int(value) if name == "messages_received" else value
+        return int(value) if name == "messages_received" else value or None
     root, _, path = name.partition(".")
     if root in CUSTOM:
-        return _at_path(orjson.loads(getattr(contact, CUSTOM[root]) or EMPTY_JSON), path)
+        # With integers as large as they were written.
+        return _at_path(json.loads(getattr(contact, CUSTOM[root]) or EMPTY_JSON), path)
     if root == "preferences":
         return PREFERENCES.get(contact.preferences.get(path, contacts_pb2.PREFERENCE_UNSPECIFIED), UNKNOWN)
     if root == "validity":
@@ -154,7 +165,7 @@ def _at_path(data: object, path: str) -> object:
     if not isinstance(data, dict):
         return None
     for key, inner in data.items():
-        if path == key:
+        if path == key and inner is not None:
             return inner
         if path.startswith(f"{key}.") and (value := _at_path(inner, path[len(key) + 1 :])) is not None:
             return value

@@ -1,5 +1,7 @@
 """Between the domain and the wire."""
 
+import json
+
 import orjson
 
 from carillon.contacts.v1 import contacts_pb2
@@ -49,7 +51,8 @@ def explained(one: Explained) -> pb.LeafExplanation:
         field=one.leaf.field.name,
         operator=one.written["operator"],
         passed=one.passed,
-        seen_json=orjson.dumps(one.seen).decode(),
+        # Custom data may have integers beyond 64 bits, which orjson refuses.
+        seen_json=json.dumps(one.seen, ensure_ascii=False),
     )
     if "value" in one.written:
         message.value_json = orjson.dumps(one.written["value"]).decode()

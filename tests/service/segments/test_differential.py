@@ -1,58 +1,120 @@
 """The three evaluators against one another: the oracle, the matcher, and the SQL on a real Postgres."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
+from chassis.db import Database, WriteTx
 from services.segments import locks
-from services.segments.domain.matcher import RuleSet, bits
-from services.segments.domain.rules import Condition, compile_rule
-from services.segments.predicate import compile_sql
+from services.segments.contact_facts import facts_of
+from services.segments.domain.comparisons import Compiled
+from services.segments.domain.facts import Facts
+from services.segments.domain.fields import FIELDS, Field, Kind, Source, find
+from services.segments.domain.grammar import OPERATORS, RANGES, Operator
+from services.segments.domain.matcher import Batch, Index, Masks, RuleSet, bits, possible
+from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion, upsert
 from tests.service.stack import new_account
 from tests.unit.segments import oracle
-from tests.unit.segments.strategies import WORDS, cases, facts
+from tests.unit.segments.strategies import CONTACT_IDS, KEYS, NO_ENGAGEMENT, PATHS, Case, Person, cases
+from tests.unit.segments.values import NOWS, WORDS
+
+INSERT_ENGAGEMENT = f"""
+INSERT INTO engagement (account_id, contact_id, {", ".join(NO_ENGAGEMENT)})
+VALUES ($1, $2, {", ".join(f"${number}" for number, _ in enumerate(NO_ENGAGEMENT, 3))})
+"""
 
 
-def versions(people) -> list[ContactVersion]:
-    made = [ids.new() for _ in people]
+def key_of(person: Person) -> UUID:
+    key = ids.decode("cnt", person.contact.id)
+    assert key is not None
+    return key
+
+
+async def keep(tx: WriteTx, people: list[Person], *, version: int | None = None) -> None:
+    """version: of all; else each contact's own."""
+    projected = [
+        ContactVersion(
+            key_of(person),
+            person.contact.id,
+            person.contact.version if version is None else version,
+            facts_of(person.contact),
+            person.contact.SerializeToString(),
+            None,
+        )
+        for person in people
+    ]
+    written = await upsert(tx, projected)
+    assert len(written) == len(people)
+
+
+async def keep_engagement(tx: WriteTx, people: list[Person]) -> None:
+    for person in people:
+        if person.engagement:
+            values = [person.engagement[name] for name in NO_ENGAGEMENT]
+            await tx.execute(INSERT_ENGAGEMENT, tx.account, key_of(person), *values)
+
+
+async def places(tx: WriteTx, case: Case, rule: Compiled) -> tuple[list[int], list[int]]:
+    """Of the people for whom the rule holds, and of those to be watched."""
+    holding = compile_sql(rule, first=2, now=case.now)
+    watching = compile_possible(rule, first=2 + len(holding.args), now=case.now)
+    assert watching.join == holding.join
+    source = f"contacts_projection p {holding.join} WHERE p.account_id = $1"
+    sql = f"SELECT p.contact_id, {holding.sql} AS held, {watching.sql} AS watched FROM {source}"
+    rows = {row["contact_id"]: row for row in await tx.fetch(sql, tx.account, *holding.args, *watching.args)}
+    assert rows.keys() == {key_of(person) for person in case.people}
+    found = [rows[key_of(person)] for person in case.people]
+    # Neither null nor missing: NOT stands before it.
+    assert {row[name] for row in found for name in ("held", "watched")} <= {True, False}
+    return [at for at, row in enumerate(found) if row["held"]], [at for at, row in enumerate(found) if row["watched"]]
+
+
+def expected(case: Case, place: int) -> list[int]:
+    definition = case.definitions[place]
     return [
-        ContactVersion(one, ids.encode("cnt", one), 1, facts(person), b"", None)
-        for one, person in zip(made, people, strict=True)
+        at
+        for at, person in enumerate(case.people)
+        if oracle.holds(definition, person.contact, person.engagement, case.now, case.segments)
     ]
 
 
-async def matched_by_sql(db, people, written) -> list[list[int]]:
-    """Per rule, the places of the contacts that the WHERE clause finds."""
-    account, projected = new_account(), versions(people)
-    found = []
+def watched(rule: Compiled, facts: list[Facts], now: int) -> list[int]:
+    """Candidates, as the matcher has them."""
+    index = Index([rule])
+    true, false = possible(index.rules[0], Masks(Batch(facts, index.columns, now), index), index.relative)
+    return list(bits(true & false))
+
+
+async def agree(db: Database, case: Case, *, former: list[Person] | None = None) -> None:
+    """former: what the projection knew of the same people before."""
+    compiled, facts = case.compiled(), case.facts()
+    matched = RuleSet(compiled).match(facts, case.now)
+    account = new_account()
     async with db.write(account) as tx:
         await locks.share(tx, account)
-        await upsert(tx, projected)
-        for conditions in written:
-            predicate = compile_sql(compile_rule(conditions), first=2)
-            sql = f"SELECT contact_id, {predicate.sql} AS held FROM contacts_projection p WHERE account_id = $1"
-            rows = await tx.fetch(sql, account, *predicate.args)
-            held = {row["contact_id"]: row["held"] for row in rows}
-            # Neither null nor missing: later, NOT must be able to stand before it.
-            assert set(held.values()) <= {True, False}
-            found.append([at for at, one in enumerate(projected) if held[one.contact_id]])
-    return found
+        if former is not None:
+            await keep(tx, former, version=0)
+        await keep(tx, case.people)
+        await keep_engagement(tx, case.people)
+        for place, rule in compiled.items():
+            found, candidates = await places(tx, case, rule)
+            assert found == expected(case, place), case.definitions[place]
+            assert list(bits(matched.get(place, 0))) == found
+            assert candidates == watched(rule, facts, case.now)
 
 
-async def agree(db, case):
-    written, people = case
-    rule_set = RuleSet({place: compile_rule(conditions) for place, conditions in enumerate(written)})
-    matched = rule_set.match([facts(person) for person in people])
-    by_sql = await matched_by_sql(db, people, written)
-
-    for place, conditions in enumerate(written):
-        expected = [at for at, person in enumerate(people) if oracle.holds(conditions, person)]
-        assert list(bits(matched.get(place, 0))) == expected
-        assert by_sql[place] == expected
+short = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+long = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@short
 @given(case=cases())
 async def test_all_three_agree(work_db, case):
     await agree(work_db, case)
@@ -60,24 +122,112 @@ async def test_all_three_agree(work_db, case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@long
 @given(case=cases())
 async def test_all_three_agree_for_long(work_db, case):
     await agree(work_db, case)
 
 
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases(), before=cases())
+async def test_a_newer_version_leaves_nothing_of_the_one_before(work_db, case, before):
+    """Also where it has nothing in a column that the one before had something in."""
+    known = {person.contact.id for person in case.people}
+    await agree(work_db, case, former=[person for person in before.people if person.contact.id in known])
+
+
 async def test_every_word_against_every_other(work_db):
     """What chance might leave out: LIKE's metacharacters above all."""
-    people = [{"name": one, "phone": None, "email": one, "tags": [one, "other"]} for one in WORDS]
-    written = [
-        [Condition(field, operator, (wanted,))]
-        for field in ("name", "tags")
+    people = [
+        Person(
+            contacts_pb2.Contact(
+                id=ids.encode("cnt", ids.new()),
+                version=1,
+                name=word,
+                tags=[word, "other"],
+                metadata_json=json.dumps({"a": word, "b": [word, "other"]}),
+            ),
+            {},
+        )
+        for word in WORDS
+    ]
+    definitions = [
+        {"conditions": [{"field": field, "operator": operator, "value": word}]}
+        for field in ("name", "tags", "metadata.a", "metadata.b")
         for operator in ("equals", "contains", "starts_with", "ends_with")
-        for wanted in WORDS
+        for word in WORDS
     ]
 
-    by_sql = await matched_by_sql(work_db, people, written)
+    await agree(work_db, Case(definitions, {}, people, NOWS[0]))
 
-    for conditions, found in zip(written, by_sql, strict=True):
-        expected = [at for at, person in enumerate(people) if oracle.holds(conditions, person)]
-        assert found == expected, conditions
+
+# One of each field's kind that FULL has, and how it is written in a rule.
+A_VALUE: Mapping[Kind, Any] = {
+    Kind.ID: CONTACT_IDS[0],
+    Kind.TEXT: "opted_in",
+    Kind.NUMBER: 3,
+    Kind.TIME: "2026-06-15",
+    Kind.SET: "a",
+    Kind.BOOLEAN: True,
+    Kind.CUSTOM: "a",
+}
+
+
+def something_of_everything() -> Person:
+    contact = contacts_pb2.Contact(id=CONTACT_IDS[0], version=3, is_bot_active=True)
+    contact.metadata_json = json.dumps({key: ["a", "3", 3, True, "2026-06-15", {"b": "a"}] for key in KEYS})
+    contact.current_campaign_data_json = contact.metadata_json
+    for field in FIELDS.values():
+        value = A_VALUE.get(field.kind)
+        root, _, path = field.name.partition(".")
+        if root == "preferences":
+            contact.preferences[path] = contacts_pb2.PREFERENCE_OPTED_IN
+        elif field.source is Source.ENGAGEMENT or root == "validity" or field.kind in (Kind.ID, Kind.NUMBER):
+            continue
+        elif field.kind is Kind.SET:
+            getattr(contact, field.name).append(value)
+        elif field.kind is Kind.TIME:
+            getattr(contact, field.name).FromJsonString(f"{value}T00:00:00Z")
+        elif field.kind in (Kind.TEXT, Kind.BOOLEAN):
+            setattr(contact, field.name, value)
+    times = {name: NOWS[1] for name, none in NO_ENGAGEMENT.items() if none is None}
+    return Person(contact, {"messages_received": 3, "campaigns": ["a"], **times})
+
+
+# What nobody said otherwise of: facts leave it out.
+DEFAULTS = ("validity.phone", "validity.email", "is_bot_active")
+
+
+def test_that_person_has_everything():
+    """Or the next test would ask for nothing."""
+    assert {name[2:] for name in something_of_everything().facts} >= {*FIELDS, *PATHS} - {*DEFAULTS} - {"segments"}
+
+
+async def test_every_operator_of_every_field(work_db):
+    """Of somebody who has it, somebody who has nothing of it, and somebody of whom no message ever told."""
+    definitions = [
+        {"conditions": [{"field": field.name, "operator": f"{negation}{operator}", "value": value_of(field, operator)}]}
+        for name in [*FIELDS, *PATHS]
+        if (field := find(name)) is not None and field.kind is not Kind.SEGMENTS
+        for operator in sorted(OPERATORS[field.kind])
+        for negation in ("", "not_")
+    ]
+    nothing = [contacts_pb2.Contact(id=one, version=1, is_bot_active=True) for one in CONTACT_IDS[1:3]]
+    people = [something_of_everything(), Person(nothing[0], NO_ENGAGEMENT), Person(nothing[1], {})]
+
+    await agree(work_db, Case(definitions, {}, people, NOWS[0]))
+
+
+def value_of(field: Field, operator: Operator) -> Any:
+    if operator in (Operator.EXISTS, Operator.ANNIVERSARY):
+        return None
+    if operator in (Operator.IN_LAST, Operator.IN_NEXT):
+        return "1d"
+    if operator in (Operator.BEFORE, Operator.AFTER):
+        return "2026-06-15"
+    if operator in RANGES:
+        return 3
+    if operator is Operator.BETWEEN:
+        return ["2026-06-15", "2026-06-15"] if field.kind is Kind.TIME else [3, 3]
+    one = A_VALUE[field.kind]
+    return [one] if operator in (Operator.IN, Operator.CONTAINS_ANY, Operator.CONTAINS_ALL) else one

@@ -75,6 +75,12 @@ def test_events_that_can_never_be_handled(data):
         decode(received("contact.updated", data))
 
 
+@pytest.mark.parametrize("metadata", ["{", "[1]", '{"n": }'])
+def test_custom_data_that_is_no_json_object_can_never_be_handled(metadata):
+    with pytest.raises(Invalid):
+        changed(metadata_json=metadata)
+
+
 def test_of_several_versions_the_highest_counts_and_what_changed_is_unknown():
     [old] = changed(version=2)
     newer = type(old)(old.contact_id, old.public_id, 3, old.facts, old.snapshot, frozenset({"stage"}))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 
 from services.segments.domain.text import fold
-from tests.unit.segments.strategies import anything
+from tests.unit.segments.values import anything
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""The SQL that rules become, as far as it can be read without a database; what it means is tests/service's to see."""
+
+import re
+
+import pytest
+from hypothesis import given
+
+from services.segments.domain.boolean import And, leaves
+from services.segments.domain.comparisons import Compare, Comparison
+from services.segments.predicate import JOIN_ENGAGEMENT, compile_possible, compile_sql
+from tests.unit.segments.strategies import NO_ENGAGEMENT, cases
+from tests.unit.segments.values import NOWS
+
+NAMED = Comparison("t:name", Compare.EQUALS, ("ana",))
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        Comparison("d:last_opened_at", Compare.EXISTS, ()),
+        Comparison("n:messages_received", Compare.RANGE, (1.0, None, True, False)),
+        Comparison("e:campaigns", Compare.EQUALS, ("cmp_a",)),
+    ],
+)
+def test_engagement_is_joined_where_a_rule_reads_it(comparison):
+    assert compile_sql(And((NAMED, comparison)), first=1, now=NOWS[0]).join == JOIN_ENGAGEMENT
+    assert compile_sql(NAMED, first=1, now=NOWS[0]).join == ""
+
+
+@given(cases())
+def test_parameters_and_tables_are_what_the_predicate_speaks_of(case):
+    for rule in case.compiled().values():
+        for compiled in (compile_sql, compile_possible):
+            predicate = compiled(rule, first=3, now=case.now)
+            sql = re.sub(r"'(?:[^']|'')*'", "", predicate.sql)
+            assert {int(number) for number in re.findall(r"\$(\d+)", sql)} == set(range(3, 3 + len(predicate.args)))
+            reads = any(one.column[2:] in NO_ENGAGEMENT for one in leaves(rule))
+            assert predicate.join == (JOIN_ENGAGEMENT if reads else "")
+            if not reads:
+                assert "e." not in re.findall(r"\b[a-z]\.", sql)
+
+
+def test_many_values_are_one_parameter():
+    """A statement takes 65,535."""
+    values = tuple(str(number) for number in range(500))
+
+    for how in (Compare.EQUALS, Compare.CONTAINS, Compare.STARTS_WITH, Compare.ENDS_WITH):
+        for column in ("t:name", "e:tags", "t:metadata.plan", "e:metadata.plan"):
+            predicate = compile_sql(Comparison(column, how, values), first=1, now=NOWS[0])
+            assert predicate.args == [list(values)]
+
+
+def test_a_path_is_quoted():
+    predicate = compile_sql(Comparison("t:metadata.o'k", Compare.EXISTS, ()), first=1, now=NOWS[0])
+
+    assert "'t:metadata.o''k'" in predicate.sql
