@@ -1,5 +1,6 @@
 """The steps of a build: each one transaction, short enough that no live change feels it. See builds.py."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -84,16 +85,19 @@ ORDER BY contact_id DESC LIMIT 1
 FORGET = "DELETE FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3"
 
 
-async def take(db: Database, build: Build) -> Build | None:
-    """The next step of the build; the build as it is then, or None when it needs no more. Raises builds.Lost."""
+async def take(db: Database, build: Build, *, clock: Callable[[], int] = contact_facts.now_micros) -> Build | None:
+    """The next step of the build; the build as it is then, or None when it needs no more. Raises builds.Lost.
+
+    clock: microseconds since 1970.
+    """
     if build.state is State.BUILDING:
-        return await fill(db, build)
+        return await fill(db, build, clock)
     if build.state is State.ANNOUNCING:
         return await announce(db, build)
     return await sweep(db, build)
 
 
-async def fill(db: Database, build: Build) -> Build:
+async def fill(db: Database, build: Build, clock: Callable[[], int]) -> Build:
     async with db.write(build.account) as tx:
         await locks.share(tx, build.account)
         now = await builds.held(tx, build)
@@ -101,7 +105,7 @@ async def fill(db: Database, build: Build) -> Build:
             now = replace(now, to_look_at=await reckon(tx, build.account))
         chunk = await tx.fetchrow(CHUNK_END, now.account, now.position or NIL, FILL_CHUNK)
         if chunk is not None:
-            await fill_chunk(tx, now, chunk["contact_id"], chunk["contacts"])
+            await fill_chunk(tx, now, chunk["contact_id"], chunk["contacts"], now=clock())
             return await builds.held(tx, now)
     return await cut(db, build)
 
@@ -113,9 +117,8 @@ async def reckon(tx: WriteTx, account: UUID) -> int:
     return rows
 
 
-async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int) -> None:
+async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int, *, now: int) -> None:
     rule = compile_with(build.definition, orjson.loads(build.inlined))
-    now = contact_facts.now_micros()
     found = await candidates(tx, build, rule=rule, end=end, now=now)
     if len(found) == FILL_JOINS:
         end = found[-1]
