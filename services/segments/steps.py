@@ -44,6 +44,11 @@ WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.d
         WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id) IS NULL
 ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
 """
+# Messages leave the contact's row as it is. Now that it is locked, what is known of them stands still.
+CONFIRMED = """
+SELECT p.contact_id FROM contacts_projection p {join}
+WHERE p.account_id = $1 AND p.contact_id = ANY ($2::uuid[]) AND {predicate} ORDER BY p.contact_id
+"""
 # Whom the clock may move in or out.
 WATCHED = """
 SELECT p.contact_id, p.version, p.snapshot FROM contacts_projection p {join}
@@ -125,6 +130,7 @@ async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int, *, now
         contacts = await tx.fetchval(COUNT, build.account, build.position or NIL, end)
     # The clock's next moments are written before builds are touched: everybody does it in that order.
     await watch(tx, build, rule=rule, end=end, now=now)
+    found = await confirmed(tx, build, found, rule=rule, now=now)
     joined = await join(tx, build, found) if found else 0
     await builds.advance(tx, build, end, members=joined, looked_at=contacts)
 
@@ -135,6 +141,15 @@ async def candidates(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, no
     sql = CANDIDATES.format(predicate=predicate.sql, join=predicate.join)
     rows = await tx.fetch(sql, build.account, build.position or NIL, end, build.id, FILL_JOINS, *predicate.args)
     return [row["contact_id"] for row in rows]
+
+
+async def confirmed(tx: WriteTx, build: Build, contacts: list[UUID], *, rule: Compiled, now: int) -> list[UUID]:
+    """Those of the contacts, whose rows are locked, that the rule matches also by the newest of their messages."""
+    predicate = compile_sql(rule, first=3, now=now)
+    if not contacts or not predicate.join:
+        return contacts
+    sql = CONFIRMED.format(predicate=predicate.sql, join=predicate.join)
+    return [row["contact_id"] for row in await tx.fetch(sql, build.account, contacts, *predicate.args)]
 
 
 async def watch(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> None:
