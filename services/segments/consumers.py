@@ -22,7 +22,8 @@ from services.segments.projection import ContactVersion
 LIVE = "segments-contacts-live"
 BULK = "segments-contacts-bulk"
 MESSAGES = "segments-messages"
-LIVE_EVENTS = 64
+# One change each, usually: what comes together is written together.
+LIVE_EVENTS = 256
 # Each up to 500 contacts: what is handled before the acknowledgements go out.
 BULK_EVENTS = 8
 CHANGED = {"contact.created", "contact.updated"}

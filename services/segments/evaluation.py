@@ -17,11 +17,10 @@ import asyncpg
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
 from services.segments import contact_facts, due, engagement, locks, membership, metrics, projection
-from services.segments.domain.facts import Facts
 from services.segments.domain.fields import EVERY_VERSION
-from services.segments.domain.matcher import Difference, RuleSet, differences
+from services.segments.domain.matcher import Batch, Difference, RuleSet, differences
 from services.segments.engagement import Engaged
-from services.segments.membership import Step, Steps, Who
+from services.segments.membership import Steps, Telling, Told
 from services.segments.projection import ContactVersion
 from services.segments.rulebooks import Entry, Rulebook, Rulebooks
 
@@ -105,14 +104,13 @@ class Evaluator:
             return []
         if book.rules.reads_engagement:
             contacts = await engagement.join(tx, contacts)
-        facts = [contact.facts for contact in contacts]
-        now = self._clock()
+        batch = Batch([contact.facts for contact in contacts], self._clock())
         if len(book.rules.relative):
-            await watch(tx, book.rules.relative, contacts, facts, now)
+            await watch(tx, book.rules.relative, contacts, batch)
         stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
         before = stored_masks(book, rules, contacts, stored)
         started = time.perf_counter()
-        matched = rules.match(facts, now)
+        matched = rules.match(batch)
         metrics.MATCH_SECONDS.observe(time.perf_counter() - started)
         alive = sum(1 << place for place, contact in enumerate(contacts) if not contact.deleted)
         after = {entry: mask & alive for entry, mask in matched.items()}
@@ -141,15 +139,10 @@ def union(changes: Iterable[frozenset[str] | None]) -> frozenset[str]:
     return frozenset().union(*(changed for changed in changes if changed is not None))
 
 
-async def watch(
-    tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], facts: Sequence[Facts], now: int
-) -> None:
-    flips = relative.flips(facts, now)
-    moments = {
-        contact.contact_id: None if contact.deleted else flip
-        for contact, flip in zip(contacts, flips, strict=True)
-    }  # fmt: skip
-    await due.put(tx, moments)
+async def watch(tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], batch: Batch) -> None:
+    """Note when the clock may move the contacts next."""
+    flips = zip(contacts, relative.flips(batch), strict=True)
+    await due.put(tx, {contact.contact_id: None if contact.deleted else flip for contact, flip in flips})
 
 
 def stored_masks(
@@ -166,25 +159,27 @@ def stored_masks(
 
 
 def steps_of(entry: Entry, found: Difference[int], contacts: Sequence[ContactVersion]) -> Steps:
-    joined = [who(contacts[place]) for place in found.joined]
-    return Steps(entry, joined, [who(contacts[place]) for place in found.left])
-
-
-def who(contact: ContactVersion) -> Who:
-    return Who(contact.contact_id, contact.public_id)
+    return Steps(entry, [contacts[place] for place in found.joined], [contacts[place] for place in found.left])
 
 
 async def write(tx: WriteTx, steps: Sequence[Steps], *, bulk: bool) -> None:
     """The steps, their counts and their events."""
     if not steps:
         return
-    at = datetime.now(UTC)
-    revisions = await membership.write(tx, steps, at=at)
-    for step, revision in zip(steps, revisions, strict=True):
-        if step.entry.visible:
-            told = [Step(w.public_id, at, joined=True) for w in step.joined]
-            told += [Step(w.public_id, at, joined=False) for w in step.left]
-            membership.tell(tx, step.entry.segment, told, revision=revision, bulk=bulk)
+    now = datetime.now(UTC)
+    at = membership.timestamp(now)
+    revisions = await membership.write(tx, steps, at=now)
+    tellings = (
+        Telling(
+            step.entry.segment,
+            revision,
+            [Told(contact.public_id, at) for contact in step.joined],
+            [Told(contact.public_id, at) for contact in step.left],
+        )
+        for step, revision in zip(steps, revisions, strict=True)
+        if step.entry.visible
+    )
+    membership.tell(tx, tellings, bulk=bulk)
 
 
 def count_steps(lane: str, steps: Sequence[Steps]) -> None:

@@ -14,7 +14,7 @@ from services.segments.domain.definitions import Definition, compile_with
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import Kind
 from services.segments.domain.grammar import Leaf
-from services.segments.domain.matcher import RuleSet
+from services.segments.domain.matcher import Batch, RuleSet
 
 # Moments at which something flips that are looked through for those at which a leaf does: of all leaves together, and
 # of each at least. A contact's arrays may have thousands.
@@ -81,7 +81,7 @@ def explain(
 
 
 def holds(rule: Compiled, facts: Facts, now: int) -> bool:
-    return bool(RuleSet({None: rule}).match([facts], now))
+    return bool(RuleSet({None: rule}).match(Batch([facts], now)))
 
 
 def next_change(rule: Compiled, facts: Facts, now: int, *, looks: int) -> int | None:
@@ -89,10 +89,10 @@ def next_change(rule: Compiled, facts: Facts, now: int, *, looks: int) -> int | 
     rules = RuleSet({None: rule})
     if not len(rules.relative):
         return None
-    before, moment = bool(rules.match([facts], now)), now
+    before, moment = bool(rules.match(Batch([facts], now))), now
     for _ in range(looks):
-        (flip,) = rules.flips([facts], moment)
-        if flip is None or bool(rules.match([facts], flip)) != before:
+        (flip,) = rules.flips(Batch([facts], moment))
+        if flip is None or bool(rules.match(Batch([facts], flip))) != before:
             return flip
         moment = flip
     return None

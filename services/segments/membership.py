@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from carillon.events.v1 import events_pb2
 from chassis.db import ReadTx, WriteTx
 from chassis.outbox import MAX_OBJECTS
+from services.segments.projection import ContactVersion
 from services.segments.rulebooks import Entry
 
 MEMBERS_CHANGED = "segment.members_changed"
@@ -37,15 +39,13 @@ SELECT $1, j.build_id, j.contact_id, coalesce((
     WHERE o.account_id = $1 AND o.build_id = j.before AND o.contact_id = j.contact_id), $9), j.revision
 FROM unnest($5::uuid[], $6::uuid[], $7::bigint[], $8::uuid[]) AS j (build_id, contact_id, revision, before)
 """
-LEAVE = "DELETE FROM members WHERE account_id = $1 AND build_id = $2 AND contact_id = ANY ($3::uuid[])"
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """A contact by both of its ids."""
-
-    id: UUID
-    public_id: str
+# Looked up row by row, as above. The contacts' rows are held, so that nobody else touches these.
+LEAVE = """
+DELETE FROM members WHERE account_id = $1 AND ctid = ANY (ARRAY(
+    SELECT m.ctid FROM unnest($2::uuid[], $3::uuid[]) AS l (build_id, contact_id), LATERAL (
+        SELECT ctid FROM members
+        WHERE account_id = $1 AND build_id = l.build_id AND contact_id = l.contact_id OFFSET 0) AS m))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Steps:
     """The contacts that step into and out of one build in one transaction."""
 
     entry: Entry
-    joined: Sequence[Who]
-    left: Sequence[Who]
+    joined: Sequence[ContactVersion]
+    left: Sequence[ContactVersion]
 
 
 async def stored(tx: ReadTx, account: UUID, contacts: Sequence[UUID]) -> list[asyncpg.Record]:
@@ -71,7 +71,7 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> list[in
     before = {row["id"]: row["revision"] for row in await tx.fetch(LOCK_BUILDS, tx.account, builds)}
     revisions = [before[step.entry.build] + step.entry.visible for step in steps]
     moved = list(zip(steps, revisions, strict=True))
-    joined = [(step.entry, who, revision) for step, revision in moved for who in step.joined]
+    joined = [(step.entry, contact, revision) for step, revision in moved for contact in step.joined]
     await tx.execute(
         WRITE,
         tx.account,
@@ -79,38 +79,56 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> list[in
         [len(step.joined) - len(step.left) for step in steps],
         revisions,
         [entry.build for entry, _, _ in joined],
-        [who.id for _, who, _ in joined],
+        [contact.contact_id for _, contact, _ in joined],
         # Members of a build that is still being filled count as there from its beginning.
         [revision if entry.visible else 0 for entry, _, revision in joined],
         [entry.before for entry, _, _ in joined],
         at,
     )
-    left = [(tx.account, step.entry.build, [who.id for who in step.left]) for step in steps if step.left]
+    left = [(step.entry.build, contact.contact_id) for step in steps for contact in step.left]
     if left:
-        await tx.executemany(LEAVE, left)
+        await tx.execute(LEAVE, tx.account, [build for build, _ in left], [contact for _, contact in left])
     return revisions
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One contact's, as an event tells it."""
+class Told(NamedTuple):
+    """A contact's step, as an event tells it."""
 
     public_id: str
-    at: datetime
-    joined: bool
+    at: Timestamp
 
 
-def tell(tx: WriteTx, segment: str, steps: Iterable[Step], *, revision: int, bulk: bool) -> None:
-    """Add the events of steps made at one revision of a segment: one for each 500 of them."""
-    told = list(steps)
-    for start in range(0, len(told), MAX_OBJECTS):
-        event = events_pb2.SegmentMembersChanged(segment_id=segment, revision=revision)
-        for step in told[start : start + MAX_OBJECTS]:
-            (event.joined if step.joined else event.left).append(change(step, revision))
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Steps made at one revision of a segment."""
+
+    segment: str
+    revision: int
+    joined: Sequence[Told]
+    left: Sequence[Told]
+
+
+def tell(tx: WriteTx, tellings: Iterable[Telling], *, bulk: bool) -> None:
+    """Add the events: one for each 500 steps, whatever the segments, for a message costs more than what is in it."""
+    event, room = events_pb2.SegmentMembersChanged(), MAX_OBJECTS
+    for telling in tellings:
+        joined, left = list(telling.joined), list(telling.left)
+        while joined or left:
+            if not room:
+                tx.add_event(MEMBERS_CHANGED, event, bulk=bulk)
+                event, room = events_pb2.SegmentMembersChanged(), MAX_OBJECTS
+            revision = telling.revision
+            steps = event.segments.add(segment_id=telling.segment, revision=revision)
+            for told, here in ((steps.joined, joined), (steps.left, left)):
+                fit, here[:] = here[:room], here[room:]
+                for step in fit:
+                    told.add(contact_id=step.public_id, membership_revision=revision, at=step.at)
+                room -= len(fit)
+    if event.segments:
         tx.add_event(MEMBERS_CHANGED, event, bulk=bulk)
 
 
-def change(step: Step, revision: int) -> events_pb2.MembershipChange:
-    at = Timestamp()
-    at.FromDatetime(step.at)
-    return events_pb2.MembershipChange(contact_id=step.public_id, membership_revision=revision, at=at)
+def timestamp(at: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(at)
+    return made

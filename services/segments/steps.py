@@ -14,8 +14,8 @@ from services.segments import builds, contact_facts, due, engagement, locks, mem
 from services.segments.builds import Build, State
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
-from services.segments.domain.matcher import RuleSet
-from services.segments.membership import Step
+from services.segments.domain.matcher import Batch, RuleSet
+from services.segments.membership import Telling, Told
 from services.segments.predicate import compile_possible, compile_sql
 
 # Contacts looked at in one step of filling. Only those that join are locked.
@@ -166,7 +166,7 @@ async def watch(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: in
     watched = [projection.stored(row) for row in rows]
     if rules.reads_engagement:
         watched = await engagement.join(tx, watched)
-    flips = rules.flips([contact.facts for contact in watched], now)
+    flips = rules.flips(Batch([contact.facts for contact in watched], now))
     moments = {contact.contact_id: flip for contact, flip in zip(watched, flips, strict=True) if flip is not None}
     if moments:
         await due.put_sooner(tx, moments)
@@ -202,8 +202,8 @@ async def announce(db: Database, build: Build) -> Build | None:
         if end is None:
             await finish(tx, now)
             return None
-        told = told_steps(new, old, cut=now.cut, at=await tx.fetchval("SELECT now()"))
-        membership.tell(tx, ids.encode("seg", now.segment), told, revision=now.cut, bulk=True)
+        telling = told_steps(now, new, old, at=await tx.fetchval("SELECT now()"))
+        membership.tell(tx, [telling], bulk=True)
         if now.replaces is not None:
             await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or NIL, end)
         await builds.advance(tx, now, end)
@@ -225,16 +225,18 @@ async def next_members(tx: WriteTx, build: Build) -> tuple[list[asyncpg.Record],
     return [r for r in new if r["contact_id"] <= end], [r for r in old if r["contact_id"] <= end], end
 
 
-def told_steps(new: list[asyncpg.Record], old: list[asyncpg.Record], *, cut: int, at: datetime) -> list[Step]:
+def told_steps(build: Build, new: list[asyncpg.Record], old: list[asyncpg.Record], *, at: datetime) -> Telling:
     """What the cut changed. Members that joined after it were told of when they did."""
     before = {row["contact_id"] for row in old}
     after = {row["contact_id"] for row in new}
-    told = [
-        Step(ids.encode("cnt", row["contact_id"]), row["joined_at"], joined=True)
+    joined = [
+        Told(ids.encode("cnt", row["contact_id"]), membership.timestamp(row["joined_at"]))
         for row in new
-        if row["contact_id"] not in before and row["revision"] <= cut
+        if row["contact_id"] not in before and row["revision"] <= build.cut
     ]
-    return told + [Step(ids.encode("cnt", gone), at, joined=False) for gone in sorted(before - after)]
+    gone = membership.timestamp(at)
+    left = [Told(ids.encode("cnt", contact), gone) for contact in sorted(before - after)]
+    return Telling(ids.encode("seg", build.segment), build.cut, joined, left)
 
 
 async def finish(tx: WriteTx, build: Build) -> None:

@@ -47,16 +47,19 @@ console = Console()
 class Follower:
     """When the marked segment's steps arrive."""
 
+    segment_id: str
     sent: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     async def arrive(self, message: Msg) -> None:
         now = time.perf_counter()
-        event = events_pb2.SegmentMembersChanged.FromString(message.data)
-        for change in [*event.joined, *event.left]:
-            sent = self.sent.pop(change.contact_id, None)
-            if sent is not None:
-                self.seconds.append(now - sent)
+        for steps in events_pb2.SegmentMembersChanged.FromString(message.data).segments:
+            if steps.segment_id != self.segment_id:
+                continue
+            for change in [*steps.joined, *steps.left]:
+                sent = self.sent.pop(change.contact_id, None)
+                if sent is not None:
+                    self.seconds.append(now - sent)
 
     async def all_arrived(self) -> None:
         while True:
@@ -138,7 +141,7 @@ async def measure(stack: ThrowawayStack) -> Found:
         )
         await segment_feed.ready(rest, marked["id"])
     feed = Feed(client.jetstream(), await segment_feed.account_of(stack, marked["id"]))
-    follower = Follower()
+    follower = Follower(marked["id"])
     await client.subscribe("events.segment.members_changed.>", cb=follower.arrive)
     book = segment_feed.people(BOOK, seed=1)
     console.print(f"{SEGMENTS:,} segments are there")

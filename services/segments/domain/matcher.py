@@ -31,17 +31,22 @@ KEPT_SUBSETS = 64
 class Column:
     """One column over a batch: its distinct values, each with the mask of the contacts that have it."""
 
-    def __init__(self) -> None:
-        self.masks: dict[Value, int] = {}
+    def __init__(self, contacts: Iterable[Facts], name: str) -> None:
+        masks: dict[Value, int] = {}
+        self.masks = masks
+        # Of those who have a value.
         self.everybody = 0
         self._one_each = True
-
-    def add(self, bit: int, values: Iterable[Value]) -> None:
-        """A contact's values, once for each contact."""
-        for value in values:
-            self.masks[value] = self.masks.get(value, 0) | bit
-            self._one_each = self._one_each and not self.everybody & bit
-            self.everybody |= bit
+        bit = 1
+        for facts in contacts:
+            values = facts.get(name)
+            if values:
+                self.everybody |= bit
+                for value in values:
+                    masks[value] = masks.get(value, 0) | bit
+                if len(values) > 1:
+                    self._one_each = False
+            bit <<= 1
 
     def mask(self, comparison: Comparison, now: int) -> int:
         """The contacts for whom the comparison holds."""
@@ -110,23 +115,24 @@ class Column:
         return found
 
 
-EMPTY = Column()
-
-
 class Batch:
-    """The columns of some contacts that rules ask for, and the masks of comparisons as they become known."""
+    """Up to some hundred contacts at a moment, and their columns as rules ask for them."""
 
-    def __init__(self, contacts: Sequence[Facts], needed: Container[str], now: int) -> None:
-        self.everybody = (1 << len(contacts)) - 1
-        self.columns: dict[str, Column] = {}
+    def __init__(self, contacts: Sequence[Facts], now: int) -> None:
+        """now: microseconds since 1970."""
+        self.contacts = contacts
         self.now = now
-        for place, facts in enumerate(contacts):
-            for name, values in facts.items():
-                if name in needed:
-                    column = self.columns.get(name)
-                    if column is None:
-                        column = self.columns[name] = Column()
-                    column.add(1 << place, values)
+        self.everybody = (1 << len(contacts)) - 1
+        # The columns that any of them has.
+        self.present = frozenset().union(*contacts)
+        self._columns: dict[str, Column] = {}
+
+    def column(self, name: str) -> Column:
+        """One of those present."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = Column(self.contacts, name)
+        return column
 
 
 class Masks:
@@ -139,12 +145,11 @@ class Masks:
         self._known: list[int | None] = index.blank.copy()
         # Comparisons of equality that hold for anybody.
         self.hits: list[int] = []
-        for name, column in batch.columns.items():
-            by_value = index.equal.get(name)
-            if by_value is not None:
-                for value, mask in column.masks.items():
-                    for number in by_value.get(value, ()):
-                        self._hit(number, mask)
+        for name in batch.present & index.equal.keys():
+            by_value = index.equal[name]
+            for value, mask in batch.column(name).masks.items():
+                for number in by_value.get(value, ()):
+                    self._hit(number, mask)
 
     def _hit(self, number: int, mask: int) -> None:
         known = self._known[number]
@@ -156,8 +161,10 @@ class Masks:
         mask = self._known[number]
         if mask is None:
             comparison = self._comparisons[number]
-            column = self._batch.columns.get(comparison.column)
-            mask = self._known[number] = 0 if column is None else column.mask(comparison, self._batch.now)
+            mask = 0
+            if comparison.column in self._batch.present:
+                mask = self._batch.column(comparison.column).mask(comparison, self._batch.now)
+            self._known[number] = mask
         return mask
 
 
@@ -280,9 +287,9 @@ class RuleSet(Generic[K]):
     def _may_be_watched(self) -> Anchored:
         return Anchored(self._index, self._index.relative)
 
-    def match(self, contacts: Sequence[Facts], now: int) -> dict[K, int]:
-        """The mask of each rule that holds for any of the contacts. now: microseconds since 1970."""
-        masks = Masks(Batch(contacts, self._index.columns, now), self._index)
+    def match(self, batch: Batch) -> dict[K, int]:
+        """The mask of each rule that holds for any of the contacts."""
+        masks = Masks(batch, self._index)
         matched: dict[K, int] = {}
         for place in self._may_hold.rules(masks):
             mask = mask_of(self._index.rules[place], masks)
@@ -290,12 +297,11 @@ class RuleSet(Generic[K]):
                 matched[self._keys[place]] = mask
         return matched
 
-    def flips(self, contacts: Sequence[Facts], now: int) -> list[int | None]:
-        """For each contact the first moment after now at which the clock alone may change what match answers.
+    def flips(self, batch: Batch) -> list[int | None]:
+        """For each contact the first moment after the batch's at which the clock alone may change what match answers.
 
         It may be early, for a rule may have other reasons to stay as it is, but never late.
         """
-        batch = Batch(contacts, self._index.columns, now)
         masks = Masks(batch, self._index)
         relative = self._index.relative
         watched = dict.fromkeys(relative, 0)
@@ -306,11 +312,13 @@ class RuleSet(Generic[K]):
                 for number in leaves(rule):
                     if number in relative:
                         watched[number] |= true & false
-        found: list[int | None] = [None] * len(contacts)
+        found: list[int | None] = [None] * len(batch.contacts)
         for number, mask in watched.items():
             comparison = self._index.comparisons[number]
-            for place in bits(mask & batch.columns.get(comparison.column, EMPTY).everybody):
-                flip = next_flip(comparison, contacts[place][comparison.column], now=now)
+            if not mask or comparison.column not in batch.present:
+                continue
+            for place in bits(mask & batch.column(comparison.column).everybody):
+                flip = next_flip(comparison, batch.contacts[place][comparison.column], now=batch.now)
                 known = found[place]
                 if flip is not None and (known is None or flip < known):
                     found[place] = flip

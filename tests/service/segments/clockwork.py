@@ -18,7 +18,7 @@ from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
 from services.segments.lanes import Lanes
 from services.segments.messages import MessageEvents
-from tests.service.segments.world import events_of, received
+from tests.service.segments.world import events_of, received, segment_steps
 
 SECOND, DAY = moments.SECOND, moments.DAY
 
@@ -87,11 +87,10 @@ async def make_due(db: Database, account: AccountId, contact_id: str, at: int) -
 async def steps_told(db: Database, account: AccountId, segment_id: str) -> list[tuple[str, bool]]:
     """(contact, whether it joined) of each step into or out of the segment, in the order in which they were told."""
     told = []
-    for row in await events_of(db, account, "segment.members_changed"):
-        event = events_pb2.SegmentMembersChanged.FromString(row["data"])
-        if event.segment_id == segment_id:
-            told += [(step.contact_id, True) for step in event.joined]
-            told += [(step.contact_id, False) for step in event.left]
+    for steps in segment_steps(await events_of(db, account, "segment.members_changed")):
+        if steps.segment_id == segment_id:
+            told += [(step.contact_id, True) for step in steps.joined]
+            told += [(step.contact_id, False) for step in steps.left]
     return told
 
 
@@ -108,11 +107,11 @@ def messages(recipients: Iterable[campaigns_pb2.Recipient], *, campaign: str = "
     return events_pb2.MessagesChanged(campaign_id=campaign, recipients=recipients)
 
 
-async def tell(evaluator: Evaluator, account: AccountId, kind: str, *recipients, campaign="", at: str | int = "") -> None:
+async def tell(
+    evaluator: Evaluator, account: AccountId, kind: str, *recipients, campaign="", at: str | int = ""
+) -> None:
     """`message.KIND` of recipients, at a time: straight into the handler."""
     event = received(f"message.{kind}", messages(recipients, campaign=campaign), account=account)
     if at:
         event = replace(event, time=contact_facts.time_of(at if isinstance(at, int) else micros(at)))
     await MessageEvents(evaluator, Lanes()).handle(account, [event])
-
-

@@ -4,13 +4,21 @@ import asyncio
 
 import pytest
 
-from carillon.events.v1 import events_pb2
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis.errors import DeadlineExceeded, NotFound, Unavailable
 from services.segments import builder, builds, service, steps
 from services.segments.builds import State
 from services.segments.evaluation import Evaluator
-from tests.service.segments.world import PREMIUM, changes, contact, counts_differ, deliver, events_of, rule
+from tests.service.segments.world import (
+    PREMIUM,
+    changes,
+    contact,
+    counts_differ,
+    deliver,
+    events_of,
+    rule,
+    segment_steps,
+)
 from tests.service.stack import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
@@ -68,7 +76,7 @@ async def test_a_new_segment_is_filled_from_what_is_there(api, evaluator, accoun
     assert (await api.get(segment.id)).member_count == len(expected)
     await eventually(lambda: build_of(work_db, account, "serving"))
     told = await events_of(work_db, account, "segment.members_changed")
-    events = [events_pb2.SegmentMembersChanged.FromString(row["data"]) for row in told]
+    events = segment_steps(told)
     assert {step.contact_id for event in events for step in event.joined} == expected
     assert {event.revision for event in events} == {1}
 
@@ -177,7 +185,7 @@ async def test_an_edit_tells_what_differs_and_sweeps_the_old(api, evaluator, acc
     await finish(work_db)
 
     told = (await events_of(work_db, account, "segment.members_changed"))[before:]
-    events = [events_pb2.SegmentMembersChanged.FromString(row["data"]) for row in told]
+    events = segment_steps(told)
     assert {step.contact_id for event in events for step in event.joined} == new
     assert {step.contact_id for event in events for step in event.left} == old
     async with work_db.read(account) as tx:
@@ -207,8 +215,7 @@ async def test_live_steps_while_the_cut_is_being_told(api, evaluator, account, s
 async def followed(db, account):
     """The members as a subscriber knows them that keeps the step with the highest revision of each contact."""
     state: dict[str, tuple[int, bool]] = {}
-    for row in reversed(await events_of(db, account, "segment.members_changed")):
-        event = events_pb2.SegmentMembersChanged.FromString(row["data"])
+    for event in reversed(segment_steps(await events_of(db, account, "segment.members_changed"))):
         for inside, told in ((True, event.joined), (False, event.left)):
             for step in told:
                 known = state.get(step.contact_id, (0, False))

@@ -95,7 +95,7 @@ def watched(rule: Compiled, facts: list[Facts], now: int) -> list[int]:
 async def agree(db: Database, case: Case, *, former: list[Person] | None = None) -> None:
     """former: what the projection knew of the same people before."""
     compiled, facts = case.compiled(), case.facts()
-    matched = RuleSet(compiled).match(facts, case.now)
+    matched = RuleSet(compiled).match(Batch(facts, case.now))
     account = new_account()
     async with db.write(account) as tx:
         await locks.share(tx, account)

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from carillon.events.v1 import events_pb2
 from carillon.segments.v1 import segments_pb2 as pb
-from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, events_of
+from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, events_of, segment_steps
 from tests.service.stack import eventually
 
 
@@ -120,7 +119,7 @@ async def test_an_import_joins_in_batches_told_in_the_bulk_lane(api, contacts, p
     assert await counts_differ(work_db, account) == []
     told = await events_of(work_db, account, "segment.members_changed")
     assert all(row["bulk"] for row in told)
-    events = [events_pb2.SegmentMembersChanged.FromString(row["data"]) for row in told]
+    events = segment_steps(told)
     assert sum(len(event.joined) for event in events) == 600
     assert [event.revision for event in events] == sorted({event.revision for event in events})
 
@@ -132,7 +131,7 @@ async def test_events_tell_each_step_with_rising_revisions(worker, account, api,
         await deliver(worker, account, "contact.updated", changed)
 
     told = await events_of(work_db, account, "segment.members_changed")
-    events = [events_pb2.SegmentMembersChanged.FromString(row["data"]) for row in told]
+    events = segment_steps(told)
     assert [(len(e.joined), len(e.left)) for e in events] == [(1, 0), (0, 1), (1, 0)]
     steps = [step for e in events for step in (*e.joined, *e.left)]
     assert [step.contact_id for step in steps] == [ana.id] * 3

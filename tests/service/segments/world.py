@@ -1,6 +1,6 @@
 """What surrounds the service in its tests: the contacts service's events, the callers, and a look into the tables."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -19,7 +19,6 @@ from services.segments.consumers import ContactEvents
 from services.segments.evaluation import Evaluator
 from services.segments.lanes import Lanes
 from services.segments.messages import MessageEvents
-
 
 
 def rule(*conditions: tuple) -> str:
@@ -169,6 +168,12 @@ async def counts_differ(db: Database, account: AccountId) -> list[tuple[UUID, in
             account,
         )
     return [tuple(row) for row in rows if row[1] != row[2]]
+
+
+def segment_steps(rows: Iterable) -> list[events_pb2.SegmentSteps]:
+    """Those that segment.members_changed events of the outbox tell of, in order."""
+    events = [events_pb2.SegmentMembersChanged.FromString(row["data"]) for row in rows]
+    return [steps for event in events for steps in event.segments]
 
 
 async def events_of(db: Database, account: AccountId, event_type: str) -> list:

@@ -12,7 +12,7 @@ from services.segments.domain.boolean import And, Expression, Not, Or, leaves
 from services.segments.domain.comparisons import Compare, Comparison
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import EVERY_VERSION
-from services.segments.domain.matcher import Masks, RuleSet, anchors, bits, differences, mask_of, possible
+from services.segments.domain.matcher import Batch, Masks, RuleSet, anchors, bits, differences, mask_of, possible
 from services.segments.domain.moments import DAY
 from tests.unit.segments import oracle
 from tests.unit.segments.readings import duration
@@ -29,7 +29,7 @@ NOW = NOWS[0]
 def matches(column, how, *operand):
     """Which of ANA (0), BEN (1) and a contact with nothing (2)."""
     rules = RuleSet({"it": Comparison(column, how, operand)})
-    return list(bits(rules.match([ANA, BEN, NOBODY], NOW).get("it", 0)))
+    return list(bits(rules.match(Batch([ANA, BEN, NOBODY], NOW)).get("it", 0)))
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_comparisons(column, how, operand, expected):
 def test_a_value_that_several_share_marks_them_all():
     rules = RuleSet({"it": Comparison("t:name", Compare.EQUALS, ("ben",))})
 
-    assert list(bits(rules.match([BEN, ANA, BEN], NOW)["it"])) == [0, 2]
+    assert list(bits(rules.match(Batch([BEN, ANA, BEN], NOW))["it"])) == [0, 2]
 
 
 @given(cases())
 def test_agrees_with_the_oracle(case):
-    matched = RuleSet(case.compiled()).match(case.facts(), case.now)
+    matched = RuleSet(case.compiled()).match(Batch(case.facts(), case.now))
 
     for place in range(len(case.definitions)):
         assert list(bits(matched.get(place, 0))) == [
@@ -144,12 +144,13 @@ def test_a_rule_that_reads_nothing_of_what_changed_answers_as_before(case):
     rules = RuleSet(case.compiled())
     touched = rules.reading(changed_fields(before, after))
 
-    old, new = rules.match([before.facts], case.now), rules.match([as_contact(before, after).facts], case.now)
+    first, second = Batch([before.facts], case.now), Batch([as_contact(before, after).facts], case.now)
+    old, new = rules.match(first), rules.match(second)
 
     for place in range(len(case.definitions)):
         if old.get(place, 0) != new.get(place, 0):
-            assert touched.match([before.facts], case.now).get(place, 0) == old.get(place, 0)
-            assert touched.match([as_contact(before, after).facts], case.now).get(place, 0) == new.get(place, 0)
+            assert touched.match(first).get(place, 0) == old.get(place, 0)
+            assert touched.match(second).get(place, 0) == new.get(place, 0)
 
 
 def as_contact(before: Person, after: Person) -> Person:
@@ -181,7 +182,7 @@ def test_rules_that_read_nothing_of_what_changed_are_not_looked_at():
         facts: Facts = {
             "t:name": ("ana",), "t:metadata.plan": ("gold",), "e:campaigns": ("cmp_a",), "d:updated_at": (NOW,),
         }  # fmt: skip
-        return set(rules.reading(frozenset(changed)).match([facts], NOW))
+        return set(rules.reading(frozenset(changed)).match(Batch([facts], NOW)))
 
     assert looked_at("first_name") == {"name", "both"}
     assert looked_at("metadata_json", "tags") == {"plan"}
@@ -200,7 +201,7 @@ later = st.one_of(
 @given(case=cases(), after=st.lists(later, min_size=1, max_size=4))
 def test_nothing_changes_before_it_is_due(case, after):
     rules, facts = RuleSet(case.compiled()), case.facts()
-    flips = rules.flips(facts, case.now)
+    flips = rules.flips(Batch(facts, case.now))
 
     for at, (person, flip) in enumerate(zip(case.people, flips, strict=True)):
         assert flip is None or flip > case.now
@@ -214,11 +215,11 @@ def test_nothing_changes_before_it_is_due(case, after):
 def test_what_the_clock_changes_is_among_the_relative_rules_and_due(case, after):
     """The other way round: from the change to who is due."""
     rules, facts = RuleSet(case.compiled()), case.facts()
-    old, new = rules.match(facts, case.now), rules.match(facts, case.now + after)
-    flips = rules.flips(facts, case.now)
+    old, new = rules.match(Batch(facts, case.now)), rules.match(Batch(facts, case.now + after))
+    flips = rules.flips(Batch(facts, case.now))
 
     for difference in differences(new, old):
-        assert rules.relative.match(facts, case.now).get(difference.key, 0) == old.get(difference.key, 0)
+        assert rules.relative.match(Batch(facts, case.now)).get(difference.key, 0) == old.get(difference.key, 0)
         for at in difference.joined + difference.left:
             due = flips[at]
             assert due is not None
@@ -229,9 +230,9 @@ def test_flips_come_to_the_microsecond():
     hours = [Comparison("d:metadata.at", Compare.IN_LAST, (length * HOUR,)) for length in (1, 3)]
     person: Facts = {"d:metadata.at": (NOW - HOUR // 2,), "t:stage": ("won",)}
 
-    assert RuleSet({"one": hours[0]}).flips([person, {}], NOW) == [NOW + HOUR // 2, None]
-    assert RuleSet({"one": hours[1], "other": hours[0]}).flips([person], NOW) == [NOW + HOUR // 2]
-    assert RuleSet({"one": hours[0]}).flips([person], NOW + HOUR // 2) == [None]
+    assert RuleSet({"one": hours[0]}).flips(Batch([person, {}], NOW)) == [NOW + HOUR // 2, None]
+    assert RuleSet({"one": hours[1], "other": hours[0]}).flips(Batch([person], NOW)) == [NOW + HOUR // 2]
+    assert RuleSet({"one": hours[0]}).flips(Batch([person], NOW + HOUR // 2)) == [None]
 
 
 def test_who_fails_a_rule_whatever_the_time_is_not_due():
@@ -240,11 +241,11 @@ def test_who_fails_a_rule_whatever_the_time_is_not_due():
     other: Facts = {"d:metadata.at": (NOW,), "t:stage": ("won",)}
     won = Comparison("t:stage", Compare.EQUALS, ("won",))
 
-    assert RuleSet({"it": And((recent, won))}).flips([one, other], NOW) == [
+    assert RuleSet({"it": And((recent, won))}).flips(Batch([one, other], NOW)) == [
         None,
         NOW + HOUR,
     ]
-    assert RuleSet({"it": Or((recent, Not(won)))}).flips([one, other], NOW) == [None, NOW + HOUR]
+    assert RuleSet({"it": Or((recent, Not(won)))}).flips(Batch([one, other], NOW)) == [None, NOW + HOUR]
 
 
 def test_durations_that_are_drawn_are_ones_that_offsets_meet():

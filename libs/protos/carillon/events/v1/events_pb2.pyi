@@ -274,7 +274,31 @@ Global___SegmentChanged: _TypeAlias = SegmentChanged  # noqa: Y015
 
 @_typing.final
 class SegmentMembersChanged(_message.Message):
-    """`segment.members_changed`: up to 500 joined and left together, of one segment and one transaction."""
+    """`segment.members_changed`: the steps of one transaction, up to 500 together, of one segment or several. A segment
+    occurs once in a message.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentSteps]: ...
+    def __init__(
+        self,
+        *,
+        segments: _abc.Iterable[Global___SegmentSteps] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SegmentMembersChanged: _TypeAlias = SegmentMembersChanged  # noqa: Y015
+
+@_typing.final
+class SegmentSteps(_message.Message):
+    """Who stepped into and out of a segment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -303,7 +327,7 @@ class SegmentMembersChanged(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SegmentMembersChanged: _TypeAlias = SegmentMembersChanged  # noqa: Y015
+Global___SegmentSteps: _TypeAlias = SegmentSteps  # noqa: Y015
 
 @_typing.final
 class MembershipChange(_message.Message):
