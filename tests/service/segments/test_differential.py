@@ -88,7 +88,7 @@ def expected(case: Case, place: int) -> list[int]:
 def watched(rule: Compiled, facts: list[Facts], now: int) -> list[int]:
     """Candidates, as the matcher has them."""
     index = Index([rule])
-    true, false = possible(index.rules[0], Masks(Batch(facts, index.columns, now), index), index.relative)
+    true, false = possible(index.rules[0], Masks(Batch(facts, now), index), index.relative)
     return list(bits(true & false))
 
 
