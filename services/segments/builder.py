@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import asyncpg
 import structlog
@@ -9,7 +10,7 @@ import structlog
 from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.nats import Nats
-from services.segments import builds, metrics, steps
+from services.segments import builds, contact_facts, metrics, steps
 from services.segments.builds import Build, Lost
 
 log = structlog.get_logger()
@@ -43,13 +44,16 @@ class Builder:
                 pass
 
 
-async def work(db: Database, build: Build) -> None:
-    """Steps of one build until it is done, lost, failed, or its turn is over. Raises Unavailable without a database."""
+async def work(db: Database, build: Build, *, clock: Callable[[], int] = contact_facts.now_micros) -> None:
+    """Steps of one build until it is done, lost, failed, or its turn is over. Raises Unavailable without a database.
+
+    clock: microseconds since 1970.
+    """
     ends = time.monotonic() + TURN_SECONDS
     current: Build | None = build
     try:
         while current is not None and time.monotonic() < ends:
-            current = await step(db, current)
+            current = await step(db, current, clock)
             # Live changes come first.
             await asyncio.sleep(0)
         if current is not None:
@@ -64,8 +68,8 @@ async def work(db: Database, build: Build) -> None:
         await builds.fail(db, build)
 
 
-async def step(db: Database, build: Build) -> Build | None:
+async def step(db: Database, build: Build, clock: Callable[[], int]) -> Build | None:
     started = time.perf_counter()
-    following = await steps.take(db, build)
+    following = await steps.take(db, build, clock=clock)
     metrics.BUILD_STEP_SECONDS.labels(build.state).observe(time.perf_counter() - started)
     return following

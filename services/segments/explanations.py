@@ -16,8 +16,10 @@ from services.segments.domain.fields import Kind
 from services.segments.domain.grammar import Leaf
 from services.segments.domain.matcher import RuleSet
 
-# Moments at which something flips that are looked through for one at which the leaf does.
-MAX_FLIPS = 1_000
+# Moments at which something flips that are looked through for those at which a leaf does: of all leaves together, and
+# of each at least. A contact's arrays may have thousands.
+MAX_FLIPS = 100
+MIN_FLIPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ def explain(
     def inline(segment: str) -> Compiled:
         return compile_with(inlined[segment], inlined)
 
+    found = list(leaves(definition.rule))
+    looks = max(MAX_FLIPS // len(found), MIN_FLIPS)
+
     def explained(leaf: Leaf) -> Explained:
         rule = compile_leaf(leaf, inline)
         if leaf.field.kind is Kind.SEGMENTS:
@@ -67,24 +72,27 @@ def explain(
             seen: object = [one for one in leaf.operand if holds(inline(str(one)), facts, now)] or None
         else:
             seen = contact_facts.shown(leaf.field, contact, engagement or {})
-        return Explained(leaf, at(written, leaf.pointer), holds(rule, facts, now), seen, next_change(rule, facts, now))
+        flips_at = next_change(rule, facts, now, looks=looks)
+        return Explained(leaf, at(written, leaf.pointer), holds(rule, facts, now), seen, flips_at)
 
     written = orjson.loads(definition.text)
     matches = holds(compile_with(definition.text, inlined), facts, now)
-    return Explanation(matches, [explained(leaf) for leaf in leaves(definition.rule)])
+    return Explanation(matches, [explained(leaf) for leaf in found])
 
 
 def holds(rule: Compiled, facts: Facts, now: int) -> bool:
     return bool(RuleSet({None: rule}).match([facts], now))
 
 
-def next_change(rule: Compiled, facts: Facts, now: int) -> int | None:
-    """The first moment at which the answer is another one."""
+def next_change(rule: Compiled, facts: Facts, now: int, *, looks: int) -> int | None:
+    """The first moment at which the answer is another one; None also where it is not among so many."""
     rules = RuleSet({None: rule})
-    before, moment = holds(rule, facts, now), now
-    for _ in range(MAX_FLIPS):
+    if not len(rules.relative):
+        return None
+    before, moment = bool(rules.match([facts], now)), now
+    for _ in range(looks):
         (flip,) = rules.flips([facts], moment)
-        if flip is None or holds(rule, facts, flip) != before:
+        if flip is None or bool(rules.match([facts], flip)) != before:
             return flip
         moment = flip
     return None

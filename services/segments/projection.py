@@ -35,11 +35,12 @@ WITH before AS MATERIALIZED (
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
-# A contact that only messages told of so far is held by a tombstone of version 0, below any event's.
+# A contact that only messages told of so far is held by a tombstone of version 0, below any event's. Those that are
+# there are locked on the way, although nothing is updated: in one order with those that are not.
 HOLD_PLACE = """
-INSERT INTO contacts_projection (account_id, contact_id, version, deleted)
+INSERT INTO contacts_projection AS p (account_id, contact_id, version, deleted)
 SELECT $1, contact_id, 0, true FROM unnest($2::uuid[]) AS c (contact_id) ORDER BY contact_id
-ON CONFLICT DO NOTHING
+ON CONFLICT (account_id, contact_id) DO UPDATE SET version = p.version WHERE false
 """
 HOLD = """
 SELECT contact_id, version, snapshot FROM contacts_projection

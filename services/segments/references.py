@@ -44,7 +44,7 @@ async def rebuild_dependents(tx: WriteTx, segment: UUID, definition: Definition)
         public_id = ids.encode("seg", one)
         if references.faults(definitions[one], of=public_id):
             raise errors.invalid_rule(
-                [Fault("", f"With this rule, that of {public_id}, which names it, gets too long.")]
+                [Fault("", f"With this rule, that of {public_id}, which names it, gets too long or too deep.")]
             )
         await build_anew(tx, found[one], definitions[one], references.closure(definitions[one]))
 

@@ -1,5 +1,6 @@
 """The steps of a build: each one transaction, short enough that no live change feels it. See builds.py."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -43,6 +44,11 @@ WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.d
         WHERE m.account_id = $1 AND m.build_id = $4 AND m.contact_id = p.contact_id) IS NULL
 ORDER BY p.contact_id LIMIT $5 FOR NO KEY UPDATE OF p
 """
+# Messages leave the contact's row as it is. Now that it is locked, what is known of them stands still.
+CONFIRMED = """
+SELECT p.contact_id FROM contacts_projection p {join}
+WHERE p.account_id = $1 AND p.contact_id = ANY ($2::uuid[]) AND {predicate} ORDER BY p.contact_id
+"""
 # Whom the clock may move in or out.
 WATCHED = """
 SELECT p.contact_id, p.version, p.snapshot FROM contacts_projection p {join}
@@ -84,16 +90,19 @@ ORDER BY contact_id DESC LIMIT 1
 FORGET = "DELETE FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3"
 
 
-async def take(db: Database, build: Build) -> Build | None:
-    """The next step of the build; the build as it is then, or None when it needs no more. Raises builds.Lost."""
+async def take(db: Database, build: Build, *, clock: Callable[[], int] = contact_facts.now_micros) -> Build | None:
+    """The next step of the build; the build as it is then, or None when it needs no more. Raises builds.Lost.
+
+    clock: microseconds since 1970.
+    """
     if build.state is State.BUILDING:
-        return await fill(db, build)
+        return await fill(db, build, clock)
     if build.state is State.ANNOUNCING:
         return await announce(db, build)
     return await sweep(db, build)
 
 
-async def fill(db: Database, build: Build) -> Build:
+async def fill(db: Database, build: Build, clock: Callable[[], int]) -> Build:
     async with db.write(build.account) as tx:
         await locks.share(tx, build.account)
         now = await builds.held(tx, build)
@@ -101,7 +110,7 @@ async def fill(db: Database, build: Build) -> Build:
             now = replace(now, to_look_at=await reckon(tx, build.account))
         chunk = await tx.fetchrow(CHUNK_END, now.account, now.position or NIL, FILL_CHUNK)
         if chunk is not None:
-            await fill_chunk(tx, now, chunk["contact_id"], chunk["contacts"])
+            await fill_chunk(tx, now, chunk["contact_id"], chunk["contacts"], now=clock())
             return await builds.held(tx, now)
     return await cut(db, build)
 
@@ -113,15 +122,15 @@ async def reckon(tx: WriteTx, account: UUID) -> int:
     return rows
 
 
-async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int) -> None:
+async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int, *, now: int) -> None:
     rule = compile_with(build.definition, orjson.loads(build.inlined))
-    now = contact_facts.now_micros()
     found = await candidates(tx, build, rule=rule, end=end, now=now)
     if len(found) == FILL_JOINS:
         end = found[-1]
         contacts = await tx.fetchval(COUNT, build.account, build.position or NIL, end)
     # The clock's next moments are written before builds are touched: everybody does it in that order.
     await watch(tx, build, rule=rule, end=end, now=now)
+    found = await confirmed(tx, build, found, rule=rule, now=now)
     joined = await join(tx, build, found) if found else 0
     await builds.advance(tx, build, end, members=joined, looked_at=contacts)
 
@@ -132,6 +141,15 @@ async def candidates(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, no
     sql = CANDIDATES.format(predicate=predicate.sql, join=predicate.join)
     rows = await tx.fetch(sql, build.account, build.position or NIL, end, build.id, FILL_JOINS, *predicate.args)
     return [row["contact_id"] for row in rows]
+
+
+async def confirmed(tx: WriteTx, build: Build, contacts: list[UUID], *, rule: Compiled, now: int) -> list[UUID]:
+    """Those of the contacts, whose rows are locked, that the rule matches also by the newest of their messages."""
+    predicate = compile_sql(rule, first=3, now=now)
+    if not contacts or not predicate.join:
+        return contacts
+    sql = CONFIRMED.format(predicate=predicate.sql, join=predicate.join)
+    return [row["contact_id"] for row in await tx.fetch(sql, build.account, contacts, *predicate.args)]
 
 
 async def watch(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> None:

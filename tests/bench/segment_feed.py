@@ -112,5 +112,17 @@ def people(count: int, *, seed: int) -> list[contacts_pb2.Contact]:
     return [segment_load.contact(dice) for _ in range(count)]
 
 
+def changed(contacts: list[contacts_pb2.Contact], *, seed: int) -> list[contacts_pb2.Contact]:
+    """Their next versions, each with one of its tags replaced; contacts is changed to them."""
+    dice = random.Random(seed)
+    for place, one in enumerate(contacts):
+        after = contacts_pb2.Contact()
+        after.CopyFrom(one)
+        after.version += 1
+        after.tags[0] = f"tag-{dice.randrange(segment_load.TAGS)}"
+        contacts[place] = after
+    return contacts
+
+
 def since(began: float) -> float:
     return time.perf_counter() - began

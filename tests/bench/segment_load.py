@@ -11,7 +11,7 @@ from chassis import ids
 COUNTRIES = ["DE", "FR", "ES", "IT", "PL", "NL", "BE", "AT", "CH", "US"]
 STAGES = ["lead", "trial", "customer", "churned"]
 NAMES = ["Ana", "Ben", "Carla", "Dmitri", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jamal"]
-TAGS = 2_000
+TAGS = 500
 # 2026-01-01, in seconds.
 EPOCH = 1_767_225_600
 
@@ -25,7 +25,8 @@ def definition(number: int) -> str:
 
 
 def written(number: int) -> dict[str, Any]:
-    """The number-th rule: one to four conditions, a third of them nested, hardly two alike."""
+    """The number-th rule: one to five conditions, a third of them nested, hardly two alike; a contact is in a few of a
+    thousand."""
     dice = random.Random(number)
     tag = leaf("tags", "contains", f"tag-{dice.randrange(TAGS)}")
     kinds = [
@@ -47,7 +48,8 @@ def written(number: int) -> dict[str, Any]:
     elif shape == 4:
         rules = {"all": [tag, {"any": [*others, dice.choice(kinds), dice.choice(kinds)]}]}
     else:
-        rules = {"any": [tag, {"all": [dice.choice(kinds[:5]), {"not": dice.choice(kinds[5:])}]}]}
+        other = leaf("tags", "contains", f"tag-{dice.randrange(TAGS)}")
+        rules = {"any": [tag, {"all": [other, dice.choice(kinds[:5]), {"not": dice.choice(kinds[5:])}]}]}
     return {"rules": rules}
 
 

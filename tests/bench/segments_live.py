@@ -6,9 +6,11 @@ from an event's publishing to the arrival of the `segment.members_changed` that 
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nats.aio.msg import Msg
+from rich.console import Console
 
 from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
@@ -38,6 +40,9 @@ LIMIT_IDLE = 0.01
 FIELDS = ("tags", "updated_at")
 
 
+console = Console()
+
+
 @dataclass(slots=True)
 class Follower:
     """When the marked segment's steps arrive."""
@@ -63,6 +68,7 @@ class Follower:
 @dataclass(slots=True)
 class Found:
     single: float = 0.0
+    created: float = 0.0
     bulk: float = 0.0
     million: float = 0.0
     idle: float = 0.0
@@ -81,11 +87,11 @@ def retagged(contact: contacts_pb2.Contact) -> contacts_pb2.Contact:
     return after
 
 
-async def rate_of_bulk(feed: Feed, people: list[contacts_pb2.Contact]) -> float:
+async def rate_of_bulk(feed: Feed, people: list[contacts_pb2.Contact], *, fields: Sequence[str] = ()) -> float:
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for start in range(0, len(people), BATCH):
-            group.create_task(feed.publish(people[start : start + BATCH], bulk=True))
+            group.create_task(feed.publish(people[start : start + BATCH], fields=fields, bulk=True))
     await feed.drained(bulk=True)
     return len(people) / segment_feed.since(began)
 
@@ -135,14 +141,21 @@ async def measure(stack: ThrowawayStack) -> Found:
     follower = Follower()
     await client.subscribe("events.segment.members_changed.>", cb=follower.arrive)
     book = segment_feed.people(BOOK, seed=1)
-    found.bulk = await rate_of_bulk(feed, [*book, *segment_feed.people(BULKS - BOOK, seed=2)])
+    console.print(f"{SEGMENTS:,} segments are there")
+    found.created = await rate_of_bulk(feed, [*book, *segment_feed.people(BULKS - BOOK, seed=2)])
+    console.print(f"created: {found.created:,.0f} a second")
+    found.bulk = await rate_of_bulk(feed, segment_feed.changed(book, seed=3), fields=FIELDS)
+    console.print(f"bulk: {found.bulk:,.0f} a second")
     found.single = await rate_of_singles(feed, book[:SINGLES])
+    console.print(f"single: {found.single:,.0f} a second")
     # Not those of before, whose versions went on.
     fresh = book[SINGLES:]
     ends = asyncio.Event()
     asyncio.get_running_loop().call_later(LATENCY_SECONDS, ends.set)
     found.latency = await follow(feed, follower, fresh, per_second=found.single / 2, until=ends)
+    console.print(f"latency: {len(found.latency):,} samples")
     found.idle = await idle(stack)
+    console.print(f"idle: {found.idle:.2%}; now beside a million")
     found.million, found.beside = await beside_a_million(feed, follower, fresh)
     await client.close()
     return found
@@ -185,6 +198,7 @@ def run(rounds: int = 1) -> Outcome:
     rows = [
         ["changes a second, one an event", f"{found.single:,.0f}", f"{found.single / LEAST_SINGLE:.2f}"],
         ["changes a second, 500 an event", f"{found.bulk:,.0f}", f"{found.bulk / LEAST_BULK:.2f}"],
+        ["new contacts a second, 500 an event", f"{found.created:,.0f}", ""],
         ["ms to the event of the step, at half the single rate, p50", f"{p50 * 1000:.0f}", ""],
         ["… p99", f"{p99 * 1000:.0f}", f"{p99 / LIMIT_P99:.2f}"],
         ["ms beside 1,000,000 new contacts, p50", f"{beside_p50 * 1000:.0f}", ""],
@@ -211,6 +225,7 @@ def run(rounds: int = 1) -> Outcome:
         {
             "single_per_second": found.single,
             "bulk_per_second": found.bulk,
+            "created_per_second": found.created,
             "p50_s": p50,
             "p99_s": p99,
             "beside_p50_s": beside_p50,

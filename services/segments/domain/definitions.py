@@ -18,6 +18,8 @@ from services.segments.domain.grammar import Leaf, Rule, parse
 MAX_BYTES = 256 * 1024
 # Conditions of a rule with all that it names, each counted as often as it is named.
 MAX_INLINED = 1_000
+# Segments that name one another, from the rule itself down to one that names none: rules are walked by recursion.
+MAX_CHAIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,15 @@ class References:
     def faults(self, definition: Definition, *, of: str | None) -> Sequence[Fault]:
         """What is wrong with what it names. of: the segment that the definition is meant for, where it exists."""
         sizes: dict[str, int] = {}
+        depths: dict[str, int] = {}
         faults, total = [], 0
         for segment, leaf in named(definition.rule):
             if segment not in self._definitions:
                 faults.append(Fault(f"{leaf.pointer}/value", f"No segment has the id {segment}."))
             elif segment == of or of in self.closure(self._definitions[segment]):
                 faults.append(Fault(f"{leaf.pointer}/value", f"A cycle: {segment} depends on this segment."))
+            elif self._depth(segment, depths) >= MAX_CHAIN:
+                faults.append(Fault(f"{leaf.pointer}/value", f"Segments name one another at most {MAX_CHAIN} deep."))
             else:
                 total += self._size(segment, sizes)
                 if total > MAX_INLINED:
@@ -100,3 +105,10 @@ class References:
             own = sum(1 for _ in leaves(rule))
             sizes[segment] = own + sum(self._size(inner, sizes) for inner, _ in named(rule))
         return sizes[segment]
+
+    def _depth(self, segment: str, depths: dict[str, int]) -> int:
+        """How many follow on one another from this one, itself included."""
+        if segment not in depths:
+            below = [self._depth(inner, depths) for inner, _ in named(self._definitions[segment].rule)]
+            depths[segment] = 1 + max(below, default=0)
+        return depths[segment]

@@ -257,7 +257,7 @@ async def test_a_build_that_keeps_failing_is_given_up_and_an_edit_starts_over(
     expected = await fill_account(evaluator, account)
     segment = await api.create()
 
-    async def broken(*_):
+    async def broken(*_, **__):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
