@@ -1,7 +1,6 @@
 """The three evaluators against one another: the oracle, the matcher, and the SQL on a real Postgres."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +14,14 @@ from services.segments import locks
 from services.segments.contact_facts import facts_of
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.facts import Facts
-from services.segments.domain.fields import FIELDS, Field, Kind, Source, find
+from services.segments.domain.fields import FIELDS, Field, Kind, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator
 from services.segments.domain.matcher import Batch, Index, Masks, RuleSet, bits, possible
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion, upsert
 from tests.service.stack import new_account
 from tests.unit.segments import oracle
-from tests.unit.segments.strategies import CONTACT_IDS, KEYS, NO_ENGAGEMENT, PATHS, Case, Person, cases
+from tests.unit.segments.strategies import A_VALUE, CONTACT_IDS, NO_ENGAGEMENT, PATHS, Case, Person, cases, everything
 from tests.unit.segments.values import NOWS, WORDS
 
 INSERT_ENGAGEMENT = f"""
@@ -161,48 +160,6 @@ async def test_every_word_against_every_other(work_db):
     await agree(work_db, Case(definitions, {}, people, NOWS[0]))
 
 
-# One of each field's kind that FULL has, and how it is written in a rule.
-A_VALUE: Mapping[Kind, Any] = {
-    Kind.ID: CONTACT_IDS[0],
-    Kind.TEXT: "opted_in",
-    Kind.NUMBER: 3,
-    Kind.TIME: "2026-06-15",
-    Kind.SET: "a",
-    Kind.BOOLEAN: True,
-    Kind.CUSTOM: "a",
-}
-
-
-def something_of_everything() -> Person:
-    contact = contacts_pb2.Contact(id=CONTACT_IDS[0], version=3, is_bot_active=True)
-    contact.metadata_json = json.dumps({key: ["a", "3", 3, True, "2026-06-15", {"b": "a"}] for key in KEYS})
-    contact.current_campaign_data_json = contact.metadata_json
-    for field in FIELDS.values():
-        value = A_VALUE.get(field.kind)
-        root, _, path = field.name.partition(".")
-        if root == "preferences":
-            contact.preferences[path] = contacts_pb2.PREFERENCE_OPTED_IN
-        elif field.source is Source.ENGAGEMENT or root == "validity" or field.kind in (Kind.ID, Kind.NUMBER):
-            continue
-        elif field.kind is Kind.SET:
-            getattr(contact, field.name).append(value)
-        elif field.kind is Kind.TIME:
-            getattr(contact, field.name).FromJsonString(f"{value}T00:00:00Z")
-        elif field.kind in (Kind.TEXT, Kind.BOOLEAN):
-            setattr(contact, field.name, value)
-    times = {name: NOWS[1] for name, none in NO_ENGAGEMENT.items() if none is None}
-    return Person(contact, {"messages_received": 3, "campaigns": ["a"], **times})
-
-
-# What nobody said otherwise of: facts leave it out.
-DEFAULTS = ("validity.phone", "validity.email", "is_bot_active")
-
-
-def test_that_person_has_everything():
-    """Or the next test would ask for nothing."""
-    assert {name[2:] for name in something_of_everything().facts} >= {*FIELDS, *PATHS} - {*DEFAULTS} - {"segments"}
-
-
 async def test_every_operator_of_every_field(work_db):
     """Of somebody who has it, somebody who has nothing of it, and somebody of whom no message ever told."""
     definitions = [
@@ -213,7 +170,7 @@ async def test_every_operator_of_every_field(work_db):
         for negation in ("", "not_")
     ]
     nothing = [contacts_pb2.Contact(id=one, version=1, is_bot_active=True) for one in CONTACT_IDS[1:3]]
-    people = [something_of_everything(), Person(nothing[0], NO_ENGAGEMENT), Person(nothing[1], {})]
+    people = [everything(), Person(nothing[0], NO_ENGAGEMENT), Person(nothing[1], {})]
 
     await agree(work_db, Case(definitions, {}, people, NOWS[0]))
 

@@ -19,7 +19,7 @@ from services.segments.domain.comparisons import Compiled, compile_rule
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import CUSTOM, FIELDS, Field, Kind, Source, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator, parse
-from tests.unit.segments.values import DAYS, DURATIONS, TOO_LARGE, Picker, written
+from tests.unit.segments.values import DAYS, DURATIONS, NOWS, TOO_LARGE, Picker, written
 
 CONTACT_IDS = [ids.encode("cnt", UUID(int=0x0190_0000_0000_7000_8000_0000_0000_0000 + place)) for place in range(8)]
 # Where custom data may lie: a key with a dot of its own, one that SQL must quote.
@@ -242,3 +242,39 @@ def custom_values(pick: Picker, operator: Operator) -> Sequence[Any]:
     if operator in (Operator.STARTS_WITH, Operator.ENDS_WITH):
         return [value for value in wanted if isinstance(value, str)]
     return wanted
+
+
+# Somebody who has everything.
+
+A_VALUE: Mapping[Kind, Any] = {
+    Kind.ID: CONTACT_IDS[0],
+    Kind.TEXT: "opted_in",
+    Kind.NUMBER: 3,
+    Kind.TIME: "2026-06-15",
+    Kind.SET: "a",
+    Kind.BOOLEAN: True,
+    Kind.CUSTOM: "a",
+}
+
+
+def everything() -> Person:
+    """Something of every field, mostly what A_VALUE has of its kind, and nothing that is a default."""
+    contact = contacts_pb2.Contact(id=CONTACT_IDS[0], version=3)
+    contact.metadata_json = json.dumps({key: ["a", "3", 3, True, "2026-06-15", {"b": "a"}] for key in KEYS})
+    contact.current_campaign_data_json = contact.metadata_json
+    contact.phone_validity = contact.email_validity = contacts_pb2.VALIDITY_VALID
+    for field in FIELDS.values():
+        value = A_VALUE.get(field.kind)
+        root, _, path = field.name.partition(".")
+        if root == "preferences":
+            contact.preferences[path] = contacts_pb2.PREFERENCE_OPTED_IN
+        elif field.source is Source.ENGAGEMENT or root == "validity":
+            continue
+        elif field.kind is Kind.SET:
+            getattr(contact, field.name).append(value)
+        elif field.kind is Kind.TIME:
+            getattr(contact, field.name).FromJsonString(f"{value}T00:00:00Z")
+        elif field.kind is Kind.TEXT or field.default is False:
+            setattr(contact, field.name, value)
+    times = {name: NOWS[1] for name, none in NO_ENGAGEMENT.items() if none is None}
+    return Person(contact, {"messages_received": 3, "campaigns": ["a"], **times})

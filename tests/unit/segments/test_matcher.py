@@ -4,19 +4,21 @@ from itertools import product
 from operator import or_
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carillon.contacts.v1 import contacts_pb2
 from services.contacts.domain.contact import WIRE_FIELDS
+from services.segments.contact_facts import facts_of
 from services.segments.domain.boolean import And, Expression, Not, Or, leaves
 from services.segments.domain.comparisons import Compare, Comparison
 from services.segments.domain.facts import Facts
-from services.segments.domain.fields import EVERY_VERSION
+from services.segments.domain.fields import EVERY_VERSION, FIELDS, Source
 from services.segments.domain.matcher import Batch, Masks, RuleSet, anchors, bits, differences, mask_of, possible
 from services.segments.domain.moments import DAY
 from tests.unit.segments import oracle
 from tests.unit.segments.readings import duration
-from tests.unit.segments.strategies import NO_ENGAGEMENT, Case, Person, cases
+from tests.unit.segments.strategies import NO_ENGAGEMENT, Case, Person, cases, everything
 from tests.unit.segments.values import DURATIONS, NOWS, OFFSETS
 
 ANA: Facts = {"t:name": ("ana lopez",), "e:tags": ("premium", "vip gold"), "n:metadata.age": (30.0, 41.0)}
@@ -45,7 +47,11 @@ def matches(column, how, *operand):
         ("t:name", "contains", ["ana lopezben"], []),
         # Two values around the range, none in it.
         ("n:metadata.age", "range", [31, 40, True, True], [1]),
-        ("n:metadata.age", "range", [30, None, False, False], [0, 1]),
+        # Ends that are included, and not.
+        ("n:metadata.age", "range", [41, None, True, False], [0]),
+        ("n:metadata.age", "range", [41, None, False, False], []),
+        ("n:metadata.age", "range", [None, 30, False, True], [0]),
+        ("n:metadata.age", "range", [None, 30, False, False], []),
         ("n:metadata.age", "range", [41, 35, True, True], []),
     ],
 )
@@ -59,6 +65,11 @@ def test_a_value_that_several_share_marks_them_all():
     assert list(bits(rules.match(Batch([BEN, ANA, BEN], NOW))["it"])) == [0, 2]
 
 
+# Rules that flip, and values at the ends of ranges, are few among all that is drawn.
+thorough = settings(max_examples=250, deadline=None)
+
+
+@thorough
 @given(cases())
 def test_agrees_with_the_oracle(case):
     matched = RuleSet(case.compiled()).match(Batch(case.facts(), case.now))
@@ -137,6 +148,7 @@ def test_possible_is_what_some_truth_of_the_unknown_makes(rule, masks, unknown):
         assert (true, false) == (could_be, could_not)
 
 
+@thorough
 @given(case=cases(2))
 def test_a_rule_that_reads_nothing_of_what_changed_answers_as_before(case):
     """The first contact becomes what the last one is."""
@@ -144,8 +156,10 @@ def test_a_rule_that_reads_nothing_of_what_changed_answers_as_before(case):
     rules = RuleSet(case.compiled())
     touched = rules.reading(changed_fields(before, after))
 
-    first, second = Batch([before.facts], case.now), Batch([as_contact(before, after).facts], case.now)
-    old, new = rules.match(first), rules.match(second)
+    old, new = (
+        rules.match(Batch([before.facts], case.now)),
+        rules.match(Batch([as_contact(before, after).facts], case.now)),
+    )
 
     for place in range(len(case.definitions)):
         if old.get(place, 0) != new.get(place, 0):
@@ -166,6 +180,25 @@ def changed_fields(before: Person, after: Person) -> frozenset[str]:
     contact = {wire for wire, _ in WIRE_FIELDS if getattr(before.contact, wire) != getattr(after.contact, wire)}
     old, new = (person.engagement or NO_ENGAGEMENT for person in (before, after))
     return frozenset(contact | {name for name in NO_ENGAGEMENT if old[name] != new[name]} | {EVERY_VERSION})
+
+
+def test_every_column_is_read_by_the_field_of_the_contact_that_it_is_made_of():
+    """Field by field: what is different without it."""
+    person, events = everything(), {wire for wire, _ in WIRE_FIELDS}
+    found = set[str]()
+    for descriptor, _ in person.contact.ListFields():
+        without = contacts_pb2.Contact.FromString(person.contact.SerializeToString())
+        without.ClearField(descriptor.name)  # type: ignore[arg-type]  # one of its fields
+        old, new = facts_of(person.contact), facts_of(without)
+        changed = frozenset({descriptor.name} if descriptor.name in events else {EVERY_VERSION})
+        for column in {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)} - {"t:id"}:
+            found.add(column[2:])
+            assert len(RuleSet({"it": Comparison(column, Compare.EXISTS, ())}).reading(changed)) == 1
+    assert found >= {name for name, field in FIELDS.items() if field.source is Source.CONTACT} - {
+        "id",
+        "segments",
+        "is_bot_active",
+    }
 
 
 def test_rules_that_read_nothing_of_what_changed_are_not_looked_at():
@@ -198,6 +231,7 @@ later = st.one_of(
 )
 
 
+@thorough
 @given(case=cases(), after=st.lists(later, min_size=1, max_size=4))
 def test_nothing_changes_before_it_is_due(case, after):
     rules, facts = RuleSet(case.compiled()), case.facts()
@@ -211,6 +245,7 @@ def test_nothing_changes_before_it_is_due(case, after):
                 assert holds(case, place, person, moment) is holds(case, place, person, case.now), (place, at, moment)
 
 
+@thorough
 @given(case=cases(), after=later)
 def test_what_the_clock_changes_is_among_the_relative_rules_and_due(case, after):
     """The other way round: from the change to who is due."""
@@ -233,6 +268,12 @@ def test_flips_come_to_the_microsecond():
     assert RuleSet({"one": hours[0]}).flips(Batch([person, {}], NOW)) == [NOW + HOUR // 2, None]
     assert RuleSet({"one": hours[1], "other": hours[0]}).flips(Batch([person], NOW)) == [NOW + HOUR // 2]
     assert RuleSet({"one": hours[0]}).flips(Batch([person], NOW + HOUR // 2)) == [None]
+
+    coming = RuleSet({"one": Comparison("d:metadata.at", Compare.IN_NEXT, (HOUR,))})
+    ahead: Facts = {"d:metadata.at": (NOW + 3 * HOUR,)}
+    assert [coming.flips([ahead], NOW + hour * HOUR) for hour in range(4)] == [
+        [NOW + 2 * HOUR], [NOW + 2 * HOUR], [NOW + 3 * HOUR], [None],
+    ]  # fmt: skip
 
 
 def test_who_fails_a_rule_whatever_the_time_is_not_due():

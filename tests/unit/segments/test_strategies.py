@@ -6,17 +6,17 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from services.segments.domain.fields import Kind, find
+from services.segments.domain.fields import FIELDS, Kind, find
 from services.segments.domain.grammar import Operator
 from tests.unit.segments import oracle
-from tests.unit.segments.strategies import cases
+from tests.unit.segments.strategies import PATHS, cases, everything
 
 
 def test_every_operator_holds_about_as_often_as_not():
     asked, held, kinds = Counter[str](), Counter[str](), set[Kind]()
 
     @settings(
-        max_examples=1_000, derandomize=True, database=None, phases=[Phase.generate], deadline=None,
+        max_examples=600, derandomize=True, database=None, phases=[Phase.generate], deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=cases())
@@ -37,6 +37,11 @@ def test_every_operator_holds_about_as_often_as_not():
     shares = {operator: held[operator] / count for operator, count in asked.items()}
     assert {operator: share for operator, share in shares.items() if not 0.15 < share < 0.85} == {}
     assert kinds == set(Kind)
+
+
+def test_everybody_who_has_everything_has_it():
+    """Or tests that go through all fields would ask for nothing."""
+    assert {name[2:] for name in everything().facts} >= {*FIELDS, *PATHS} - {"segments"}
 
 
 def leaves(node: Any) -> Iterator[dict[str, Any]]:
