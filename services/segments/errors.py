@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, Reason, Unavailable, Violation
 from services.segments.domain.faults import Fault
 
-
 # Segments that an error names.
 MAX_TOLD = 20
 

@@ -2,8 +2,8 @@
 
 A set of contacts is an integer, bit i for the i-th contact of the batch. Each distinct comparison of the account costs
 one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from
-the values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by NUL,
-which no value contains; ranges in the sorted values. A rule is looked at only where one of its anchors holds for
+the values that the batch has, in a dictionary; parts of texts by searching all of a column's values at once, joined by
+NUL, which no value contains; ranges in the sorted values. A rule is looked at only where one of its anchors holds for
 anybody: comparisons without any of which it cannot be true. So the cost follows the batch and what it meets, and not
 contacts × rules.
 """

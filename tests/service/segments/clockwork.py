@@ -108,11 +108,11 @@ def messages(recipients: Iterable[campaigns_pb2.Recipient], *, campaign: str = "
     return events_pb2.MessagesChanged(campaign_id=campaign, recipients=recipients)
 
 
-async def tell(evaluator: Evaluator, account: AccountId, kind: str, *recipients, campaign="", at: str | int = "") -> None:
+async def tell(
+    evaluator: Evaluator, account: AccountId, kind: str, *recipients, campaign="", at: str | int = ""
+) -> None:
     """`message.KIND` of recipients, at a time: straight into the handler."""
     event = received(f"message.{kind}", messages(recipients, campaign=campaign), account=account)
     if at:
         event = replace(event, time=contact_facts.time_of(at if isinstance(at, int) else micros(at)))
     await MessageEvents(evaluator, Lanes()).handle(account, [event])
-
-

@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 
-from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Invalid
 from services.segments import builder, builds, engagement, locks, projection, steps

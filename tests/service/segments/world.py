@@ -21,7 +21,6 @@ from services.segments.lanes import Lanes
 from services.segments.messages import MessageEvents
 
 
-
 def rule(*conditions: tuple) -> str:
     """(field, operator, value), all of which must hold, as a client writes them."""
     return orjson.dumps({"conditions": [leaf(*condition) for condition in conditions]}).decode()
