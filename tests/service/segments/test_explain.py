@@ -9,6 +9,7 @@ from chassis import ids
 from chassis.errors import NotFound, Reason
 from services.segments import contact_facts, explanations
 from services.segments.domain.definitions import read
+from services.segments.domain.matcher import RuleSet
 from services.segments.evaluation import Evaluator
 from tests.service.segments.clockwork import DAY, micros, recipient, stamp, tell
 from tests.service.segments.world import changes, contact, deletions, deliver, leaf, rule, tree
@@ -250,18 +251,18 @@ async def test_what_is_not_there_is_not_found(api, evaluator, account, ana):
 def test_a_great_many_dates_do_not_take_for_ever():
     """In looks at the clock, not in seconds: those of all conditions together are bounded."""
     looked = 0
-    holds = explanations.RuleSet.flips
+    flips = RuleSet.flips
 
     def counted(self, *args):
         nonlocal looked
         looked += 1
-        return holds(self, *args)
+        return flips(self, *args)
 
     dates = [f"{year}-{month:02d}-01" for year in range(2030, 2050) for month in range(1, 13)]
     ana = contact(metadata_json=orjson.dumps({"d": ["2020-01-01", *dates]}).decode())
     conditions = [("metadata.d", "in_last", f"{4000 + n}w") for n in range(100)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explanations.RuleSet, "flips", counted)
+        patch.setattr(RuleSet, "flips", counted)
         explanations.explain(read(rule(*conditions)), {}, ana, None, now=micros("2026-01-01"))
 
     assert looked <= explanations.MAX_FLIPS * explanations.MIN_FLIPS
