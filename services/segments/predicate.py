@@ -1,7 +1,7 @@
 """The SQL evaluator: a compiled rule as a WHERE clause over contacts_projection `p` and engagement `e`.
 
 Text is compared as it stands, both sides folded (domain/text.py) and byte by byte. No LIKE: in a value `%`, `_` and
-`\\` mean themselves. What a comparison means is in domain/comparisons.py; here is where its column lies (columns.py),
+`\\` mean themselves. What a comparison means is in domain/comparisons.py; here is where its column lies (columns.py)
 and how Postgres says it.
 """
 

@@ -1,4 +1,4 @@
-"""Rules that go by the clock: contacts join and leave at their microsecond, whoever looks, and nothing is told twice."""
+"""Rules that go by the clock: contacts step at their microsecond, whoever looks, and each step is told once."""
 
 import asyncio
 import contextlib
@@ -202,7 +202,9 @@ async def test_the_earliest_moment_of_all_rules_is_noted(clock, segment, account
         await segment(rule(("created_at", "in_next", duration)))
         assert await due_of(work_db, account) == {ana.id: expected}
 
-    await deliver(clock.evaluator, account, "contact.updated", changes(contact(2, id=ana.id, created_at=ana.created_at)))
+    await deliver(
+        clock.evaluator, account, "contact.updated", changes(contact(2, id=ana.id, created_at=ana.created_at))
+    )
 
     assert await due_of(work_db, account) == {ana.id: MOMENT - 3 * DAY}
     await clock.to(MOMENT - 3 * DAY)

@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 
-from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Invalid
 from services.segments import builder, builds, engagement, locks, projection, steps
@@ -329,6 +328,7 @@ async def test_filling_sees_what_messages_under_way_make_of_a_contact(
     """Messages leave the contact's own row as it is: the filling, which waits for it, must look at them again."""
     segment = await api.create(rule(("last_opened_at", "not_exists")))
     build = await builds.claim(work_db)
+    assert build is not None
     opened = Engaged(contact_uuid(ana.id), times={"last_opened_at": micros(OPENED)})
 
     async with work_db.write(account) as tx:
@@ -341,7 +341,9 @@ async def test_filling_sees_what_messages_under_way_make_of_a_contact(
             return filling.done() or await somebody_waits(tx)
 
         await eventually(waits_or_is_done)
-    await builder.work(work_db, await filling)
+    build = await filling
+    assert build is not None
+    await builder.work(work_db, build)
 
     assert await api.member_ids(segment.id) == set()
     assert await counts_differ(work_db, account) == []

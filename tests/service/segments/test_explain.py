@@ -1,6 +1,5 @@
 """Why a contact is in a segment: each condition with what was seen, and when it flips."""
 
-
 import orjson
 import pytest
 
@@ -10,6 +9,7 @@ from chassis import ids
 from chassis.errors import NotFound, Reason
 from services.segments import contact_facts, explanations
 from services.segments.domain.definitions import read
+from services.segments.domain.matcher import RuleSet
 from services.segments.evaluation import Evaluator
 from tests.service.segments.clockwork import DAY, micros, recipient, stamp, tell
 from tests.service.segments.world import changes, contact, deletions, deliver, leaf, rule, tree
@@ -35,7 +35,12 @@ def person():
         preferences={"sms": contacts_pb2.PREFERENCE_OPTED_OUT},
         phone_validity=contacts_pb2.VALIDITY_VALID,
         metadata_json=orjson.dumps(
-            {"plan": {"seats": 10, "name": "Gold"}, "orders": [{"total": 5}, {"total": 50}], "a.b": "dotted", "no": None}
+            {
+                "plan": {"seats": 10, "name": "Gold"},
+                "orders": [{"total": 5}, {"total": 50}],
+                "a.b": "dotted",
+                "no": None,
+            }
         ).decode(),
         current_campaign_data_json='{"step": "2"}',
     )
@@ -121,11 +126,17 @@ async def test_every_kind_of_field(api, ana):
 async def test_who_never_got_a_message(api, evaluator, account):
     ben = contact()
     await deliver(evaluator, account, "contact.created", changes(ben))
-    segment = await api.create(rule(("messages_received", "equals", 0), ("campaigns", "exists"), ("last_message_at", "exists")))
+    segment = await api.create(
+        rule(("messages_received", "equals", 0), ("campaigns", "exists"), ("last_message_at", "exists"))
+    )
 
     told = await explained(api, segment.id, ben.id)
 
-    assert [(one.passed, orjson.loads(one.seen_json)) for one in told.leaves] == [(True, 0), (False, None), (False, None)]
+    assert [(one.passed, orjson.loads(one.seen_json)) for one in told.leaves] == [
+        (True, 0),
+        (False, None),
+        (False, None),
+    ]
 
 
 async def test_a_tree_is_explained_in_the_order_in_which_it_is_written(api, ana, builder):
@@ -147,12 +158,20 @@ async def test_a_tree_is_explained_in_the_order_in_which_it_is_written(api, ana,
 async def test_segments_are_explained_by_those_that_the_contact_is_in(api, ana, builder):
     eu, de = await ready(api, rule(("tags", "contains", "eu"))), await ready(api, rule(("country", "equals", "de")))
     segment = await api.create(
-        rule(("segments", "contains_any", [de, eu]), ("segments", "not_contains", de), ("segments", "contains_all", [eu, de]))
+        rule(
+            ("segments", "contains_any", [de, eu]),
+            ("segments", "not_contains", de),
+            ("segments", "contains_all", [eu, de]),
+        )
     )
 
     told = await explained(api, segment.id, ana.id)
 
-    assert [(one.passed, orjson.loads(one.seen_json)) for one in told.leaves] == [(True, [eu]), (True, None), (False, [eu])]
+    assert [(one.passed, orjson.loads(one.seen_json)) for one in told.leaves] == [
+        (True, [eu]),
+        (True, None),
+        (False, [eu]),
+    ]
 
 
 async def test_when_it_flips(api, evaluator, account):
@@ -232,18 +251,18 @@ async def test_what_is_not_there_is_not_found(api, evaluator, account, ana):
 def test_a_great_many_dates_do_not_take_for_ever():
     """In looks at the clock, not in seconds: those of all conditions together are bounded."""
     looked = 0
-    holds = explanations.RuleSet.flips
+    flips = RuleSet.flips
 
     def counted(self, *args):
         nonlocal looked
         looked += 1
-        return holds(self, *args)
+        return flips(self, *args)
 
     dates = [f"{year}-{month:02d}-01" for year in range(2030, 2050) for month in range(1, 13)]
     ana = contact(metadata_json=orjson.dumps({"d": ["2020-01-01", *dates]}).decode())
     conditions = [("metadata.d", "in_last", f"{4000 + n}w") for n in range(100)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explanations.RuleSet, "flips", counted)
+        patch.setattr(RuleSet, "flips", counted)
         explanations.explain(read(rule(*conditions)), {}, ana, None, now=micros("2026-01-01"))
 
     assert looked <= explanations.MAX_FLIPS * explanations.MIN_FLIPS

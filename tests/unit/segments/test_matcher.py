@@ -156,10 +156,8 @@ def test_a_rule_that_reads_nothing_of_what_changed_answers_as_before(case):
     rules = RuleSet(case.compiled())
     touched = rules.reading(changed_fields(before, after))
 
-    old, new = (
-        rules.match(Batch([before.facts], case.now)),
-        rules.match(Batch([as_contact(before, after).facts], case.now)),
-    )
+    first, second = Batch([before.facts], case.now), Batch([as_contact(before, after).facts], case.now)
+    old, new = rules.match(first), rules.match(second)
 
     for place in range(len(case.definitions)):
         if old.get(place, 0) != new.get(place, 0):
@@ -271,7 +269,7 @@ def test_flips_come_to_the_microsecond():
 
     coming = RuleSet({"one": Comparison("d:metadata.at", Compare.IN_NEXT, (HOUR,))})
     ahead: Facts = {"d:metadata.at": (NOW + 3 * HOUR,)}
-    assert [coming.flips([ahead], NOW + hour * HOUR) for hour in range(4)] == [
+    assert [coming.flips(Batch([ahead], NOW + hour * HOUR)) for hour in range(4)] == [
         [NOW + 2 * HOUR], [NOW + 2 * HOUR], [NOW + 3 * HOUR], [None],
     ]  # fmt: skip
 
