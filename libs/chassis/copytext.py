@@ -27,8 +27,20 @@ def escaped(column: Sequence[str | None]) -> Sequence[str]:
     return [NULL if value is None else value for value in column]
 
 
+def parameter(column: Sequence[str | None]) -> str:
+    """A whole column as the text form of an array: as a parameter `$1::text::text[]` it costs a third of a list."""
+    if any(value is not None and ('"' in value or "\\" in value) for value in column):
+        column = [value if value is None else quoted(value) for value in column]
+    return "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in column]) + "}"
+
+
+def quoted(value: str) -> str:
+    """As it stands between the quotes of an element of an array's text form."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def array(values: Sequence[str]) -> str:
     """The text form of an array of texts, as a parameter or a field takes it."""
     if not values:
         return "{}"
-    return "{" + ",".join(['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]) + "}"
+    return "{" + ",".join([f'"{quoted(value)}"' for value in values]) + "}"
