@@ -7,12 +7,15 @@ from uuid import UUID
 
 import orjson
 from google.protobuf.message import DecodeError
+from nats.errors import Error
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.ids import AccountId
-from chassis.nats import Nats
+from chassis.nats import EVENTS, Nats
 from services.segments import metrics
 from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.evaluation import MAX_BATCH, Evaluator, highest_versions
@@ -26,6 +29,8 @@ MESSAGES = "segments-messages"
 LIVE_EVENTS = 64
 # Each up to 500 contacts: what is handled before the acknowledgements go out.
 BULK_EVENTS = 8
+# Handled within seconds.
+FEW_EVENTS = 200
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
 
@@ -40,6 +45,21 @@ def consumers(nats: Nats, evaluator: Evaluator, lanes: Lanes) -> list[Consumer]:
         Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=contacts, batch=BULK_EVENTS),
         Consumer(nats, durable=MESSAGES, filters=of_messages, handler=messages, batch=BULK_EVENTS),
     ]
+
+
+async def behind(nats: Nats) -> bool:
+    """Whether events of contacts wait in number, or nobody can say."""
+    for durable in (LIVE, BULK):
+        try:
+            info = await nats.jetstream.consumer_info(EVENTS, durable)
+        except NotFoundError:
+            # Wiped: nothing waits that will come.
+            continue
+        except (Error, JetStreamError, TimeoutError):
+            return True
+        if (info.num_pending or 0) + (info.num_ack_pending or 0) > FEW_EVENTS:
+            return True
+    return False
 
 
 class ContactEvents:
