@@ -8,6 +8,7 @@ import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
+from chassis.errors import CarillonError
 from chassis.ids import decode_account
 from services.contacts import app
 from services.contacts.config import ServeSettings, WorkSettings
@@ -57,7 +58,11 @@ def replay(
             print(f"{told} contacts told of")
         print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What was told of stays; run it again.")
+        raise typer.Exit(1) from None
 
 
 @cli.command()

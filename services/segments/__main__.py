@@ -8,9 +8,11 @@ import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
+from chassis.errors import CarillonError
 from chassis.ids import decode_account, encode_account
 from services.segments import app
 from services.segments.config import ServeSettings, WorkSettings
+from services.segments.reconciliations import Lost
 
 cli = typer.Typer(no_args_is_help=True, help="Segments: groups of contacts that keep themselves up to date.")
 
@@ -51,7 +53,14 @@ def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account
         if awaited:
             print(f"{awaited} changes of contacts were not here yet: their events may be on the way")
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What is done stays; `work` goes on, or run it again.")
+        raise typer.Exit(1) from None
+    except Lost:
+        print("stopped: it took too long over a step, and `work` goes on where it was left.")
+        raise typer.Exit(1) from None
 
 
 @cli.command()

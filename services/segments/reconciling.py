@@ -50,6 +50,8 @@ class Reconciliation:
         claimed = await reconciliations.claim(self._db)
         if claimed is None:
             await reconciliations.discover(self._db)
+            claimed = await reconciliations.claim(self._db)
+        if claimed is None:
             return POLL_SECONDS
         step = await self._reconciler.step(claimed.account, claimed.place)
         await self._keep(claimed, step, hold=False)

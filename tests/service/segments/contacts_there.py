@@ -31,9 +31,9 @@ class There:
         self.tombstones: dict[str, pb.Tombstone] = {}
         # Ids behind which contacts were asked for.
         self.asked: list[str] = []
-        # Set: pages are answered. Cleared: they wait.
+        # Pages that are answered; those behind them wait until it is open again.
+        self.pages = 1_000_000
         self.open = asyncio.Event()
-        self.open.set()
 
     def add(self, *, ago: timedelta = LONG_AGO, **fields) -> pb.Contact:
         return self.write(contact(**fields), ago=ago)
@@ -68,7 +68,9 @@ class There:
             yield pb.StreamContactsResponse(contacts=wanted, tombstones=gone)
             return
         self.asked.append(request.after_id)
-        await self.open.wait()
+        if self.pages <= 0:
+            await self.open.wait()
+        self.pages -= 1
         behind = sorted(one for one in self.contacts if one > request.after_id)
         page = [self.contacts[one] for one in behind[: request.limit]]
         if request.versions_only:

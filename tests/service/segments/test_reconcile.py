@@ -290,13 +290,31 @@ async def test_while_consumers_are_behind_more_is_on_the_way_but_not_for_ever(
 
 
 async def test_a_build_that_is_being_filled_is_left_to_its_filling(reconciler, people, api, work_db, account):
-    made = await api.create(rule(("country", "equals", "DE"), ("created_at", "in_last", "40d")), name="Later")
+    # It flips sooner than those that are watched already.
+    made = await api.create(rule(("country", "equals", "DE"), ("created_at", "in_last", "10d")), name="Later")
 
     assert await whole_pass(reconciler, account) == (Counter(), 0)
 
     await build_all(work_db)
     assert await api.member_ids(made.id) == {one.id for one in people}
     assert await whole_pass(reconciler, account) == (Counter(), 0)
+
+
+async def test_a_contact_that_comes_between_two_looks_is_not_taken_for_one_that_is_gone(
+    reconciler, contacts_source, there, people, segments, api, evaluator, account, monkeypatch
+):
+    page = contacts_source.versions
+
+    async def then_one_comes(*args, **options):
+        found = await page(*args, **options)
+        await there.tell(evaluator, there.add(tags=["premium"], ago=NOW))
+        return found
+
+    monkeypatch.setattr(contacts_source, "versions", then_one_comes)
+
+    assert await whole_pass(reconciler, account) == (Counter(), 0)
+
+    assert (await api.get(segments[0])).member_count == len(people) + 1
 
 
 async def test_another_account_is_not_touched(reconciler, people, work_db, account):
