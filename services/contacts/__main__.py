@@ -1,11 +1,15 @@
-"""`carillon contacts serve|work|migrate`."""
+"""`carillon contacts serve|work|reindex|replay|migrate`."""
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
+from chassis.errors import CarillonError
+from chassis.ids import decode_account
 from services.contacts import app
 from services.contacts.config import ServeSettings, WorkSettings
 
@@ -31,6 +35,34 @@ def reindex() -> None:
     """Make the search index anew from the contacts."""
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
     asyncio.run(app.reindex(settings))
+
+
+@cli.command()
+def replay(
+    account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "",
+    since: Annotated[datetime | None, typer.Option(help="UTC; only what was written or deleted from then on")] = None,
+) -> None:
+    """Tell anew, in the bulk lane, of contacts as they are and of those that are gone.
+
+    For what JetStream lost longer ago than the outbox reaches (72 h); the rest `work` publishes again by itself.
+    """
+    owner = decode_account(account) if account else None
+    if account and owner is None:
+        raise typer.BadParameter("no account's id", param_hint="--account")
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+
+    async def run() -> None:
+        told = 0
+        from_then = since.replace(tzinfo=UTC) if since else None
+        async for told in app.replay(settings, account=owner, since=from_then):
+            print(f"{told} contacts told of")
+        print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
+
+    try:
+        asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What was told of stays; run it again.")
+        raise typer.Exit(1) from None
 
 
 @cli.command()

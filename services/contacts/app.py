@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -22,10 +24,12 @@ from chassis import schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenSigner, TokenVerifier
+from services.contacts import replay as replaying
 from services.contacts.activity.consumers import consumers
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
@@ -58,6 +62,7 @@ from services.contacts.search.consumers import consumers as search_consumers
 from services.contacts.search.rebuild import rebuild
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer
+from services.contacts.streaming import StreamService
 from services.contacts.suppressions.service import SuppressionService
 from services.contacts.suppressions.servicer import SuppressionUploadsServicer
 from services.contacts.suppressions.upload import SuppressionUploads
@@ -75,7 +80,11 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     imports = ImportService(db, wake_importers, limit_bytes=settings.upload_limit_bytes)
     hashes = AddressHash(settings.erasure_key.get_secret_value())
     servicer = ContactsServicer(
-        ContactService(db, hashes), imports, listing=ListingService(db), suppressions=SuppressionService(db, hashes)
+        ContactService(db, hashes),
+        imports,
+        listing=ListingService(db),
+        suppressions=SuppressionService(db, hashes),
+        streams=StreamService(db),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
@@ -130,6 +139,17 @@ async def reindex(settings: WorkSettings) -> None:
         log.info("search.rebuilding", contacts=done)
     log.info("search.rebuilt", contacts=done)
     await db.stop()
+
+
+async def replay(settings: WorkSettings, *, account: AccountId | None, since: datetime | None) -> AsyncIterator[int]:
+    """How many contacts and tombstones were told of so far."""
+    telemetry.setup(SERVICE, "replay", log_level=settings.log_level)
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    try:
+        async for told in replaying.replay(db, account=account, since=since):
+            yield told
+    finally:
+        await db.stop()
 
 
 def exported_peers(process: Process, settings: WorkSettings) -> tuple[Segments, Campaigns]:

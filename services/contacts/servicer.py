@@ -13,12 +13,15 @@ from services.contacts.intake import read_patch, read_region
 from services.contacts.listing.requests import folded_key, read_filter, read_order
 from services.contacts.listing.service import ListingService
 from services.contacts.service import ContactService
+from services.contacts.streaming import StreamService
 from services.contacts.suppressions.service import SuppressionService
 
 # Who acts for account holders, and who sends messages.
 EDGE = {"gateway"}
 SENDERS = {"gateway", "campaigns"}
 READERS = {"gateway", "campaigns", "segments"}
+# Who keeps a copy.
+KEEPERS = {"segments"}
 
 
 class ContactsServicer:
@@ -29,11 +32,13 @@ class ContactsServicer:
         *,
         listing: ListingService,
         suppressions: SuppressionService,
+        streams: StreamService,
     ) -> None:
         self._contacts = contacts
         self._imports = imports
         self._listing = listing
         self._suppressions = suppressions
+        self._streams = streams
 
     @rpc(admits=EDGE)
     async def CreateContact(self, call: Call, request: pb.CreateContactRequest) -> pb.CreateContactResponse:
@@ -74,6 +79,13 @@ class ContactsServicer:
             raise errors.invalid([invalid("", "One of phone, email and external_id is needed.")])
         found, matches = await self._contacts.look_up(call, key, folded_key(key, getattr(request, key)))
         return pb.LookupContactResponse(contact=convert.contact(found), matches=matches)
+
+    @rpc(admits=KEEPERS)
+    async def StreamContacts(
+        self, call: Call, request: pb.StreamContactsRequest
+    ) -> AsyncIterator[pb.StreamContactsResponse]:
+        async for response in self._streams.stream(call, request):
+            yield response
 
     @rpc(admits=EDGE)
     async def BulkDeleteContacts(

@@ -1,11 +1,18 @@
-"""`carillon segments serve|work|migrate`."""
+"""`carillon segments serve|work|reconcile|migrate`."""
+
+import asyncio
+from collections import Counter
+from typing import Annotated
 
 import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
+from chassis.errors import CarillonError
+from chassis.ids import decode_account, encode_account
 from services.segments import app
 from services.segments.config import ServeSettings, WorkSettings
+from services.segments.reconciliations import Lost
 
 cli = typer.Typer(no_args_is_help=True, help="Segments: groups of contacts that keep themselves up to date.")
 
@@ -22,6 +29,38 @@ def work() -> None:
     """Follow the contacts' events, build segments, publish this service's own events."""
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
     runner.run("segments-work", lambda process: app.work(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "") -> None:
+    """Compare projection and membership with the contacts and the rules, repair, and say what was repaired.
+
+    `work` does it by itself, slowly. May be stopped at any time: `work` goes on where it was left.
+    """
+    owner = decode_account(account) if account else None
+    if account and owner is None:
+        raise typer.BadParameter("no account's id", param_hint="--account")
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+
+    async def run() -> None:
+        contacts, awaited, repaired = 0, 0, Counter[str]()
+        async for of, step in app.reconcile(settings, account=owner):
+            contacts, awaited = contacts + step.contacts, awaited + step.awaited
+            repaired += step.repaired
+            print(f"{encode_account(of)}: {contacts} contacts looked at, {repaired.total()} repairs")
+        found = ", ".join(f"{number} {what}" for what, number in sorted(repaired.items())) or "nothing"
+        print(f"done: {contacts} contacts looked at, repaired: {found}")
+        if awaited:
+            print(f"{awaited} changes of contacts were not here yet: their events may be on the way")
+
+    try:
+        asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What is done stays; `work` goes on, or run it again.")
+        raise typer.Exit(1) from None
+    except Lost:
+        print("stopped: it took too long over a step, and `work` goes on where it was left.")
+        raise typer.Exit(1) from None
 
 
 @cli.command()

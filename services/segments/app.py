@@ -1,28 +1,40 @@
 """The composition roots: what each process of this service is made of."""
 
+import asyncio
+import contextlib
 import gc
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
+from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis import schema, telemetry
 from chassis.db import Database
+from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
-from chassis.tokens import TokenVerifier
+from chassis.tokens import TokenSigner, TokenVerifier
+from services.segments import reconciliations
 from services.segments.builder import TOPIC, Builder
 from services.segments.cleaner import Cleaner
 from services.segments.config import ServeSettings, WorkSettings
-from services.segments.consumers import consumers
+from services.segments.consumers import behind, consumers
+from services.segments.contacts_source import ContactsSource
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
 from services.segments.lanes import Lanes
+from services.segments.reconcile import Reconciler, Step
+from services.segments.reconciling import Reconciliation
 from services.segments.service import Segments
 from services.segments.servicer import SegmentsServicer
 
 SERVICE = "segments"
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
+CONNECT_SECONDS, CONNECT_LOOKS = 5.0, 50
 
 
 async def serve(process: Process, settings: ServeSettings) -> None:
@@ -43,8 +55,55 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("consumer", consumer.run)
     process.loop("flips", Flips(db, evaluator, lanes).run)
     process.loop("builder", Builder(db, nats).run)
+    contacts = contacts_client(settings)
+    process.add(contacts)
+    process.loop("reconciliation", reconciliation(settings, db, nats, contacts, evaluator, lanes).run)
     process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[tuple[AccountId, Step]]:
+    """Step by step, of one account or of all. Raises reconciliations.Lost and chassis.errors."""
+    telemetry.setup(SERVICE, "reconcile", log_level=settings.log_level)
+    async with contextlib.AsyncExitStack() as stack:
+        db = await Database.open(settings.database_url, pool_size=2, name=SERVICE)
+        stack.push_async_callback(db.stop)
+        nats = await Nats.connect(settings.nats_url, SERVICE, kept=settings.retention, wait=False)
+        stack.push_async_callback(nats.stop)
+        await connected(nats)
+        contacts = contacts_client(settings)
+        stack.push_async_callback(contacts.stop)
+        work = reconciliation(settings, db, nats, contacts, Evaluator(db), Lanes())
+        await reconciliations.discover(db)
+        for owner in [account] if account is not None else await reconciliations.accounts(db):
+            async for step in work.whole(owner):
+                yield owner, step
+
+
+async def connected(nats: Nats) -> None:
+    """Soon, or never: it is only asked how far the consumers are."""
+    for _ in range(CONNECT_LOOKS):
+        if nats.client.is_connected:
+            return
+        await asyncio.sleep(CONNECT_SECONDS / CONNECT_LOOKS)
+
+
+def contacts_client(settings: WorkSettings) -> Client[ContactsServiceStub]:
+    signer = TokenSigner(SERVICE, settings.token_private_key)
+    return Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
+
+
+def reconciliation(
+    settings: WorkSettings,
+    db: Database,
+    nats: Nats,
+    contacts: Client[ContactsServiceStub],
+    evaluator: Evaluator,
+    lanes: Lanes,
+) -> Reconciliation:
+    reconciler = Reconciler(db, ContactsSource(contacts), evaluator, lanes, behind=lambda: behind(nats))
+    interval = timedelta(hours=settings.reconcile_hours)
+    return Reconciliation(db, reconciler, interval=interval, pause=settings.reconcile_pause_seconds)
 
 
 def spare_collector() -> None:

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
+from nats.errors import Error
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.ids import AccountId
-from chassis.nats import Nats
+from chassis.nats import EVENTS, Nats
 from services.segments import metrics
 from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.evaluation import MAX_BATCH, Evaluator, highest_versions
@@ -25,7 +28,11 @@ MESSAGES = "segments-messages"
 # One change each, usually: what comes together is written together.
 LIVE_EVENTS = 256
 # Each up to 500 contacts: what is handled before the acknowledgements go out.
-BULK_EVENTS = 8
+BULK_EVENTS = 16
+# Transactions of one lane at a time: one is prepared, or matched, while Postgres is at another.
+AT_ONCE = 2
+# Handled within seconds.
+FEW_EVENTS = 200
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
 
@@ -42,6 +49,21 @@ def consumers(nats: Nats, evaluator: Evaluator, lanes: Lanes) -> list[Consumer]:
     ]
 
 
+async def behind(nats: Nats) -> bool:
+    """Whether events of contacts wait in number, or nobody can say."""
+    for durable in (LIVE, BULK):
+        try:
+            info = await nats.jetstream.consumer_info(EVENTS, durable)
+        except NotFoundError:
+            # Wiped: nothing waits that will come.
+            continue
+        except (Error, JetStreamError, TimeoutError):
+            return True
+        if (info.num_pending or 0) + (info.num_ack_pending or 0) > FEW_EVENTS:
+            return True
+    return False
+
+
 class ContactEvents:
     """The handler of both lanes."""
 
@@ -51,12 +73,31 @@ class ContactEvents:
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
-        async for batch, contacts in batches(events):
+        slots = asyncio.Semaphore(AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for batch, contacts in batches(events):
+                    await slots.acquire()
+                    group.create_task(self._apply(account, batch, contacts, slots))
+        except* Exception as errors:
+            # Any of them says what the consumer is to do.
+            raise errors.exceptions[0] from errors
+
+    async def _apply(
+        self,
+        account: AccountId,
+        batch: Sequence[Received],
+        contacts: Sequence[ContactVersion],
+        slots: asyncio.Semaphore,
+    ) -> None:
+        try:
             bulk = batch[0].bulk
             for start in range(0, len(contacts), MAX_BATCH):
                 async with self._lanes.turn(bulk=bulk):
                     await self._evaluator.apply(account, contacts[start : start + MAX_BATCH], bulk=bulk)
             observe(batch)
+        finally:
+            slots.release()
 
 
 async def batches(events: Sequence[Received]) -> AsyncIterator[tuple[list[Received], list[ContactVersion]]]:

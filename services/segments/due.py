@@ -25,6 +25,7 @@ ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHER
 """
 FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
 STILL = "SELECT contact_id FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND due_at <= $3"
+OF = "SELECT contact_id, due_at FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
 # Over all accounts, for the work role.
 NEXT = "SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id IS NOT NULL ORDER BY due_at LIMIT $2"
 
@@ -46,6 +47,11 @@ async def forget(tx: WriteTx, contacts: Sequence[UUID]) -> None:
 async def still(tx: WriteTx, contacts: Sequence[UUID], *, now: int) -> Collection[UUID]:
     """Those of the contacts, whose rows the caller holds, that are due and were not seen to meanwhile."""
     return {row["contact_id"] for row in await tx.fetch(STILL, tx.account, contacts, now)}
+
+
+async def of(tx: ReadTx, account: UUID, contacts: Sequence[UUID]) -> dict[UUID, int]:
+    """When the contacts are due; those that are not watched are left out."""
+    return dict(await tx.fetch(OF, account, contacts))  # type: ignore[arg-type]  # rows of two columns
 
 
 async def next_ones(tx: ReadTx, *, now: int, limit: int) -> list[asyncpg.Record]:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chassis.db import Database, WriteTx
+from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
 from services.segments import contact_facts, due, engagement, locks, membership, metrics, projection
 from services.segments.domain.fields import EVERY_VERSION
@@ -37,8 +37,11 @@ class Evaluator:
         self._rulebooks = Rulebooks()
         self._clock = clock
 
-    async def apply(self, account: AccountId, contacts: Sequence[ContactVersion], *, bulk: bool) -> None:
-        """Contacts that events tell of: up to MAX_BATCH, each once. bulk: the events go out in the bulk lane."""
+    async def apply(self, account: AccountId, contacts: Sequence[ContactVersion], *, bulk: bool) -> int:
+        """Contacts that events tell of: up to MAX_BATCH, each once. bulk: the events go out in the bulk lane.
+
+        Returns how many were new.
+        """
         lane = "bulk" if bulk else "live"
         async with self._db.write(account) as tx:
             await locks.share(tx, account)
@@ -55,6 +58,7 @@ class Evaluator:
         metrics.EVALUATED.labels(lane, "unread").inc(len(new) - len(affected))
         metrics.EVALUATED.labels(lane, "evaluated").inc(len(affected))
         count_steps(lane, steps)
+        return len(new)
 
     async def engage(self, account: AccountId, engaged: Sequence[Engaged], *, bulk: bool) -> None:
         """What became of messages: of up to MAX_BATCH contacts, each once."""
@@ -86,15 +90,12 @@ class Evaluator:
         count_steps("clock", steps)
         return len(affected)
 
-    async def reevaluate(self, account: AccountId, contacts: Sequence[ContactVersion]) -> list[Steps]:
-        """Everything about contacts, whatever changed: for reconciliation. Returns the steps that were missing."""
-        async with self._db.write(account) as tx:
-            await locks.share(tx, account)
-            book = await self._rulebooks.current(tx, account)
-            held = await projection.hold(tx, [contact.contact_id for contact in contacts])
-            steps = await self._evaluate(tx, book, book.rules, held)
-            await write(tx, steps, bulk=True)
-        return steps
+    async def book(self, tx: ReadTx, account: AccountId) -> Rulebook:
+        """The rules, for reconciliation: as they stand in the transaction's snapshot, or under the account's lock."""
+        return await self._rulebooks.current(tx, account)
+
+    def now(self) -> int:
+        return self._clock()
 
     async def _evaluate(
         self, tx: WriteTx, book: Rulebook, rules: RuleSet[int], contacts: Sequence[ContactVersion]

@@ -28,5 +28,8 @@ BUILD_STEP_SECONDS = Histogram(
 BUILD_FAILURES = Counter("carillon_segments_build_failures_total", "Steps of builds that failed", ["state"])
 FLIPS = Counter("carillon_segments_flips_total", "Contacts looked at because their time had come")
 REPAIRED = Counter(
-    "carillon_segments_repaired_total", "What reconciliation found wrong and put right: always zero", ["what"]
+    "carillon_segments_repaired_total",
+    "What reconciliation found wrong and put right: contact, projection, membership, due, count; always zero",
+    ["what"],
 )
+RECONCILED = Counter("carillon_segments_reconciled_total", "Contacts that reconciliation looked at")

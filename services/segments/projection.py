@@ -10,7 +10,7 @@ import orjson
 
 from carillon.contacts.v1 import contacts_pb2
 from chassis import copytext, ids
-from chassis.db import WriteTx
+from chassis.db import ReadTx, WriteTx
 from services.segments.columns import PROJECTED, TYPES
 from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.domain.facts import Facts, View
@@ -35,6 +35,16 @@ WITH before AS MATERIALIZED (
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
+# Rows whose columns are not what their snapshot says.
+DIFFERING = """
+SELECT p.contact_id FROM unnest($2::uuid[]{parameters}) AS c (contact_id{names})
+JOIN contacts_projection p ON p.account_id = $1 AND p.contact_id = c.contact_id
+WHERE p.deleted <> (p.snapshot IS NULL) OR ({columns}) IS DISTINCT FROM ({values})
+"""
+# So that the upsert takes the version that is there already.
+BELOW = """
+UPDATE contacts_projection SET version = version - 1 WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+"""
 # A contact that only messages told of so far is held by a tombstone of version 0, below any event's. Those that are
 # there are locked on the way, although nothing is updated: in one order with those that are not.
 HOLD_PLACE = """
@@ -49,8 +59,6 @@ WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) ORDER BY contact_id FOR 
 HOLD_FREE = f"{HOLD} SKIP LOCKED"
 MORE = "more"
 UPDATES = ", ".join(f"{name} = excluded.{name}" for name in [*PROJECTED.values(), MORE])
-# Null where the contact has nothing, as it is for most columns of most contacts.
-Encoded = str | bool | int | None
 
 
 class ContactVersion(NamedTuple):
@@ -107,43 +115,80 @@ def stored(row: asyncpg.Record) -> ContactVersion:
     return ContactVersion(row["contact_id"], public_id, row["version"], facts, snapshot, None)
 
 
+async def differing(tx: ReadTx, account: UUID, contacts: Sequence[ContactVersion]) -> frozenset[UUID]:
+    """Those of the contacts, which came of `stored`, whose columns are not those of their facts."""
+    columns = encoded([contact.facts for contact in contacts])
+    sql, wanted = comparison(tuple(columns)), [contact.contact_id for contact in contacts]
+    return frozenset(row["contact_id"] for row in await tx.fetch(sql, account, wanted, *columns.values()))
+
+
+async def rewrite(tx: WriteTx, contacts: Sequence[ContactVersion]) -> None:
+    """Make the columns anew at the versions that the contacts have; their rows are locked."""
+    await tx.execute(BELOW, tx.account, [contact.contact_id for contact in contacts])
+    await upsert(tx, contacts)
+
+
 # There are as many statements as batches differ in what their contacts have: few, for an account's contacts are alike.
 @lru_cache(maxsize=1024)
 def statement(columns: tuple[str, ...]) -> str:
     """That writes these columns, and clears all others."""
-    names = [MORE if column == MORE else PROJECTED[column] for column in columns]
-    # Arrays come as their text form, for arrays of arrays would have to be of one length.
-    types = ["text" if column == MORE or column[0] == View.ELEMENT else TYPES[View(column[0])] for column in columns]
+    names = [name_of(column) for column in columns]
     return UPSERT.format(
         names="".join(f", {name}" for name in names),
-        values="".join(
-            f", c.{name}::jsonb"
-            if name == MORE
-            else f", c.{name}::text[]"
-            if column[0] == View.ELEMENT
-            else f", c.{name}"
-            for column, name in zip(columns, names, strict=True)
-        ),
-        parameters="".join(f", ${number}::{type}[]" for number, type in enumerate(types, 5)),
+        values="".join(f", {value_of(column)}" for column in columns),
+        parameters="".join(f", ${number}::text::{type_of(column)}[]" for number, column in enumerate(columns, 5)),
         updates=UPDATES,
     )
 
 
-def encoded(batch: Sequence[Facts]) -> dict[str, list[Encoded]]:
-    """The batch column by column, for what any of its contacts has; in one order, so that statements are few."""
-    present = sorted(set().union(*batch))
-    columns: dict[str, list[Encoded]] = {}
+@lru_cache(maxsize=1024)
+def comparison(columns: tuple[str, ...]) -> str:
+    """Of these columns with values, and of all others with null."""
+    given = {name_of(column): value_of(column) for column in columns}
+    everything = [*PROJECTED.values(), MORE]
+    return DIFFERING.format(
+        parameters="".join(f", ${number}::text::{type_of(column)}[]" for number, column in enumerate(columns, 3)),
+        names="".join(f", {name}" for name in given),
+        columns=", ".join(f"p.{name}" for name in everything),
+        values=", ".join(given.get(name, "NULL") for name in everything),
+    )
+
+
+def name_of(column: str) -> str:
+    return MORE if column == MORE else PROJECTED[column]
+
+
+def type_of(column: str) -> str:
+    """Of a value in a parameter. Arrays are texts there: arrays of arrays would have to be of one length."""
+    return "text" if column == MORE or column[0] == View.ELEMENT else TYPES[View(column[0])]
+
+
+def value_of(column: str) -> str:
+    """Of a parameter's row `c`, as the table has it."""
+    cast = "::jsonb" if column == MORE else "::text[]" if column[0] == View.ELEMENT else ""
+    return f"c.{name_of(column)}{cast}"
+
+
+def encoded(batch: Sequence[Facts]) -> dict[str, str]:
+    """The batch column by column, for what any of its contacts has; in one order, so that statements are few.
+
+    Each column is the text form of an array: the driver takes several times as long for lists.
+    """
+    present = sorted(frozenset().union(*batch))
+    columns: dict[str, list[str | None]] = {}
     for name in present:
         if name not in PROJECTED:
             continue
-        if name[0] == View.ELEMENT:
+        if name[0] == View.TEXT:
+            columns[name] = [facts[name][0] if name in facts else None for facts in batch]  # type: ignore[misc]  # texts
+        elif name[0] == View.ELEMENT:
             columns[name] = [array(facts[name]) if name in facts else None for facts in batch]
         else:
-            columns[name] = [facts[name][0] if name in facts else None for facts in batch]  # type: ignore[misc]  # no float
+            columns[name] = [str(facts[name][0]) if name in facts else None for facts in batch]
     custom = frozenset(present).difference(PROJECTED, NOT_PROJECTED)
     if custom:
         columns[MORE] = [document(facts, custom) for facts in batch]
-    return columns
+    return {name: copytext.parameter(column) for name, column in columns.items()}
 
 
 def document(facts: Facts, custom: frozenset[str]) -> str | None:

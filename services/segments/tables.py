@@ -8,6 +8,7 @@ engagement            what became of the messages to each contact
 messages_received     which messages `engagement.messages_received` counts
 due                   when the clock alone may next move a contact in or out of anything
 segment_references    which segments a segment's rule names
+reconciliations       how far the comparison of all this with the contacts service is
 rule_sets             counts the changes to an account's rules: an evaluator that compiled another count compiles anew
 
 States of a build:
@@ -174,6 +175,26 @@ segment_references = Table(
     Column("segment_id", UUID(), primary_key=True),
     Column("names", UUID(), primary_key=True),
     Index("segment_references_names", "account_id", "names"),
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("account_id", UUID(), primary_key=True),
+    # When a pass begins, or began.
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    # Of the pass under way; null otherwise.
+    Column("started_at", DateTime(timezone=True)),
+    # Of the last whole pass.
+    Column("finished_at", DateTime(timezone=True)),
+    # The contacts are done, and the builds' counts are being looked at.
+    Column("counting", Boolean, nullable=False, server_default="false"),
+    # The last contact or build that is done.
+    Column("position", UUID()),
+    Column("lease_until", DateTime(timezone=True)),
+    # Fences off a worker whose lease another took over.
+    Column("lease_generation", BigInteger, nullable=False, server_default="0"),
+    Index("reconciliations_next_at", "next_at"),
 )
 
 rule_sets = Table(

@@ -53,6 +53,7 @@ from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer
+from services.contacts.streaming import StreamService
 from services.contacts.suppressions.service import SuppressionService
 from services.contacts.suppressions.servicer import SuppressionUploadsServicer
 from services.contacts.suppressions.upload import SuppressionUploads
@@ -97,6 +98,7 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
         imports,
         listing=ListingService(serve_db),
         suppressions=SuppressionService(serve_db, hashes),
+        streams=StreamService(serve_db),
     )
     running = Server("127.0.0.1:0", keys.verifier("contacts"))
     running.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)

@@ -53,6 +53,7 @@ async def test_a_segment_is_kept_while_workers_come_and_go(urls, broker, keys, a
         "CARILLON_NATS_URL": broker.url,
         "CARILLON_TOKEN_PRIVATE_KEY": keys.private["segments"],
         "CARILLON_TOKEN_PUBLIC_KEYS": json.dumps(keys.public),
+        "CARILLON_CONTACTS_TARGET": "127.0.0.1:1",
         "CARILLON_GRPC_BIND": f"127.0.0.1:{grpc_port}",
     }
     serving = {**common, "CARILLON_DATABASE_URL": urls.serve}

@@ -66,6 +66,11 @@ class ContactsServiceStub:
                 request_serializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactRequest.SerializeToString,
                 response_deserializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactResponse.FromString,
                 _registered_method=True)
+        self.StreamContacts = channel.unary_stream(
+                '/carillon.contacts.v1.ContactsService/StreamContacts',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsResponse.FromString,
+                _registered_method=True)
         self.BulkDeleteContacts = channel.unary_unary(
                 '/carillon.contacts.v1.ContactsService/BulkDeleteContacts',
                 request_serializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.BulkDeleteContactsRequest.SerializeToString,
@@ -156,6 +161,14 @@ class ContactsServiceServicer:
 
     def LookupContact(self, request, context):
         """Finds one contact by a key; of several that share an email the one updated last. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamContacts(self, request, context):
+        """For services that keep a copy: contacts in order of id, up to 500 or 512 KiB a message, all of them or those
+        asked for. Each message is a look of its own at what is committed. Errors: VALIDATION_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +274,11 @@ def add_ContactsServiceServicer_to_server(servicer, server):
                     servicer.LookupContact,
                     request_deserializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactRequest.FromString,
                     response_serializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactResponse.SerializeToString,
+            ),
+            'StreamContacts': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamContacts,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsResponse.SerializeToString,
             ),
             'BulkDeleteContacts': grpc.unary_unary_rpc_method_handler(
                     servicer.BulkDeleteContacts,
@@ -472,6 +490,33 @@ class ContactsService:
             '/carillon.contacts.v1.ContactsService/LookupContact',
             carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactRequest.SerializeToString,
             carillon_dot_contacts_dot_v1_dot_contacts__pb2.LookupContactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamContacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/carillon.contacts.v1.ContactsService/StreamContacts',
+            carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_contacts__pb2.StreamContactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,10 @@ class ContactsServiceStub:
     """Pages through contacts, newest first (by id) unless an order is given. Errors: INVALID_CURSOR."""
     LookupContact: _aio.UnaryUnaryMultiCallable[_contacts_pb2.LookupContactRequest, _contacts_pb2.LookupContactResponse]
     """Finds one contact by a key; of several that share an email the one updated last. Errors: NOT_FOUND."""
+    StreamContacts: _aio.UnaryStreamMultiCallable[_contacts_pb2.StreamContactsRequest, _contacts_pb2.StreamContactsResponse]
+    """For services that keep a copy: contacts in order of id, up to 500 or 512 KiB a message, all of them or those
+    asked for. Each message is a look of its own at what is committed. Errors: VALIDATION_FAILED.
+    """
     BulkDeleteContacts: _aio.UnaryUnaryMultiCallable[_contacts_pb2.BulkDeleteContactsRequest, _contacts_pb2.BulkDeleteContactsResponse]
     """Deletes up to 1,000 contacts by id; unknown ids are reported, not refused."""
     AddTags: _aio.UnaryUnaryMultiCallable[_contacts_pb2.AddTagsRequest, _contacts_pb2.AddTagsResponse]
@@ -112,6 +116,16 @@ class ContactsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_contacts_pb2.LookupContactRequest, _abc.Awaitable[_contacts_pb2.LookupContactResponse]],
     ) -> _abc.Awaitable[_contacts_pb2.LookupContactResponse]:
         """Finds one contact by a key; of several that share an email the one updated last. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def StreamContacts(
+        self,
+        request: _contacts_pb2.StreamContactsRequest,
+        context: _aio.ServicerContext[_contacts_pb2.StreamContactsRequest, _abc.AsyncIterator[_contacts_pb2.StreamContactsResponse]],
+    ) -> _abc.AsyncIterator[_contacts_pb2.StreamContactsResponse]:
+        """For services that keep a copy: contacts in order of id, up to 500 or 512 KiB a message, all of them or those
+        asked for. Each message is a look of its own at what is committed. Errors: VALIDATION_FAILED.
+        """
 
     @_abc_1.abstractmethod
     def BulkDeleteContacts(
