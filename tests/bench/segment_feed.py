@@ -80,6 +80,19 @@ async def account_of(stack: ThrowawayStack, segment_id: str) -> str:
     return ids.encode("acct", found)
 
 
+async def told(stack: ThrowawayStack) -> None:
+    """Until segments has published all of its own events."""
+    connection = await asyncpg.connect(stack.database_url("segments"))
+    try:
+        async with asyncio.timeout(DRAINED_SECONDS):
+            while True:
+                if not await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"):
+                    return
+                await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
+
+
 async def create_segments(rest: Rest, count: int) -> list[str]:
     """Of segment_load's rules; their ids, when all are ready."""
     made: list[str] = []

@@ -166,6 +166,7 @@ async def measure(stack: ThrowawayStack) -> Found:
 
 async def idle(stack: ThrowawayStack) -> float:
     """The part of a processor that both processes of segments use together while nothing happens."""
+    await segment_feed.told(stack)
     with watched(stack.pid("segments")) as serve, watched(stack.pid("segments-work")) as work:
         await asyncio.sleep(IDLE_SECONDS)
     return (serve.cpu_seconds + work.cpu_seconds) / IDLE_SECONDS
