@@ -19,6 +19,7 @@ BENCHES = {
     "freshness": "tests.bench.freshness",
     "matching": "tests.bench.matching",
     "segments_live": "tests.bench.segments_live",
+    "segments_backfill": "tests.bench.segments_backfill",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",
