@@ -20,6 +20,7 @@ BENCHES = {
     "matching": "tests.bench.matching",
     "segments_live": "tests.bench.segments_live",
     "segments_backfill": "tests.bench.segments_backfill",
+    "segments_flips": "tests.bench.segments_flips",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",
