@@ -17,12 +17,13 @@ from services.segments.domain.facts import Facts
 from services.segments.domain.fields import FIELDS, Field, Kind, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator
 from services.segments.domain.matcher import Batch, Index, Masks, RuleSet, bits, possible
+from services.segments.domain.moments import DAY
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion, upsert
 from tests.service.stack import new_account
 from tests.unit.segments import oracle
 from tests.unit.segments.strategies import A_VALUE, CONTACT_IDS, NO_ENGAGEMENT, PATHS, Case, Person, cases, everything
-from tests.unit.segments.values import NOWS, WORDS
+from tests.unit.segments.values import BIRTHDAYS, DAYS, NOWS, WORDS
 
 INSERT_ENGAGEMENT = f"""
 INSERT INTO engagement (account_id, contact_id, {", ".join(NO_ENGAGEMENT)})
@@ -158,6 +159,20 @@ async def test_every_word_against_every_other(work_db):
     ]
 
     await agree(work_db, Case(definitions, {}, people, NOWS[0]))
+
+
+@pytest.mark.parametrize("now", NOWS)
+async def test_every_birthday_at_the_ends_of_days_and_februaries(work_db, now):
+    """Those before 1970 are negative, and round the other way."""
+    people = []
+    for birthday in [*BIRTHDAYS, *(now - days * DAY for days in (0, 1, 364, 365, 366, 60 * 366))]:
+        for at in (birthday, birthday - birthday % DAY, birthday - birthday % DAY - 1):
+            contact = contacts_pb2.Contact(id=ids.encode("cnt", ids.new()), version=1)
+            contact.created_at.FromMicroseconds(at)
+            people.append(Person(contact, {}))
+    conditions = [{"field": "created_at", "operator": "anniversary", "value": days} for days in DAYS]
+
+    await agree(work_db, Case([{"conditions": [one]} for one in conditions], {}, people, now))
 
 
 async def test_every_operator_of_every_field(work_db):
