@@ -11,11 +11,16 @@ import asyncpg
 
 from chassis.db import ReadTx, WriteTx
 
-PUT = """
-WITH gone AS (DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($4::uuid[]))
+# Later than any moment: of a row that is about to go. So all rows of a statement are taken in one order, also by
+# builds, which hold no contacts.
+NEVER = 2**63 - 1
+PUT = f"""
 INSERT INTO due (account_id, contact_id, due_at)
-SELECT $1, d.contact_id, d.due_at FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at) ORDER BY d.contact_id
+SELECT $1, d.contact_id, coalesce(d.due_at, {NEVER}) FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at)
+WHERE d.due_at IS NOT NULL OR EXISTS (SELECT FROM due k WHERE k.account_id = $1 AND k.contact_id = d.contact_id)
+ORDER BY d.contact_id
 ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at <> excluded.due_at
+RETURNING contact_id, due_at
 """
 # For a rule that is added to those that are watched already.
 SOONER = """
@@ -31,8 +36,9 @@ NEXT = "SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id
 
 async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
     """Replace what is known of these contacts; None: never."""
-    watched = {contact: at for contact, at in moments.items() if at is not None}
-    await tx.execute(PUT, tx.account, list(watched), list(watched.values()), list(moments.keys() - watched.keys()))
+    written = await tx.fetch(PUT, tx.account, list(moments), list(moments.values()))
+    if gone := [row["contact_id"] for row in written if row["due_at"] == NEVER]:
+        await forget(tx, gone)
 
 
 async def put_sooner(tx: WriteTx, moments: Mapping[UUID, int]) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 import pytest
 
-from services.segments import contact_facts, locks, projection
+from services.segments import contact_facts, due, locks, projection
 from services.segments.consumers import contact_uuid
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
@@ -354,6 +354,38 @@ async def test_somebody_elses_contact_holds_nobody_up(api, clock, segment, accou
     assert await api.member_ids(made) == {ben.id}
     assert await clock.to(MOMENT) == 1
     assert await api.member_ids(made) == {ana.id, ben.id}
+
+
+async def test_moments_are_noted_in_one_order(clock, segment, account, work_db):
+    """A build, which holds no contacts, has noted the first. Who waits for that must not have the second meanwhile."""
+    await segment()
+    first, second = sorted((created(), created()), key=lambda one: one.id)
+    await deliver(clock.evaluator, account, "contact.created", changes(first, second))
+    later = [contact(2, id=first.id), contact(2, id=second.id, created_at=stamp(MOMENT + 1))]
+
+    async with work_db.write(account) as tx:
+        await due.put_sooner(tx, {contact_uuid(first.id): MOMENT - 1})
+        delivering = asyncio.create_task(deliver(clock.evaluator, account, "contact.updated", changes(*later)))
+
+        async def waits():
+            return await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+
+        await eventually(waits)
+        await due.put_sooner(tx, {contact_uuid(second.id): MOMENT - 1})
+    await delivering
+
+    assert await due_of(work_db, account) == {second.id: MOMENT + 1}
+
+
+async def test_who_comes_second_finds_nothing_left_to_do(clock, segment, account):
+    """Two processes found the same contact; it is in nobody's hands any more when the second has its turn."""
+    await segment()
+    ana, ben = created(), created(MOMENT + 1)
+    await deliver(clock.evaluator, account, "contact.created", changes(ana, ben))
+    clock.now = MOMENT
+    found = [contact_uuid(ana.id), contact_uuid(ben.id)]
+
+    assert [await clock.evaluator.flip(account, found) for _ in range(2)] == [1, 0]
 
 
 async def test_a_flip_of_many_accounts_keeps_them_apart(api, clock, account, other, work_db):
