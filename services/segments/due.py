@@ -31,7 +31,9 @@ ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHER
 FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
 STILL = "SELECT contact_id FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND due_at <= $3"
 # Over all accounts, for the work role.
-NEXT = "SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id IS NOT NULL ORDER BY due_at LIMIT $2"
+NEXT = """
+SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id <> ALL ($3::uuid[]) ORDER BY due_at LIMIT $2
+"""
 
 
 async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
@@ -54,6 +56,6 @@ async def still(tx: WriteTx, contacts: Sequence[UUID], *, now: int) -> Collectio
     return {row["contact_id"] for row in await tx.fetch(STILL, tx.account, contacts, now)}
 
 
-async def next_ones(tx: ReadTx, *, now: int, limit: int) -> list[asyncpg.Record]:
-    """(account_id, contact_id) of what is due, the oldest first."""
-    return await tx.fetch(NEXT, now, limit)
+async def next_ones(tx: ReadTx, *, now: int, limit: int, without: Collection[UUID]) -> list[asyncpg.Record]:
+    """(account_id, contact_id) of what is due, the oldest first. without: accounts that are left out."""
+    return await tx.fetch(NEXT, now, limit, without)

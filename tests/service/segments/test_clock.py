@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 import pytest
 
-from services.segments import contact_facts, due, locks, projection
+from services.segments import contact_facts, due, flips, locks, projection
 from services.segments.consumers import contact_uuid
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
@@ -303,6 +303,20 @@ async def test_a_deleted_contact_is_due_no_more(api, clock, segment, account, wo
     assert await due_of(work_db, account) == {ben.id: MOMENT + 30 * DAY}
 
 
+async def test_a_deleted_contact_is_due_no_more_also_where_no_rule_goes_by_the_clock_any_more(
+    api, clock, segment, account, work_db
+):
+    made = await segment()
+    ana = created()
+    await deliver(clock.evaluator, account, "contact.created", changes(ana))
+    await api.update(made, rule_json=PREMIUM)
+    await clock.build()
+
+    await deliver(clock.evaluator, account, "contact.deleted", deletions(ana))
+
+    assert await due_of(work_db, account) == {}
+
+
 async def test_more_than_a_thousand_at_midnight(api, clock, segment, account, work_db):
     made = await segment(rule(("metadata.birthday", "anniversary")))
     people = [custom(birthday=f"{1900 + n % 100}-03-05") for n in range(1_200)]
@@ -328,11 +342,11 @@ async def test_several_processes_share_what_is_due(clock, segment, account, work
     clock.now = MOMENT + 700
     others = [Flips(work_db, Evaluator(work_db, clock=clock), Lanes(), clock=clock) for _ in range(3)]
 
-    async def all_seen(flips):
+    async def all_seen(by):
         while any(at <= clock.now for at in (await due_of(work_db, account)).values()):
-            await flips.run_once()
+            await by.run_once()
 
-    await asyncio.gather(*(all_seen(flips) for flips in others))
+    await asyncio.gather(*(all_seen(one) for one in others))
 
     assert sorted(await steps_told(work_db, account, made)) == sorted((one.id, True) for one in people)
     assert await counts_differ(work_db, account) == []
@@ -399,6 +413,34 @@ async def test_a_flip_of_many_accounts_keeps_them_apart(api, clock, account, oth
 
     assert await api.member_ids(mine.id) == {ana.id}
     assert await api.of(other).member_ids(theirs.id) == {ben.id}
+
+
+async def test_an_account_whose_contacts_cannot_be_seen_to_holds_up_no_other(
+    api, clock, account, other, work_db, monkeypatch
+):
+    """Not even with more that is due than is looked at in one go; and it gets its turn again."""
+    accounts = {account: api, other: api.of(other)}
+    segments = {one: await of.create(MONTH) for one, of in accounts.items()}
+    await clock.build()
+    early, ben = [created(MOMENT - 1) for _ in range(3)], created()
+    await deliver(clock.evaluator, account, "contact.created", changes(*early))
+    await deliver(clock.evaluator, other, "contact.created", changes(ben))
+    monkeypatch.setattr(flips, "MAX_BATCH", 2)
+    flip = clock.evaluator.flip
+
+    async def broken(of, contacts):
+        if of == account:
+            raise ZeroDivisionError
+        return await flip(of, contacts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clock.evaluator, "flip", broken)
+        clock.now = MOMENT
+        assert [await clock.flips.run_once() for _ in range(3)] == [0, 1, 0]
+    assert await accounts[other].member_ids(segments[other].id) == {ben.id}
+
+    assert await clock.to(MOMENT + flips.REST) == 3
+    assert await api.member_ids(segments[account].id) == {one.id for one in early}
 
 
 async def test_engagement_goes_by_the_clock(api, clock, segment, account, work_db):
