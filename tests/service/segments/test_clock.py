@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 import pytest
 
-from services.segments import contact_facts, due, flips, locks, projection
+from services.segments import contact_facts, due, flips, locks, projection, steps
 from services.segments.consumers import contact_uuid
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
@@ -209,6 +209,30 @@ async def test_the_earliest_moment_of_all_rules_is_noted(clock, segment, account
     assert await due_of(work_db, account) == {ana.id: MOMENT - 3 * DAY}
     await clock.to(MOMENT - 3 * DAY)
     assert await due_of(work_db, account) == {ana.id: MOMENT - 2 * DAY}
+
+
+@pytest.mark.parametrize(("watched", "joins"), [(3, 100), (100, 3), (3, 2)])
+async def test_a_build_notes_the_moments_of_all_in_small_steps(
+    api, clock, segment, account, work_db, monkeypatch, watched, joins
+):
+    """However the steps are cut: by contacts looked at, by those that the clock may move, or by those that join."""
+    monkeypatch.setattr(steps, "FILL_CHUNK", 10)
+    monkeypatch.setattr(steps, "FILL_WATCHED", watched)
+    monkeypatch.setattr(steps, "FILL_JOINS", joins)
+    # A third are in and will leave, a third will come, and a third are over.
+    ages = [-5, 5, 100]
+    people = [created(clock.now - ages[n % 3] * DAY + n) for n in range(50)]
+    await deliver(clock.evaluator, account, "contact.created", changes(*people), bulk=True)
+
+    made = await segment()
+
+    assert await api.member_ids(made) == {one.id for one in people[1::3]}
+    expected = {one.id: clock.now + 5 * DAY + 3 * n for n, one in enumerate(people[::3])}
+    expected |= {one.id: clock.now + 25 * DAY + 3 * n + 1 for n, one in enumerate(people[1::3])}
+    assert await due_of(work_db, account) == expected
+    await clock.to(clock.now + 20 * DAY)
+    assert await api.member_ids(made) == {one.id for one in people if one not in people[2::3]}
+    assert await counts_differ(work_db, account) == []
 
 
 async def test_a_look_that_comes_too_early_does_no_harm(api, clock, segment, account, work_db):
