@@ -11,11 +11,16 @@ import asyncpg
 
 from chassis.db import ReadTx, WriteTx
 
-PUT = """
-WITH gone AS (DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($4::uuid[]))
+# Later than any moment: of a row that is about to go. So all rows of a statement are taken in one order, also by
+# builds, which hold no contacts.
+NEVER = 2**63 - 1
+PUT = f"""
 INSERT INTO due (account_id, contact_id, due_at)
-SELECT $1, d.contact_id, d.due_at FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at) ORDER BY d.contact_id
+SELECT $1, d.contact_id, coalesce(d.due_at, {NEVER}) FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at)
+WHERE d.due_at IS NOT NULL OR EXISTS (SELECT FROM due k WHERE k.account_id = $1 AND k.contact_id = d.contact_id)
+ORDER BY d.contact_id
 ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at <> excluded.due_at
+RETURNING contact_id, due_at
 """
 # For a rule that is added to those that are watched already.
 SOONER = """
@@ -27,13 +32,16 @@ FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]
 STILL = "SELECT contact_id FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND due_at <= $3"
 OF = "SELECT contact_id, due_at FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
 # Over all accounts, for the work role.
-NEXT = "SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id IS NOT NULL ORDER BY due_at LIMIT $2"
+NEXT = """
+SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id <> ALL ($3::uuid[]) ORDER BY due_at LIMIT $2
+"""
 
 
 async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
     """Replace what is known of these contacts; None: never."""
-    watched = {contact: at for contact, at in moments.items() if at is not None}
-    await tx.execute(PUT, tx.account, list(watched), list(watched.values()), list(moments.keys() - watched.keys()))
+    written = await tx.fetch(PUT, tx.account, list(moments), list(moments.values()))
+    if gone := [row["contact_id"] for row in written if row["due_at"] == NEVER]:
+        await forget(tx, gone)
 
 
 async def put_sooner(tx: WriteTx, moments: Mapping[UUID, int]) -> None:
@@ -54,6 +62,6 @@ async def of(tx: ReadTx, account: UUID, contacts: Sequence[UUID]) -> dict[UUID, 
     return dict(await tx.fetch(OF, account, contacts))  # type: ignore[arg-type]  # rows of two columns
 
 
-async def next_ones(tx: ReadTx, *, now: int, limit: int) -> list[asyncpg.Record]:
-    """(account_id, contact_id) of what is due, the oldest first."""
-    return await tx.fetch(NEXT, now, limit)
+async def next_ones(tx: ReadTx, *, now: int, limit: int, without: Collection[UUID]) -> list[asyncpg.Record]:
+    """(account_id, contact_id) of what is due, the oldest first. without: accounts that are left out."""
+    return await tx.fetch(NEXT, now, limit, without)

@@ -48,11 +48,11 @@ class Evaluator:
             book = await self._rulebooks.current(tx, account)
             written = await projection.upsert(tx, contacts)
             new = [contact for contact in contacts if contact.contact_id in written]
-            await self._forget(tx, [contact.contact_id for contact in new if contact.deleted])
             changes = [changed_since(contact, written[contact.contact_id]) for contact in new]
             affected = [one for one, changed in zip(new, changes, strict=True) if concerns(book, changed)]
             rules = book.rules.reading(union(changes)) if None not in changes else book.rules
             steps = await self._evaluate(tx, book, rules, affected)
+            await self._forget(tx, [contact.contact_id for contact in new if contact.deleted])
             await write(tx, steps, bulk=bulk)
         metrics.EVALUATED.labels(lane, "known").inc(len(contacts) - len(new))
         metrics.EVALUATED.labels(lane, "unread").inc(len(new) - len(affected))

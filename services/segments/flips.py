@@ -1,9 +1,10 @@
 """The loop that takes contacts whose time has come, in any number of processes at once (see due.py)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -12,6 +13,7 @@ from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.ids import AccountId
 from services.segments import contact_facts, due, metrics
+from services.segments.domain.moments import SECOND
 from services.segments.evaluation import MAX_BATCH, Evaluator
 from services.segments.lanes import Lanes
 
@@ -19,6 +21,8 @@ log = structlog.get_logger()
 
 # How late a flip may be seen, at most, when there is little to do.
 POLL_SECONDS = 0.5
+# How long an account is left alone after its contacts could not be seen to, so that it holds up nobody else.
+REST = 10 * SECOND
 
 
 class Flips:
@@ -35,6 +39,8 @@ class Flips:
         self._evaluator = evaluator
         self._lanes = lanes
         self._clock = clock
+        # Accounts that are left alone, each until when.
+        self._resting: dict[AccountId, int] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -51,12 +57,22 @@ class Flips:
     async def run_once(self) -> int:
         """Look at up to MAX_BATCH contacts that are due; how many were seen to, without those that others are at."""
         now = self._clock()
+        self._resting = {account: until for account, until in self._resting.items() if until > now}
         async with self._db.across() as tx:
-            rows = await due.next_ones(tx, now=now, limit=MAX_BATCH)
+            rows = await due.next_ones(tx, now=now, limit=MAX_BATCH, without=list(self._resting))
         seen = 0
         for account, group in groupby(sorted(map(tuple, rows)), key=itemgetter(0)):
-            contacts = [contact for _, contact in group]
-            async with self._lanes.turn(bulk=True):
-                seen += await self._evaluator.flip(AccountId(account), contacts)
+            seen += await self._see_to(AccountId(account), [contact for _, contact in group])
         metrics.FLIPS.inc(seen)
         return seen
+
+    async def _see_to(self, account: AccountId, contacts: Sequence[UUID]) -> int:
+        try:
+            async with self._lanes.turn(bulk=True):
+                return await self._evaluator.flip(account, contacts)
+        except CarillonError:
+            raise
+        except Exception as error:
+            log.exception("flips.failed", account=str(account), error=type(error).__name__)
+            self._resting[account] = self._clock() + REST
+            return 0

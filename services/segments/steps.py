@@ -17,11 +17,14 @@ from services.segments.domain.definitions import compile_with
 from services.segments.domain.matcher import Batch, RuleSet
 from services.segments.membership import Telling, Told
 from services.segments.predicate import compile_possible, compile_sql
+from services.segments.projection import ContactVersion
 
 # Contacts looked at in one step of filling. Only those that join are locked.
 FILL_CHUNK = 5_000
 # The most that may join in one step, which bounds how long their rows stay locked.
 FILL_JOINS = 1_000
+# The most that are looked at for when the clock may move them, which is done contact by contact.
+FILL_WATCHED = 1_000
 ANNOUNCE_CHUNK = 2_000
 SWEEP_CHUNK = 5_000
 NIL = UUID(int=0)
@@ -53,6 +56,7 @@ WHERE p.account_id = $1 AND p.contact_id = ANY ($2::uuid[]) AND {predicate} ORDE
 WATCHED = """
 SELECT p.contact_id, p.version, p.snapshot FROM contacts_projection p {join}
 WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
+ORDER BY p.contact_id LIMIT $4
 """
 # Of contacts whose rows are locked. A live change may have made one a member just before it was.
 JOIN = """
@@ -124,15 +128,21 @@ async def reckon(tx: WriteTx, account: UUID) -> int:
 
 async def fill_chunk(tx: WriteTx, build: Build, end: UUID, contacts: int, *, now: int) -> None:
     rule = compile_with(build.definition, orjson.loads(build.inlined))
-    found = await candidates(tx, build, rule=rule, end=end, now=now)
+    rules, reached = RuleSet({build.id: rule}), end
+    watched = await watchable(tx, build, rule=rule, end=end, now=now) if len(rules.relative) else []
+    if len(watched) == FILL_WATCHED:
+        reached = watched[-1].contact_id
+    found = await candidates(tx, build, rule=rule, end=reached, now=now)
     if len(found) == FILL_JOINS:
-        end = found[-1]
-        contacts = await tx.fetchval(COUNT, build.account, build.position or NIL, end)
+        reached = found[-1]
+    if reached != end:
+        contacts = await tx.fetchval(COUNT, build.account, build.position or NIL, reached)
     # The clock's next moments are written before builds are touched: everybody does it in that order.
-    await watch(tx, build, rule=rule, end=end, now=now)
+    if watched:
+        await watch(tx, rules, watched, now=now)
     found = await confirmed(tx, build, found, rule=rule, now=now)
     joined = await join(tx, build, found) if found else 0
-    await builds.advance(tx, build, end, members=joined, looked_at=contacts)
+    await builds.advance(tx, build, reached, members=joined, looked_at=contacts)
 
 
 async def candidates(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> list[UUID]:
@@ -152,22 +162,23 @@ async def confirmed(tx: WriteTx, build: Build, contacts: list[UUID], *, rule: Co
     return [row["contact_id"] for row in await tx.fetch(sql, build.account, contacts, *predicate.args)]
 
 
-async def watch(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> None:
-    """Note when the clock may move the contacts up to end, for this build's rule.
-
-    Nobody's row is locked: whoever changes one meanwhile knows of the build, and writes what is right then.
-    """
-    rules = RuleSet({build.id: rule})
-    if not len(rules.relative):
-        return
-    predicate = compile_possible(rule, first=4, now=now)
+async def watchable(tx: WriteTx, build: Build, *, rule: Compiled, end: UUID, now: int) -> list[ContactVersion]:
+    """Those up to end whom the clock may move in or out, in order: FILL_WATCHED of them at most."""
+    predicate = compile_possible(rule, first=5, now=now)
     sql = WATCHED.format(predicate=predicate.sql, join=predicate.join)
-    rows = await tx.fetch(sql, build.account, build.position or NIL, end, *predicate.args)
-    watched = [projection.stored(row) for row in rows]
+    rows = await tx.fetch(sql, build.account, build.position or NIL, end, FILL_WATCHED, *predicate.args)
+    return [projection.stored(row) for row in rows]
+
+
+async def watch(tx: WriteTx, rules: RuleSet[UUID], contacts: list[ContactVersion], *, now: int) -> None:
+    """Note when the clock may move the contacts.
+
+    Nobody's row is locked for it: whoever changes one meanwhile knows of the build, and writes what is right then.
+    """
     if rules.reads_engagement:
-        watched = await engagement.join(tx, watched)
-    flips = rules.flips(Batch([contact.facts for contact in watched], now))
-    moments = {contact.contact_id: flip for contact, flip in zip(watched, flips, strict=True) if flip is not None}
+        contacts = await engagement.join(tx, contacts)
+    flips = rules.flips(Batch([contact.facts for contact in contacts], now))
+    moments = {contact.contact_id: flip for contact, flip in zip(contacts, flips, strict=True) if flip is not None}
     if moments:
         await due.put_sooner(tx, moments)
 

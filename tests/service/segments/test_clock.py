@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 import pytest
 
-from services.segments import contact_facts, locks, projection
+from services.segments import contact_facts, due, flips, locks, projection, steps
 from services.segments.consumers import contact_uuid
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
@@ -211,6 +211,30 @@ async def test_the_earliest_moment_of_all_rules_is_noted(clock, segment, account
     assert await due_of(work_db, account) == {ana.id: MOMENT - 2 * DAY}
 
 
+@pytest.mark.parametrize(("watched", "joins"), [(3, 100), (100, 3), (3, 2)])
+async def test_a_build_notes_the_moments_of_all_in_small_steps(
+    api, clock, segment, account, work_db, monkeypatch, watched, joins
+):
+    """However the steps are cut: by contacts looked at, by those that the clock may move, or by those that join."""
+    monkeypatch.setattr(steps, "FILL_CHUNK", 10)
+    monkeypatch.setattr(steps, "FILL_WATCHED", watched)
+    monkeypatch.setattr(steps, "FILL_JOINS", joins)
+    # A third are in and will leave, a third will come, and a third are over.
+    ages = [-5, 5, 100]
+    people = [created(clock.now - ages[n % 3] * DAY + n) for n in range(50)]
+    await deliver(clock.evaluator, account, "contact.created", changes(*people), bulk=True)
+
+    made = await segment()
+
+    assert await api.member_ids(made) == {one.id for one in people[1::3]}
+    expected = {one.id: clock.now + 5 * DAY + 3 * n for n, one in enumerate(people[::3])}
+    expected |= {one.id: clock.now + 25 * DAY + 3 * n + 1 for n, one in enumerate(people[1::3])}
+    assert await due_of(work_db, account) == expected
+    await clock.to(clock.now + 20 * DAY)
+    assert await api.member_ids(made) == {one.id for one in people if one not in people[2::3]}
+    assert await counts_differ(work_db, account) == []
+
+
 async def test_a_look_that_comes_too_early_does_no_harm(api, clock, segment, account, work_db):
     made = await segment()
     ana, ben = created(), created("2026-02-20T12:00:00Z")
@@ -303,6 +327,20 @@ async def test_a_deleted_contact_is_due_no_more(api, clock, segment, account, wo
     assert await due_of(work_db, account) == {ben.id: MOMENT + 30 * DAY}
 
 
+async def test_a_deleted_contact_is_due_no_more_also_where_no_rule_goes_by_the_clock_any_more(
+    api, clock, segment, account, work_db
+):
+    made = await segment()
+    ana = created()
+    await deliver(clock.evaluator, account, "contact.created", changes(ana))
+    await api.update(made, rule_json=PREMIUM)
+    await clock.build()
+
+    await deliver(clock.evaluator, account, "contact.deleted", deletions(ana))
+
+    assert await due_of(work_db, account) == {}
+
+
 async def test_more_than_a_thousand_at_midnight(api, clock, segment, account, work_db):
     made = await segment(rule(("metadata.birthday", "anniversary")))
     people = [custom(birthday=f"{1900 + n % 100}-03-05") for n in range(1_200)]
@@ -328,11 +366,11 @@ async def test_several_processes_share_what_is_due(clock, segment, account, work
     clock.now = MOMENT + 700
     others = [Flips(work_db, Evaluator(work_db, clock=clock), Lanes(), clock=clock) for _ in range(3)]
 
-    async def all_seen(flips):
+    async def all_seen(by):
         while any(at <= clock.now for at in (await due_of(work_db, account)).values()):
-            await flips.run_once()
+            await by.run_once()
 
-    await asyncio.gather(*(all_seen(flips) for flips in others))
+    await asyncio.gather(*(all_seen(one) for one in others))
 
     assert sorted(await steps_told(work_db, account, made)) == sorted((one.id, True) for one in people)
     assert await counts_differ(work_db, account) == []
@@ -356,6 +394,38 @@ async def test_somebody_elses_contact_holds_nobody_up(api, clock, segment, accou
     assert await api.member_ids(made) == {ana.id, ben.id}
 
 
+async def test_moments_are_noted_in_one_order(clock, segment, account, work_db):
+    """A build, which holds no contacts, has noted the first. Who waits for that must not have the second meanwhile."""
+    await segment()
+    first, second = sorted((created(), created()), key=lambda one: one.id)
+    await deliver(clock.evaluator, account, "contact.created", changes(first, second))
+    later = [contact(2, id=first.id), contact(2, id=second.id, created_at=stamp(MOMENT + 1))]
+
+    async with work_db.write(account) as tx:
+        await due.put_sooner(tx, {contact_uuid(first.id): MOMENT - 1})
+        delivering = asyncio.create_task(deliver(clock.evaluator, account, "contact.updated", changes(*later)))
+
+        async def waits():
+            return await tx.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+
+        await eventually(waits)
+        await due.put_sooner(tx, {contact_uuid(second.id): MOMENT - 1})
+    await delivering
+
+    assert await due_of(work_db, account) == {second.id: MOMENT + 1}
+
+
+async def test_who_comes_second_finds_nothing_left_to_do(clock, segment, account):
+    """Two processes found the same contact; it is in nobody's hands any more when the second has its turn."""
+    await segment()
+    ana, ben = created(), created(MOMENT + 1)
+    await deliver(clock.evaluator, account, "contact.created", changes(ana, ben))
+    clock.now = MOMENT
+    found = [contact_uuid(ana.id), contact_uuid(ben.id)]
+
+    assert [await clock.evaluator.flip(account, found) for _ in range(2)] == [1, 0]
+
+
 async def test_a_flip_of_many_accounts_keeps_them_apart(api, clock, account, other, work_db):
     mine, theirs = await api.create(MONTH), await api.of(other).create(MONTH)
     await clock.build()
@@ -367,6 +437,34 @@ async def test_a_flip_of_many_accounts_keeps_them_apart(api, clock, account, oth
 
     assert await api.member_ids(mine.id) == {ana.id}
     assert await api.of(other).member_ids(theirs.id) == {ben.id}
+
+
+async def test_an_account_whose_contacts_cannot_be_seen_to_holds_up_no_other(
+    api, clock, account, other, work_db, monkeypatch
+):
+    """Not even with more that is due than is looked at in one go; and it gets its turn again."""
+    accounts = {account: api, other: api.of(other)}
+    segments = {one: await of.create(MONTH) for one, of in accounts.items()}
+    await clock.build()
+    early, ben = [created(MOMENT - 1) for _ in range(3)], created()
+    await deliver(clock.evaluator, account, "contact.created", changes(*early))
+    await deliver(clock.evaluator, other, "contact.created", changes(ben))
+    monkeypatch.setattr(flips, "MAX_BATCH", 2)
+    flip = clock.evaluator.flip
+
+    async def broken(of, contacts):
+        if of == account:
+            raise ZeroDivisionError
+        return await flip(of, contacts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clock.evaluator, "flip", broken)
+        clock.now = MOMENT
+        assert [await clock.flips.run_once() for _ in range(3)] == [0, 1, 0]
+    assert await accounts[other].member_ids(segments[other].id) == {ben.id}
+
+    assert await clock.to(MOMENT + flips.REST) == 3
+    assert await api.member_ids(segments[account].id) == {one.id for one in early}
 
 
 async def test_engagement_goes_by_the_clock(api, clock, segment, account, work_db):
