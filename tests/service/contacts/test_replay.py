@@ -18,7 +18,7 @@ from chassis.nats import EVENTS
 from chassis.outbox import MAX_OBJECTS
 from chassis.relay import Relay
 from services.contacts.replay import MAX_WAITING, replay
-from services.segments import builder, repository, rulebooks
+from services.segments import builder, builds, repository, rulebooks
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
 from services.segments.lanes import Lanes
@@ -62,7 +62,7 @@ class SegmentsAway:
             await repository.insert(tx, segment, name="Premium", build=build)
             await repository.insert_build(tx, build, segment=segment, definition=PREMIUM, inlined={})
             await rulebooks.advance(tx)
-        while claimed := await builder.builds.claim(self._db):
+        while claimed := await builds.claim(self._db):
             await builder.work(self._db, claimed)
 
     async def members(self, account) -> set[str]:

@@ -67,7 +67,8 @@ async def build_all(work_db):
 
 async def whole_pass(reconciler, account):
     """What one found in all, and how many changes it left to their events."""
-    repaired, awaited, place = Counter(), 0, Place()
+    repaired: Counter[str] = Counter()
+    awaited, place = 0, Place()
     while place is not None:
         step = await reconciler.step(account, place)
         repaired, awaited, place = repaired + step.repaired, awaited + step.awaited, step.following
