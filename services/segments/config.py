@@ -13,5 +13,5 @@ class WorkSettings(Settings):
     contacts_target: str = Field(description="gRPC target of contacts, with which the projection is compared")
     reconcile_hours: float = Field(default=6.0, gt=0, description="Between two comparisons of an account, about")
     reconcile_pause_seconds: float = Field(
-        default=5.0, ge=0, description="Of the comparison, behind 500 contacts with which all was well"
+        default=10.0, ge=0, description="Of the comparison, behind 500 contacts with which all was well"
     )
