@@ -57,7 +57,8 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("builder", Builder(db, nats).run)
     contacts = contacts_client(settings)
     process.add(contacts)
-    process.loop("reconciliation", reconciliation(settings, db, nats, contacts, evaluator, lanes).run)
+    if settings.reconcile_hours:
+        process.loop("reconciliation", reconciliation(settings, db, nats, contacts, evaluator, lanes).run)
     process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
 

@@ -11,7 +11,9 @@ class ServeSettings(Settings):
 
 class WorkSettings(Settings):
     contacts_target: str = Field(description="gRPC target of contacts, with which the projection is compared")
-    reconcile_hours: float = Field(default=6.0, gt=0, description="Between two comparisons of an account, about")
+    reconcile_hours: float = Field(
+        default=6.0, ge=0, description="Between two comparisons of an account, about; 0 leaves it to the command"
+    )
     reconcile_pause_seconds: float = Field(
         default=10.0, ge=0, description="Of the comparison, behind 500 contacts with which all was well"
     )

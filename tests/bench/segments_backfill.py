@@ -139,7 +139,7 @@ async def measure(stack: ThrowawayStack) -> dict[str, Found]:
 
 def run(rounds: int = ROUNDS) -> Outcome:
     del rounds
-    with throwaway_stack.started("bench") as stack:
+    with throwaway_stack.started("bench", environ=segment_feed.ALONE) as stack:
         found = asyncio.run(measure(stack))
     rows, missed = [], []
     figures: dict[str, object] = {}

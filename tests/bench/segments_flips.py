@@ -80,7 +80,7 @@ async def singles(stack: ThrowawayStack, feed: Feed, segment_id: str) -> list[fl
 
 def run(rounds: int = 1) -> Outcome:
     del rounds  # Each flip is a repetition.
-    with throwaway_stack.started("bench") as stack:
+    with throwaway_stack.started("bench", environ=segment_feed.ALONE) as stack:
         rate, late = asyncio.run(measure(stack))
     p50, worst = percentile(late, 0.5), max(late)
     missed = []
