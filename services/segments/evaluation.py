@@ -8,7 +8,7 @@ what changed are matched: the event names it, and the projection had exactly the
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -51,7 +51,8 @@ class Evaluator:
             changes = [changed_since(contact, written[contact.contact_id]) for contact in new]
             affected = [one for one, changed in zip(new, changes, strict=True) if concerns(book, changed)]
             rules = book.rules.reading(union(changes)) if None not in changes else book.rules
-            steps = await self._evaluate(tx, book, rules, affected)
+            unheard = {contact for contact, before in written.items() if before is None}
+            steps = await self._evaluate(tx, book, rules, affected, unheard=unheard)
             await self._forget(tx, [contact.contact_id for contact in new if contact.deleted])
             await write(tx, steps, bulk=bulk)
         metrics.EVALUATED.labels(lane, "known").inc(len(contacts) - len(new))
@@ -98,17 +99,27 @@ class Evaluator:
         return self._clock()
 
     async def _evaluate(
-        self, tx: WriteTx, book: Rulebook, rules: RuleSet[int], contacts: Sequence[ContactVersion]
+        self,
+        tx: WriteTx,
+        book: Rulebook,
+        rules: RuleSet[int],
+        contacts: Sequence[ContactVersion],
+        *,
+        unheard: Container[UUID] = (),
     ) -> list[Steps]:
-        """The steps that take the stored membership of the rules to what they say; and when to look again."""
+        """The steps that take the stored membership of the rules to what they say; and when to look again.
+
+        unheard: contacts of whom nothing can be stored yet.
+        """
         if not contacts or not len(rules):
             return []
         if book.rules.reads_engagement:
             contacts = await engagement.join(tx, contacts)
         batch = Batch([contact.facts for contact in contacts], self._clock())
         if len(book.rules.relative):
-            await watch(tx, book.rules.relative, contacts, batch)
-        stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
+            await watch(tx, book.rules.relative, contacts, batch, unheard=unheard)
+        known = [contact.contact_id for contact in contacts if contact.contact_id not in unheard]
+        stored = await membership.stored(tx, tx.account, known) if known else []
         before = stored_masks(book, rules, contacts, stored)
         started = time.perf_counter()
         matched = rules.match(batch)
@@ -140,10 +151,20 @@ def union(changes: Iterable[frozenset[str] | None]) -> frozenset[str]:
     return frozenset().union(*(changed for changed in changes if changed is not None))
 
 
-async def watch(tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], batch: Batch) -> None:
+async def watch(
+    tx: WriteTx,
+    relative: RuleSet[int],
+    contacts: Sequence[ContactVersion],
+    batch: Batch,
+    *,
+    unheard: Container[UUID],
+) -> None:
     """Note when the clock may move the contacts next."""
     flips = zip(contacts, relative.flips(batch), strict=True)
-    await due.put(tx, {contact.contact_id: None if contact.deleted else flip for contact, flip in flips})
+    moments = {contact.contact_id: None if contact.deleted else flip for contact, flip in flips}
+    moments = {one: flip for one, flip in moments.items() if flip is not None or one not in unheard}
+    if moments:
+        await due.put(tx, moments)
 
 
 def stored_masks(

@@ -132,6 +132,8 @@ contacts_projection = Table(
     Column("more", JSONB),
     # carillon.contacts.v1.Contact, as it came; null in a tombstone.
     Column("snapshot", LargeBinary),
+    # Room for the next version within the page: no index needs to know of it then.
+    postgresql_with={"fillfactor": "80"},
 )
 
 engagement = Table(

@@ -57,6 +57,7 @@ ALTER TABLE contacts_projection
     ADD COLUMN created_at bigint,
     ADD COLUMN updated_at bigint,
     ADD COLUMN more jsonb;
+ALTER TABLE contacts_projection SET (fillfactor = 80);
 CREATE TABLE engagement (
     account_id uuid NOT NULL,
     contact_id uuid NOT NULL,
