@@ -81,5 +81,7 @@ def schema(cls: type[Settings], fields: Any) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": {field: {key: described[field][key] for key in KEPT if key in described[field]} for field in fields},
+        "properties": {
+            field: {key: described[field][key] for key in KEPT if key in described[field]} for field in fields
+        },
     }
