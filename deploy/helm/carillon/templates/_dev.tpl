@@ -52,7 +52,7 @@ authorization {
     {
       user: {{ $service }}
       password: ${{ upper $service }}_PASSWORD
-      permissions: {{ include "carillon.dev.permissions" $user | fromYaml | toJson }}
+      permissions: {{ include "carillon.dev.permissions" $user | fromYaml | toRawJson }}
     }
   {{- end }}
   ]
