@@ -45,7 +45,7 @@ def render(*arguments: str) -> Sequence[Object]:
     """The objects, which nobody changes: they are the same for all tests."""
     done = template(*arguments)
     assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
 
 def render_file(values: Path) -> Sequence[Object]:

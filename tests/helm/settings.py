@@ -1,6 +1,7 @@
 """What the code reads from its environment, as the chart has to give it."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,11 @@ READ = re.compile(r"os\.environ(?:\.get\(|\[)\s*\"(\w+)\"")
 KEPT = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "description")
 
 
-def read_directly() -> set[str]:
+@cache
+def read_directly() -> frozenset[str]:
     """Variables that the code reads without a settings class."""
     sources = [path for folder in ("libs/chassis", "services") for path in (ROOT / folder).rglob("*.py")]
-    return {name for path in sources for name in READ.findall(path.read_text())}
+    return frozenset(name for path in sources for name in READ.findall(path.read_text()))
 
 
 def names(component: str) -> set[str]:
