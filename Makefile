@@ -43,12 +43,15 @@ account: $(READY) ## Make an account and print its API key: make account NAME=x
 
 ##@ Check it
 
-.PHONY: test lint verify bench chaos
-test: $(READY) ## What CI runs: lint, types, guards, unit, service, e2e, short fault runs; a part with T=path
+.PHONY: test lint helm verify bench chaos
+test: $(READY) ## What CI runs: lint, types, guards, chart, unit, service, e2e, short fault runs; a part with T=path
 	@$(PY) -m tests.layers $(T)
 
 lint: $(READY) ## Style, types, import contracts, proto lint, drift and compatibility
 	@$(PY) -m tests.layers --only lint --only types
+
+helm: $(READY) ## The chart: lint, render, Kubernetes' schemas, what the objects say, the servers of dev
+	@$(PY) -m tests.layers --only helm
 
 verify: $(READY) ## The long forms: full fuzzing, fault runs, thousands of differential examples
 	@$(PY) -m tests.layers --long

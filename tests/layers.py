@@ -60,6 +60,7 @@ LAYERS = (
     Layer("lint", 60, commands=LINT),
     Layer("types", 120, commands=((str(BIN / "mypy"),),)),
     Layer("guard", 60, tests=("tests/guard",)),
+    Layer("helm", 120, tests=("tests/helm", *PARALLEL)),
     Layer("unit", 60, tests=("tests/unit", *PARALLEL)),
     Layer("service", 240, tests=("tests/service", *PARALLEL)),
     Layer("e2e", 180, tests=("tests/e2e",)),

@@ -1,0 +1,88 @@
+{{/*
+The processes: what is true of each whatever the values say.
+  service, command  `carillon SERVICE COMMAND`; serve logs in to the database as the role serve, work as work
+  listens           the port that others connect to
+  calls             the services that it calls over gRPC: its targets, and the ways that the NetworkPolicies leave open
+  secrets           what it reads of its service's Secret besides the database, NATS and the token's key
+  publicUrl         whether it says to others where we are
+  providers         whether it connects to the senders' providers
+*/}}
+{{- define "carillon.components" -}}
+gateway:
+  {service: gateway, command: serve, listens: http, calls: [contacts, segments, campaigns], publicUrl: true}
+gateway-work:
+  {service: gateway, command: work}
+contacts:
+  {service: contacts, command: serve, listens: grpc, secrets: [erasure-key]}
+contacts-work:
+  service: contacts
+  command: work
+  calls: [segments, campaigns]
+  secrets: [erasure-key]
+segments:
+  {service: segments, command: serve, listens: grpc}
+segments-work:
+  {service: segments, command: work}
+campaigns:
+  service: campaigns
+  command: serve
+  listens: grpc
+  calls: [contacts, segments]
+  secrets: [secrets-keys]
+  publicUrl: true
+campaigns-work:
+  service: campaigns
+  command: work
+  calls: [contacts, segments]
+  secrets: [secrets-keys]
+  publicUrl: true
+  providers: true
+{{- end -}}
+
+{{- define "carillon.ports" -}}
+{http: 8080, grpc: 7000, ops: 9000}
+{{- end -}}
+
+{{- define "carillon.services" -}}
+{services: [contacts, segments, campaigns, gateway]}
+{{- end -}}
+
+{{/* The consumers of a component, whose events KEDA counts; space separated. Of (dict "root" $ "facts" …). */}}
+{{- define "carillon.durables" -}}
+{{- if eq .facts.command "work" -}}
+{{- (index (.root.Files.Get "files/nats-users.json" | fromJson) .facts.service).durables | join " " -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses what the schema cannot say, or would say in words that nobody understands. Of the root. */}}
+{{- define "carillon.check" -}}
+{{- if not .Values.dev.enabled -}}
+{{- range $service, $secret := .Values.secrets -}}
+{{- if not $secret.existingSecret -}}
+{{- fail (printf "secrets.%s.existingSecret is missing: name the Secret of %s (README.md says what it holds), or set dev.enabled=true to try things out" $service $service) -}}
+{{- end -}}
+{{- if not (index $.Values.tokenPublicKeys $service) -}}
+{{- fail (printf "tokenPublicKeys.%s is missing: the base64 of that service's Ed25519 public key" $service) -}}
+{{- end -}}
+{{- end -}}
+{{- if not .Values.publicUrl -}}
+{{- fail "publicUrl is missing: where clients and providers reach the gateway, such as https://api.example.com" -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.image.tag "latest") (not .Values.image.digest) -}}
+{{- fail "image.tag: latest moves, and a release that moves under its name is never migrated: name a version, or image.digest" -}}
+{{- end -}}
+{{- $facts := include "carillon.components" . | fromYaml -}}
+{{- range $name, $component := .Values.components -}}
+{{- $scaling := mergeOverwrite (deepCopy $.Values.defaults.autoscaling) ($component.autoscaling | default dict) -}}
+{{- if gt (int $scaling.min) (int $scaling.max) -}}
+{{- fail (printf "components.%s.autoscaling: min %d is more than max %d" $name (int $scaling.min) (int $scaling.max)) -}}
+{{- end -}}
+{{- if and (eq $scaling.kind "keda") (include "carillon.durables" (dict "root" $ "facts" (index $facts $name))) (not $.Values.nats.monitoringEndpoint) -}}
+{{- fail (printf "components.%s.autoscaling.kind is keda: nats.monitoringEndpoint is missing, where KEDA reads how many events wait" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs is missing: the Gateway that the route belongs to" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,68 @@
+"""What is wrong in the values is refused, in words that say what and where."""
+
+import pytest
+
+from tests.helm.rendering import CHART, template
+
+MINIMAL = ("--values", str(CHART / "ci" / "minimal-values.yaml"))
+
+
+# What is set beside the minimum, and what is said of it.
+WRONG = {
+    "unknown": ("replicaCount=3", "Additional property replicaCount is not allowed"),
+    "misspelt": ("components.gatway.replicas=3", "components: Additional property gatway is not allowed"),
+    "negative": ("components.gateway.replicas=-1", "components.gateway.replicas: Must be greater than"),
+    "no number": ("components.gateway.replicas=two", "components.gateway.replicas: Invalid type"),
+    "beyond the setting's bounds": (
+        "components.contacts-work.settings.import_slots=17",
+        "components.contacts-work.settings.import_slots: Must be less than or equal to 16",
+    ),
+    "another component's setting": (
+        "components.contacts.settings.import_slots=2",
+        "components.contacts.settings: Additional property import_slots is not allowed",
+    ),
+    "shared setting for one": (
+        "components.gateway.settings.retention_hours=1",
+        "components.gateway.settings: Additional property retention_hours is not allowed",
+    ),
+    "slash at the end": ("publicUrl=https://api.example.com/", "publicUrl: Does not match pattern"),
+    "not a key": ("tokenPublicKeys.gateway=abc", "tokenPublicKeys.gateway: Does not match pattern"),
+    "root": ("podSecurityContext.runAsNonRoot=false", "podSecurityContext.runAsNonRoot does not match: true"),
+    "user 0": ("podSecurityContext.runAsUser=0", "podSecurityContext.runAsUser: Must be greater"),
+    "digest": ("image.digest=sha256:12", "image.digest: Does not match pattern"),
+    "memory": ("components.gateway.resources.limits.memory=lots", "limits.memory: Does not match pattern"),
+    "no secret": (
+        "secrets.campaigns.existingSecret=",
+        "secrets.campaigns.existingSecret is missing: name the Secret of campaigns",
+    ),
+    "no public key": ("tokenPublicKeys.segments=", "tokenPublicKeys.segments is missing"),
+    "no url": ("publicUrl=", "publicUrl is missing: where clients and providers"),
+    "tag that moves": ("image.tag=latest", "image.tag: latest moves"),
+    "min above max": (
+        "components.contacts.autoscaling.min=5,components.contacts.autoscaling.max=4",
+        "components.contacts.autoscaling: min 5 is more than max 4",
+    ),
+    "keda without an eye": (
+        "components.segments-work.autoscaling.kind=keda",
+        "components.segments-work.autoscaling.kind is keda: nats.monitoringEndpoint is missing",
+    ),
+    "route of no gateway": ("httpRoute.enabled=true", "httpRoute.parentRefs is missing"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_value_is_refused_by_name(wrong: str, said: str) -> None:
+    done = template(*MINIMAL, "--set", wrong)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_an_installation_that_says_nothing_is_told_what_to_say() -> None:
+    done = template()
+    assert done.returncode != 0
+    assert "existingSecret is missing" in done.stderr
+    assert "dev.enabled=true" in done.stderr
+
+
+def test_the_minimum_is_enough() -> None:
+    assert template(*MINIMAL).returncode == 0
