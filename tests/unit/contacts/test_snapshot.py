@@ -56,5 +56,5 @@ def test_joined_bytes_are_one_message(contacts):
 
 @given(st.integers(0, 2**63 - 1))
 def test_numbers_are_written_as_protobuf_writes_them(number):
-    expected = events_pb2.SegmentMembersChanged(revision=number).SerializeToString()
+    expected = events_pb2.SegmentSteps(revision=number).SerializeToString()
     assert expected[1:] == (snapshot.varint(number) if number else b"")
