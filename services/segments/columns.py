@@ -7,7 +7,7 @@ key that is missing.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from services.segments.domain.facts import View, column
@@ -56,7 +56,7 @@ _DERIVED = {
 _SHAPES = {View.ELEMENT: Shape.ARRAY}
 
 
-@cache
+@lru_cache(maxsize=4096)
 def place_of(name: str) -> Place:
     """Of any column but `t:id`, which is the key."""
     view = View(name[0])

@@ -1,7 +1,7 @@
 """This service's own copy of the contacts: the highest version of each, tombstones included."""
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -108,7 +108,7 @@ def stored(row: asyncpg.Record) -> ContactVersion:
 
 
 # There are as many statements as batches differ in what their contacts have: few, for an account's contacts are alike.
-@cache
+@lru_cache(maxsize=1024)
 def statement(columns: tuple[str, ...]) -> str:
     """That writes these columns, and clears all others."""
     names = [MORE if column == MORE else PROJECTED[column] for column in columns]

@@ -11,7 +11,7 @@ contacts × rules.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from operator import or_
 from typing import Generic, TypeVar
@@ -303,7 +303,8 @@ def anchors(rule: Expression[int]) -> frozenset[int] | None:
     return None
 
 
-@cache
+# Custom data has any number of columns.
+@lru_cache(maxsize=65_536)
 def field_of(column: str) -> "tuple[frozenset[str], bool]":
     """What a change must name to change the column, and whether messages tell of it."""
     field = find(column[2:])
