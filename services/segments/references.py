@@ -21,25 +21,24 @@ async def inlined(tx: ReadTx, account: AccountId, definition: Definition, *, of:
 
     Raises InvalidArgument(INVALID_RULE): a segment that is not there, a cycle, too much together.
     """
-    references = References(await reachable(tx, account, [definition], {}))
+    references = References(await reachable(tx, account, [definition]))
     faults = references.faults(definition, of=None if of is None else ids.encode("seg", of))
     if faults:
         raise errors.invalid_rule(faults)
     return references.closure(definition)
 
 
-async def rebuild_dependents(tx: WriteTx, segment: UUID, definition: Definition) -> None:
+async def rebuild_dependents(tx: WriteTx, segment: UUID) -> None:
     """Give each segment whose rule names this one, itself or through others, a new build, in order.
 
-    definition: what this one is about to have. Raises InvalidArgument(INVALID_RULE) where one would grow too large.
+    Raises InvalidArgument(INVALID_RULE) where one would grow too large.
     """
     order = await above(tx, segment)
     if not order:
         return
     found = {one.id: one for one in await repository.several(tx, tx.account, order)}
     definitions = {one: read(segment.definition) for one, segment in found.items()}
-    known = await reachable(tx, tx.account, list(definitions.values()), {ids.encode("seg", segment): definition})
-    references = References(known)
+    references = References(await reachable(tx, tx.account, list(definitions.values())))
     for one in order:
         public_id = ids.encode("seg", one)
         if references.faults(definitions[one], of=public_id):
@@ -71,14 +70,10 @@ async def above(tx: WriteTx, segment: UUID) -> list[UUID]:
     return [one for one in TopologicalSorter(names).static_order() if one != segment]
 
 
-async def reachable(
-    tx: ReadTx, account: AccountId, definitions: Collection[Definition], given: Mapping[str, Definition]
-) -> dict[str, Definition]:
-    """All that the definitions name, and that these name, as the newest rules are; given ones stand as given."""
-    known = dict(given)
+async def reachable(tx: ReadTx, account: AccountId, definitions: Collection[Definition]) -> dict[str, Definition]:
+    """All that the definitions name, and that these name, as the newest rules are."""
+    known: dict[str, Definition] = {}
     waiting = {segment for one in definitions for segment, _ in named(one.rule)}
-    waiting |= {segment for one in given.values() for segment, _ in named(one.rule)}
-    waiting -= known.keys()
     while waiting:
         wanted = [segment for text in waiting if (segment := ids.decode("seg", text)) is not None]
         found = await repository.several(tx, account, wanted)

@@ -133,7 +133,7 @@ class Segments:
         await references.build_anew(tx, segment, definition, carried)
         if not same:
             await repository.set_references(tx, segment.id, references.named_ids(definition))
-            await references.rebuild_dependents(tx, segment.id, definition)
+            await references.rebuild_dependents(tx, segment.id)
         await rulebooks.advance(tx)
 
     async def delete(self, call: Call, public_id: str, *, if_version: int | None) -> pb.DeleteSegmentResponse:

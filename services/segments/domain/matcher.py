@@ -384,8 +384,8 @@ def anchors(rule: Expression[int], blank: Sequence[int | None], unknown: Contain
     return None
 
 
-# Rules name as many paths as they like.
-@lru_cache(maxsize=16_384)
+# Custom data has any number of columns.
+@lru_cache(maxsize=65_536)
 def field_of(column: str) -> "tuple[frozenset[str], bool]":
     """What a change must name to change the column, and whether messages tell of it."""
     field = find(column[2:])

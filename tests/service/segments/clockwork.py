@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
+import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.campaigns.v1 import campaigns_pb2
@@ -18,7 +19,7 @@ from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
 from services.segments.lanes import Lanes
 from services.segments.messages import MessageEvents
-from tests.service.segments.world import events_of, received, segment_steps
+from tests.service.segments.world import contact, events_of, received, rule, segment_steps
 
 SECOND, DAY = moments.SECOND, moments.DAY
 
@@ -33,6 +34,21 @@ def stamp(at: str | int) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(contact_facts.time_of(at if isinstance(at, int) else micros(at)))
     return made
+
+
+# Some time after NOW.
+NOW, MOMENT = "2026-03-01T12:00:00Z", micros("2026-03-10T08:30:00.000001Z")
+MONTH = rule(("created_at", "in_last", "30d"))
+
+
+def custom(**metadata):
+    """A contact with the metadata."""
+    return contact(tags=["premium"], metadata_json=orjson.dumps(metadata).decode())
+
+
+def created(at: str | int = MOMENT):
+    """A contact that was, or will be, created at a time."""
+    return contact(created_at=stamp(at))
 
 
 class Clock:

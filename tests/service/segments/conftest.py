@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest_asyncio
 
@@ -20,6 +20,7 @@ from services.segments.flips import Flips
 from services.segments.lanes import Lanes
 from services.segments.service import Segments
 from services.segments.servicer import SegmentsServicer
+from tests.service.segments.clockwork import MONTH, NOW, Clock
 from tests.service.segments.world import Api, Contacts
 
 
@@ -47,6 +48,26 @@ async def nothing_left_to_build(work_db) -> None:
     """Builds are claimed across accounts: those of other tests would come first."""
     async with work_db.across() as tx:
         await tx.execute("DELETE FROM builds WHERE account_id IS NOT NULL")
+
+
+@pytest_asyncio.fixture
+async def clock(work_db, nothing_left_to_build) -> Clock:
+    """Flips go over all accounts: those of other tests would come between."""
+    async with work_db.across() as tx:
+        await tx.execute("DELETE FROM due WHERE account_id IS NOT NULL")
+    return Clock(work_db, NOW)
+
+
+@pytest_asyncio.fixture
+async def segment(api, clock) -> Callable[..., Awaitable[str]]:
+    """What makes a segment that is built and empty."""
+
+    async def make(written=MONTH):
+        made = await api.create(written)
+        await clock.build()
+        return made.id
+
+    return make
 
 
 @pytest_asyncio.fixture

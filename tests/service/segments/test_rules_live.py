@@ -8,26 +8,10 @@ import pytest
 
 from carillon.contacts.v1 import contacts_pb2
 from chassis.errors import InvalidArgument, Reason
-from tests.service.segments.clockwork import Clock, stamp
+from tests.service.segments.clockwork import stamp
 from tests.service.segments.world import changes, contact, counts_differ, deliver, leaf, rule, tree
 
-pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
 LIST = "lst_01h455vb4pex5vsknk084sn02q"
-
-
-@pytest.fixture
-def clock(work_db):
-    return Clock(work_db, "2026-03-01")
-
-
-@pytest.fixture
-async def segment(api, clock):
-    async def make(written):
-        made = await api.create(written)
-        await clock.build()
-        return made.id
-
-    return make
 
 
 # Of whom every rule below holds.
