@@ -61,15 +61,16 @@ class Flips:
         async with self._db.across() as tx:
             rows = await due.next_ones(tx, now=now, limit=MAX_BATCH, without=list(self._resting))
         seen = 0
-        for account, group in groupby(sorted(map(tuple, rows)), key=itemgetter(0)):
-            seen += await self._see_to(AccountId(account), [contact for _, contact in group])
+        # One turn for all: at midnight, each of many accounts giving way for itself would come to minutes.
+        async with self._lanes.turn(bulk=True):
+            for account, group in groupby(sorted(map(tuple, rows)), key=itemgetter(0)):
+                seen += await self._see_to(AccountId(account), [contact for _, contact in group])
         metrics.FLIPS.inc(seen)
         return seen
 
     async def _see_to(self, account: AccountId, contacts: Sequence[UUID]) -> int:
         try:
-            async with self._lanes.turn(bulk=True):
-                return await self._evaluator.flip(account, contacts)
+            return await self._evaluator.flip(account, contacts)
         except CarillonError:
             raise
         except Exception as error:
