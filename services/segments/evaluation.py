@@ -20,7 +20,7 @@ from services.segments import contact_facts, due, engagement, locks, membership,
 from services.segments.domain.fields import EVERY_VERSION
 from services.segments.domain.matcher import Batch, Difference, RuleSet, differences
 from services.segments.engagement import Engaged
-from services.segments.membership import Steps, Telling, Told
+from services.segments.membership import Steps, Telling
 from services.segments.projection import ContactVersion
 from services.segments.rulebooks import Entry, Rulebook, Rulebooks
 
@@ -195,8 +195,8 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, bulk: bool) -> None:
         Telling(
             step.entry.segment,
             revision,
-            [Told(contact.public_id, at) for contact in step.joined],
-            [Told(contact.public_id, at) for contact in step.left],
+            [(contact.public_id, at) for contact in step.joined],
+            [(contact.public_id, at) for contact in step.left],
         )
         for step, revision in zip(steps, revisions, strict=True)
         if step.entry.visible

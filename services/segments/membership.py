@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -91,11 +91,8 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> list[in
     return revisions
 
 
-class Told(NamedTuple):
-    """A contact's step, as an event tells it."""
-
-    public_id: str
-    at: Timestamp
+# A contact's public id, and when it stepped.
+Told: TypeAlias = tuple[str, Timestamp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +118,8 @@ def tell(tx: WriteTx, tellings: Iterable[Telling], *, bulk: bool) -> None:
             steps = event.segments.add(segment_id=telling.segment, revision=revision)
             for told, here in ((steps.joined, joined), (steps.left, left)):
                 fit, here[:] = here[:room], here[room:]
-                for step in fit:
-                    told.add(contact_id=step.public_id, membership_revision=revision, at=step.at)
+                for contact, at in fit:
+                    told.add(contact_id=contact, membership_revision=revision, at=at)
                 room -= len(fit)
     if event.segments:
         tx.add_event(MEMBERS_CHANGED, event, bulk=bulk)

@@ -15,7 +15,7 @@ from services.segments.builds import Build, State
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
 from services.segments.domain.matcher import Batch, RuleSet
-from services.segments.membership import Telling, Told
+from services.segments.membership import Telling
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion
 
@@ -241,12 +241,12 @@ def told_steps(build: Build, new: list[asyncpg.Record], old: list[asyncpg.Record
     before = {row["contact_id"] for row in old}
     after = {row["contact_id"] for row in new}
     joined = [
-        Told(ids.encode("cnt", row["contact_id"]), membership.timestamp(row["joined_at"]))
+        (ids.encode("cnt", row["contact_id"]), membership.timestamp(row["joined_at"]))
         for row in new
         if row["contact_id"] not in before and row["revision"] <= build.cut
     ]
     gone = membership.timestamp(at)
-    left = [Told(ids.encode("cnt", contact), gone) for contact in sorted(before - after)]
+    left = [(ids.encode("cnt", contact), gone) for contact in sorted(before - after)]
     return Telling(ids.encode("seg", build.segment), build.cut, joined, left)
 
 

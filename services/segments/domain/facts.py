@@ -33,7 +33,11 @@ class View(StrEnum):
 
 
 def column(view: View, field: str) -> str:
-    return f"{view}:{field}"
+    return _PREFIXES[view] + field
+
+
+# Formatting an enumeration takes several times as long as what is done with it here.
+_PREFIXES = {view: f"{view.value}:" for view in View}
 
 
 def of_custom(root: str, data: Mapping[str, object]) -> dict[str, tuple[Value, ...]]:
@@ -45,7 +49,7 @@ def of_custom(root: str, data: Mapping[str, object]) -> dict[str, tuple[Value, .
     found: dict[str, list[Value]] = {}
     for key, value in data.items():
         _collect(found, f"{root}.{key}", value, in_array=False)
-    return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
+    return {name: tuple(values) if len(values) == 1 else tuple(dict.fromkeys(values)) for name, values in found.items()}
 
 
 def _collect(found: dict[str, list[Value]], path: str, value: object, *, in_array: bool) -> None:
