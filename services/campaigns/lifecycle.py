@@ -25,7 +25,7 @@ async def append_event(tx: WriteTx, account: UUID, campaign_id: UUID, event: str
 
 
 def has_audience(row: asyncpg.Record) -> bool:
-    return row["segment_id"] is not None or row["total"] > 0
+    return not queries.audience(row).is_uploaded or row["total"] > 0
 
 
 async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Campaign:
@@ -38,5 +38,7 @@ async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Cam
     template = await template_queries.get(tx, account, row["template_id"])
     # A draft keeps its template from being deleted.
     assert template is not None
-    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"])
+    audience = queries.audience(row)
+    freezing = not audience.is_uploaded or bool(audience.exclude_segment_ids)
+    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"], freezing=freezing)
     return await append_event(tx, account, row["id"], "campaign.started")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.call import Call
 from chassis.grpc_server import rpc
+from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
@@ -20,6 +21,7 @@ class CampaignsServicer:
         templates: Templates,
         senders: Senders,
         campaigns: Campaigns,
+        audiences: Audiences,
         uploads: Uploads,
         recipients: Recipients,
         receipts: Receipts,
@@ -27,6 +29,7 @@ class CampaignsServicer:
         self._templates = templates
         self._senders = senders
         self._campaigns = campaigns
+        self._audiences = audiences
         self._uploads = uploads
         self._recipients = recipients
         self._receipts = receipts
@@ -106,6 +109,14 @@ class CampaignsServicer:
     @rpc(admits={"gateway"})
     async def CancelCampaign(self, call: Call, request: pb.CancelCampaignRequest) -> pb.CancelCampaignResponse:
         return await self._campaigns.cancel(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetAudience(self, call: Call, request: pb.GetAudienceRequest) -> pb.GetAudienceResponse:
+        return await self._audiences.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def EstimateAudience(self, call: Call, request: pb.EstimateAudienceRequest) -> pb.EstimateAudienceResponse:
+        return await self._audiences.estimate(call, request)
 
     @rpc(admits={"gateway"})
     async def UploadRecipients(

@@ -88,9 +88,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
-    server.add(
-        audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(db))
-    )
+    server.add(audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(db)))
     server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db, hashes)))
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))

@@ -17,6 +17,7 @@ from services.gateway.routers import (
     activity,
     bulk,
     campaigns,
+    campaigns_audience,
     consent,
     contacts,
     exports,
@@ -56,6 +57,7 @@ NOUNS = (
     templates,
     senders,
     campaigns,
+    campaigns_audience,
     recipients,
 )
 

@@ -26,6 +26,7 @@ class Verb(StrEnum):
     UPDATE = "update"
     UPLOAD = "upload"
     DELETE = "delete"
+    ESTIMATE = "estimate"
 
 
 TRANSITIONS: dict[tuple[Status, Verb], Status] = {
@@ -34,6 +35,7 @@ TRANSITIONS: dict[tuple[Status, Verb], Status] = {
     (Status.DRAFT, Verb.UPDATE): Status.DRAFT,
     (Status.DRAFT, Verb.UPLOAD): Status.DRAFT,
     (Status.DRAFT, Verb.DELETE): Status.DRAFT,
+    (Status.DRAFT, Verb.ESTIMATE): Status.DRAFT,
     (Status.RUNNING, Verb.PAUSE): Status.PAUSED,
     (Status.RUNNING, Verb.CANCEL): Status.CANCELLED,
     (Status.RUNNING, Verb.COMPLETE): Status.COMPLETED,
@@ -72,8 +74,10 @@ class Hold(StrEnum):
     SCHEDULE_MISSED = "schedule_missed"
     # The provider kept failing; paused.
     PROVIDER_UNAVAILABLE = "provider_unavailable"
-    # The segment was deleted before the audience was frozen; paused.
+    # The segment, or one that is excluded, was deleted before the audience was frozen; paused.
     SEGMENT_NOT_FOUND = "segment_not_found"
+    # The list was deleted before the audience was frozen; paused.
+    LIST_NOT_FOUND = "list_not_found"
     # The segment could not be built; paused.
     SEGMENT_FAILED = "segment_failed"
 

@@ -1,6 +1,6 @@
 """Queries on uploads: rows are staged as they stream in, and taken into the ledger in one transaction at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +14,15 @@ FROM unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[]) AS row (address, r
 ON CONFLICT DO NOTHING RETURNING address
 """
 SUPPRESS = """
-UPDATE upload_rows SET suppressed = true WHERE account_id = $1 AND upload_id = $2 AND address = ANY ($3::text[])
+UPDATE upload_rows AS u SET suppressed = true, reason = k.reason
+FROM unnest($3::text[], $4::text[]) AS k (address, reason)
+WHERE u.account_id = $1 AND u.upload_id = $2 AND u.address = k.address
+"""
+# The last file says why.
+KEEP_SUPPRESSED = """
+INSERT INTO excluded_addresses (account_id, campaign_id, address, reason)
+SELECT $1, $3, address, reason FROM upload_rows WHERE account_id = $1 AND upload_id = $2 AND suppressed
+ON CONFLICT (account_id, address, campaign_id) DO UPDATE SET reason = excluded.reason
 """
 # The campaign is locked: nobody else adds recipients to it meanwhile.
 TAKE = """
@@ -52,8 +60,9 @@ async def stage(
     return {row["address"] for row in rows}
 
 
-async def suppress(tx: WriteTx, upload_id: UUID, addresses: Sequence[str]) -> None:
-    await tx.execute(SUPPRESS, tx.account, upload_id, addresses)
+async def suppress(tx: WriteTx, upload_id: UUID, refused: Mapping[str, str]) -> None:
+    """refused: why, by address."""
+    await tx.execute(SUPPRESS, tx.account, upload_id, list(refused), list(refused.values()))
 
 
 async def staged(tx: WriteTx, upload_id: UUID) -> int:
@@ -61,7 +70,11 @@ async def staged(tx: WriteTx, upload_id: UUID) -> int:
 
 
 async def take(tx: WriteTx, upload_id: UUID, campaign_id: UUID, *, chunk_size: int) -> int:
-    """Adds what was staged to the ledger, but for addresses that are on it; how many it were."""
+    """Adds what was staged to the ledger, but for addresses that are on it; how many it were.
+
+    Addresses that must not be messaged are kept with the reason.
+    """
+    await tx.execute(KEEP_SUPPRESSED, tx.account, upload_id, campaign_id)
     first = await tx.fetchval(NEXT_CHUNK, tx.account, campaign_id)
     return int(await tx.fetchval(TAKE, tx.account, upload_id, campaign_id, first, chunk_size))
 

@@ -20,6 +20,7 @@ from services.gateway.schemas.templates import TemplateUpdate
 
 CAMPAIGN_STATUSES = Names(pb.CampaignStatus, "CAMPAIGN_STATUS_", unspecified="draft")
 RECIPIENT_STATUSES = Names(pb.RecipientStatus, "RECIPIENT_STATUS_", unspecified="pending")
+PLACES = Names(pb.Place, "PLACE_", unspecified="undecided")
 RECEIPT_STATUSES = Names(pb.ReceiptStatus, "RECEIPT_STATUS_", unspecified="")
 STATS = ("total", "sent", "delivered", "failed", "pending", "skipped", "uncertain", "opened", "clicked")
 
@@ -92,6 +93,9 @@ def new_campaign(body: CampaignCreate) -> pb.CreateCampaignRequest:
         template_id=body.template_id,
         sender_id=body.sender_id or "",
         segment_id=body.segment_id or "",
+        list_id=body.list_id or "",
+        contact_ids=body.contact_ids,
+        exclude_segment_ids=body.exclude_segment_ids,
         schedule_at=timestamp(body.schedule_at) if body.schedule_at else None,
         rate_limit_per_second=body.rate_limit_per_second or 0,
         variables_json=json_text(body.variables or {}),
@@ -109,6 +113,8 @@ def campaign_update(campaign_id: str, body: CampaignUpdate, if_version: int | No
             fields[name] = value or 0
         elif value is None:
             clear.append(name)
+        elif name in ("contact_ids", "exclude_segment_ids"):
+            fields[name] = pb.Ids(values=value)
         else:
             fields[name] = timestamp(value) if name == "schedule_at" else value
     return pb.UpdateCampaignRequest(id=campaign_id, if_version=if_version, clear=sorted(clear), **fields)
@@ -123,6 +129,9 @@ def campaign(source: pb.Campaign) -> dict[str, Any]:
         "template_id": source.template_id,
         "sender_id": source.sender_id,
         "segment_id": source.segment_id or None,
+        "list_id": source.list_id or None,
+        "contact_ids": list(source.contact_ids) or None,
+        "exclude_segment_ids": list(source.exclude_segment_ids),
         "schedule_at": moment_or_none(source, "schedule_at"),
         "rate_limit_per_second": source.rate_limit_per_second or None,
         "variables": json_object(source.variables_json),
@@ -149,6 +158,26 @@ def recipient(source: pb.Recipient, channel: int) -> dict[str, Any]:
         "reason": source.reason or None,
         "delivered_at": moment_or_none(source, "delivered_at"),
     }
+
+
+def funnel(source: pb.Funnel) -> dict[str, Any]:
+    names = ("matched", "excluded", "no_address", "invalid", "opted_out", "do_not_contact", "duplicate", "final")
+    return {"dnc" if name == "do_not_contact" else name: getattr(source, name) for name in names}
+
+
+def audience(source: pb.GetAudienceResponse, contact_id: str | None) -> dict[str, Any]:
+    found = funnel(source.funnel) | {"frozen": source.frozen}
+    if contact_id is None:
+        return found
+    line = recipient(source.recipient, source.channel) if source.HasField("recipient") else None
+    contact = {
+        "contact_id": contact_id,
+        "outcome": PLACES.text(source.place),
+        "reason": source.reason or (line["reason"] if line else None),
+        "recipient": line,
+        "instead": recipient(source.instead, source.channel) if source.HasField("instead") else None,
+    }
+    return found | {"contact": contact}
 
 
 def receipt(body: Receipt) -> pb.Receipt:

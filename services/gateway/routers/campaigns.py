@@ -39,8 +39,8 @@ def show(caller: Caller, source: pb.Campaign, **more: Any) -> Response:
     reasons=[Reason.SENDER_REQUIRED],
 )
 async def create_campaign(caller: CallerOf, body: schemas.CampaignCreate) -> Response:
-    """To the contacts of `segment_id`, or without one to recipients that are uploaded. With `schedule_at` it starts
-    by itself."""
+    """To the members of `segment_id` or of `list_id`, to `contact_ids`, or without any of them to recipients that are
+    uploaded. With `schedule_at` it starts by itself."""
     client = caller.backends.campaigns
     answer = await caller.write(client, client.stub.CreateCampaign, convert.new_campaign(body))
     return show(caller, answer.campaign, status=201, location=f"/campaigns/{answer.campaign.id}")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from services.gateway.schemas.fields import (
+    MAX_BULK_IDS,
     Answer,
     Body,
     JsonObject,
@@ -20,6 +21,10 @@ CampaignStatus = Literal["draft", "running", "paused", "completed", "cancelled"]
 RecipientStatus = Literal[
     "pending", "claimed", "sent", "delivered", "opened", "clicked", "failed", "skipped", "uncertain"
 ]
+
+ONE_AUDIENCE = "One of segment_id, list_id and contact_ids; with none of them recipients are uploaded"
+ContactIds = Annotated[list[Reference], Field(min_length=1, max_length=MAX_BULK_IDS)]
+SegmentIds = Annotated[list[Reference], Field(max_length=10)]
 
 
 class CampaignCreate(Body):
@@ -40,7 +45,10 @@ class CampaignCreate(Body):
     sender_id: Annotated[Reference | None, Field(description="None: the default sender of the template's channel")] = (
         None
     )
-    segment_id: Annotated[Reference | None, Field(description="None: recipients are uploaded")] = None
+    segment_id: Annotated[Reference | None, Field(description=ONE_AUDIENCE)] = None
+    list_id: Annotated[Reference | None, Field(description=ONE_AUDIENCE)] = None
+    contact_ids: Annotated[ContactIds | None, Field(description="Those that name nobody are left out")] = None
+    exclude_segment_ids: Annotated[SegmentIds | None, Field(description="Members of these get nothing")] = None
     schedule_at: Annotated[Time | None, Field(description="When it starts by itself; a past time is at once")] = None
     rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: the sender's")] = None
     variables: Annotated[JsonObject | None, Field(description="For every recipient, below the recipient's own")] = None
@@ -51,7 +59,11 @@ class CampaignUpdate(Body):
     name: Name = Field(default_factory=str)
     template_id: Reference = Field(default_factory=str)
     sender_id: Reference = Field(default_factory=str)
+    # Another kind of audience takes the place of one that is set to null in the same call.
     segment_id: Reference | None = None
+    list_id: Reference | None = None
+    contact_ids: ContactIds | None = None
+    exclude_segment_ids: SegmentIds | None = None
     schedule_at: Time | None = None
     rate_limit_per_second: RatePerSecond | None = None
     variables: JsonObject | None = None
@@ -79,6 +91,9 @@ class Campaign(Answer):
     template_id: str
     sender_id: str
     segment_id: str | None
+    list_id: str | None
+    contact_ids: list[str] | None
+    exclude_segment_ids: list[str]
     schedule_at: Moment | None
     rate_limit_per_second: int | None
     variables: dict[str, Any]
@@ -107,6 +122,38 @@ class Recipient(Answer):
     sent_at: Moment | None
     delivered_at: Moment | None
     contact_id: str | None
+
+
+class AudienceContact(Answer):
+    """What the audience made of one contact."""
+
+    contact_id: str
+    outcome: Literal["recipient", "left_out", "not_in_audience", "undecided"]
+    reason: Annotated[str | None, Field(description="Why it was left out; of a recipient, why it was not reached")]
+    recipient: Annotated[Recipient | None, Field(description="Its line on the ledger")]
+    instead: Annotated[Recipient | None, Field(description="Of a duplicate: the line that has its address")]
+
+
+class Funnel(Answer):
+    """matched = excluded + no_address + invalid + opted_out + dnc + duplicate + final."""
+
+    matched: Annotated[int, Field(description="Everybody whom the audience names; of uploads, the rows")]
+    excluded: Annotated[int, Field(description="Members of a segment in `exclude_segment_ids`")]
+    no_address: int
+    invalid: int
+    opted_out: int
+    dnc: Annotated[int, Field(description="Do not disturb, or on the do-not-contact list")]
+    duplicate: Annotated[int, Field(description="The address is another recipient's")]
+    final: Annotated[int, Field(description="Recipients")]
+
+
+class Audience(Funnel):
+    frozen: Annotated[bool, Field(description="Nobody joins or leaves any more")]
+    contact: Annotated[AudienceContact | None, Field(description="Of the contact asked for")] = None
+
+
+class AudienceEstimate(Funnel):
+    estimate: Annotated[bool, Field(description="Reckoned from the first 20,000 contacts; otherwise exact")]
 
 
 class RecipientPage(Answer):

@@ -41,6 +41,8 @@ OTHERS = {
     "UploadRecipients",
     "ListRecipients",
     "RecordReceipts",
+    "GetAudience",
+    "EstimateAudience",
 }
 
 
@@ -93,8 +95,9 @@ async def test_references_to_another_account_are_refused(world: World, account: 
 
 async def test_the_ledger_of_another_account_is_closed(world: World, account: AccountId, other: AccountId) -> None:
     mine = await things(world, account)
-    with pytest.raises(errors.NotFound):
-        await world.call(other, "ListRecipients", pb.ListRecipientsRequest(campaign_id=mine["cmp"]))
+    for name in ("ListRecipients", "GetAudience", "EstimateAudience"):
+        with pytest.raises(errors.NotFound):
+            await world.call(other, name, getattr(pb, name + "Request")(campaign_id=mine["cmp"]))
 
     async def messages() -> AsyncIterator[pb.UploadRecipientsRequest]:
         yield pb.UploadRecipientsRequest(options=pb.UploadRecipientsOptions(campaign_id=mine["cmp"]))

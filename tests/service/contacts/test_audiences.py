@@ -83,8 +83,6 @@ async def test_only_campaigns_may_ask(book, server, keys):
     )
     try:
         with pytest.raises(PermissionDenied):
-            await client.unary(
-                client.stub.GetContacts, pb.GetContactsRequest(), call=Outgoing(book.account), timeout=5
-            )
+            await client.unary(client.stub.GetContacts, pb.GetContactsRequest(), call=Outgoing(book.account), timeout=5)
     finally:
         await client.stop()

@@ -16,6 +16,7 @@ complete  -          completed  -          -          -
 update    draft      -          -          -          -
 upload    draft      -          -          -          -
 delete    draft      -          -          completed  cancelled
+estimate  draft      -          -          -          -
 """
 CELLS = [
     (status, Verb(verb), end)

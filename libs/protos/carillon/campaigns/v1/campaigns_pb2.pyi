@@ -45,6 +45,36 @@ CAMPAIGN_STATUS_COMPLETED: CampaignStatus.ValueType  # 4
 CAMPAIGN_STATUS_CANCELLED: CampaignStatus.ValueType  # 5
 Global___CampaignStatus: _TypeAlias = CampaignStatus  # noqa: Y015
 
+class _Place:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlaceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Place.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLACE_UNSPECIFIED: _Place.ValueType  # 0
+    PLACE_RECIPIENT: _Place.ValueType  # 1
+    """On the ledger; `recipient` says what became of the message."""
+    PLACE_LEFT_OUT: _Place.ValueType  # 2
+    """Of the audience, and left out; `reason` says why."""
+    PLACE_NOT_IN_AUDIENCE: _Place.ValueType  # 3
+    """Not of the audience when it was frozen."""
+    PLACE_UNDECIDED: _Place.ValueType  # 4
+    """The audience is not frozen yet."""
+
+class Place(_Place, metaclass=_PlaceEnumTypeWrapper):
+    """What the audience made of a contact."""
+
+PLACE_UNSPECIFIED: Place.ValueType  # 0
+PLACE_RECIPIENT: Place.ValueType  # 1
+"""On the ledger; `recipient` says what became of the message."""
+PLACE_LEFT_OUT: Place.ValueType  # 2
+"""Of the audience, and left out; `reason` says why."""
+PLACE_NOT_IN_AUDIENCE: Place.ValueType  # 3
+"""Not of the audience when it was frozen."""
+PLACE_UNDECIDED: Place.ValueType  # 4
+"""The audience is not frozen yet."""
+Global___Place: _TypeAlias = Place  # noqa: Y015
+
 class _RecipientStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -823,12 +853,15 @@ class Campaign(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     FREEZING_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
     segment_id: _builtins.str
-    """Empty where recipients are uploaded."""
+    """At most one of segment_id, list_id and contact_ids is there; none where recipients are uploaded."""
     status: Global___CampaignStatus.ValueType
     status_reason: _builtins.str
     """Why it is in its status, where somebody else than a caller put it there; empty otherwise."""
@@ -839,6 +872,7 @@ class Campaign(_message.Message):
     version: _builtins.int
     freezing: _builtins.bool
     """True while a started campaign's audience is still being written to the ledger."""
+    list_id: _builtins.str
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -851,6 +885,12 @@ class Campaign(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their members are left out, whatever the audience is."""
+
     def __init__(
         self,
         *,
@@ -871,14 +911,39 @@ class Campaign(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         freezing: _builtins.bool = ...,
+        list_id: _builtins.str = ...,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Campaign: _TypeAlias = Campaign  # noqa: Y015
+
+@_typing.final
+class Ids(_message.Message):
+    """Ids, so that none given differs from an empty set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ids: _TypeAlias = Ids  # noqa: Y015
 
 @_typing.final
 class CreateCampaignRequest(_message.Message):
@@ -893,6 +958,9 @@ class CreateCampaignRequest(_message.Message):
     SCHEDULE_AT_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_PER_SECOND_FIELD_NUMBER: _builtins.int
     VARIABLES_JSON_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
@@ -900,8 +968,17 @@ class CreateCampaignRequest(_message.Message):
     segment_id: _builtins.str
     rate_limit_per_second: _builtins.int
     variables_json: _builtins.str
+    list_id: _builtins.str
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000; those that name nobody are left out."""
+
+    @_builtins.property
+    def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 10."""
+
     def __init__(
         self,
         *,
@@ -912,10 +989,13 @@ class CreateCampaignRequest(_message.Message):
         schedule_at: _timestamp_pb2.Timestamp | None = ...,
         rate_limit_per_second: _builtins.int = ...,
         variables_json: _builtins.str = ...,
+        list_id: _builtins.str = ...,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1002,6 +1082,9 @@ class UpdateCampaignRequest(_message.Message):
     VARIABLES_JSON_FIELD_NUMBER: _builtins.int
     CLEAR_FIELD_NUMBER: _builtins.int
     IF_VERSION_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -1010,12 +1093,19 @@ class UpdateCampaignRequest(_message.Message):
     rate_limit_per_second: _builtins.int
     variables_json: _builtins.str
     if_version: _builtins.int
+    list_id: _builtins.str
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of fields of this message to clear: `segment_id`, `schedule_at`."""
+        """Names of fields of this message to clear: `segment_id`, `list_id`, `contact_ids`, `exclude_segment_ids`,
+        `schedule_at`.
+        """
 
+    @_builtins.property
+    def contact_ids(self) -> Global___Ids: ...
+    @_builtins.property
+    def exclude_segment_ids(self) -> Global___Ids: ...
     def __init__(
         self,
         *,
@@ -1029,13 +1119,18 @@ class UpdateCampaignRequest(_message.Message):
         variables_json: _builtins.str | None = ...,
         clear: _abc.Iterable[_builtins.str] | None = ...,
         if_version: _builtins.int | None = ...,
+        list_id: _builtins.str | None = ...,
+        contact_ids: Global___Ids | None = ...,
+        exclude_segment_ids: Global___Ids | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "if_version", b"if_version", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "id", b"id", "if_version", b"if_version", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
+    _WhichOneofReturnType__list_id: _TypeAlias = _typing.Literal["list_id"]  # noqa: Y015
+    _WhichOneofArgType__list_id: _TypeAlias = _typing.Literal["_list_id", b"_list_id"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__rate_limit_per_second: _TypeAlias = _typing.Literal["rate_limit_per_second"]  # noqa: Y015
@@ -1050,6 +1145,8 @@ class UpdateCampaignRequest(_message.Message):
     _WhichOneofArgType__variables_json: _TypeAlias = _typing.Literal["_variables_json", b"_variables_json"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_version) -> _WhichOneofReturnType__if_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list_id) -> _WhichOneofReturnType__list_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
@@ -1445,6 +1542,175 @@ class UploadRecipientsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadRecipientsResponse: _TypeAlias = UploadRecipientsResponse  # noqa: Y015
+
+@_typing.final
+class Funnel(_message.Message):
+    """Whoever the audience named, each counted once: matched is the sum of the others. Of an uploaded audience the rows of
+    its files.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    NO_ADDRESS_FIELD_NUMBER: _builtins.int
+    INVALID_FIELD_NUMBER: _builtins.int
+    OPTED_OUT_FIELD_NUMBER: _builtins.int
+    DO_NOT_CONTACT_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    excluded: _builtins.int
+    """Members of a segment that is excluded."""
+    no_address: _builtins.int
+    """Nothing to reach them by on the campaign's channel."""
+    invalid: _builtins.int
+    opted_out: _builtins.int
+    do_not_contact: _builtins.int
+    """Do not disturb, and addresses on the do-not-contact list."""
+    duplicate: _builtins.int
+    """The address is another recipient's."""
+    final: _builtins.int
+    """On the ledger, or to be."""
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        excluded: _builtins.int = ...,
+        no_address: _builtins.int = ...,
+        invalid: _builtins.int = ...,
+        opted_out: _builtins.int = ...,
+        do_not_contact: _builtins.int = ...,
+        duplicate: _builtins.int = ...,
+        final: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["do_not_contact", b"do_not_contact", "duplicate", b"duplicate", "excluded", b"excluded", "final", b"final", "invalid", b"invalid", "matched", b"matched", "no_address", b"no_address", "opted_out", b"opted_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Funnel: _TypeAlias = Funnel  # noqa: Y015
+
+@_typing.final
+class GetAudienceRequest(_message.Message):
+    """See GetAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    contact_id: _builtins.str
+    """Empty: the numbers alone."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "contact_id", b"contact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAudienceRequest: _TypeAlias = GetAudienceRequest  # noqa: Y015
+
+@_typing.final
+class GetAudienceResponse(_message.Message):
+    """See GetAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    INSTEAD_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    frozen: _builtins.bool
+    """Nobody joins or leaves any more."""
+    place: Global___Place.ValueType
+    """Of the contact asked for."""
+    reason: _builtins.str
+    """As Recipient.reason, of whoever is left out."""
+    channel: _contacts_pb2.Channel.ValueType
+    """What address means on the campaign's channel."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel: ...
+    @_builtins.property
+    def recipient(self) -> Global___Recipient: ...
+    @_builtins.property
+    def instead(self) -> Global___Recipient:
+        """Of a duplicate: whose line has the address."""
+
+    def __init__(
+        self,
+        *,
+        funnel: Global___Funnel | None = ...,
+        frozen: _builtins.bool = ...,
+        place: Global___Place.ValueType = ...,
+        reason: _builtins.str = ...,
+        recipient: Global___Recipient | None = ...,
+        instead: Global___Recipient | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel", "instead", b"instead", "recipient", b"recipient"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "frozen", b"frozen", "funnel", b"funnel", "instead", b"instead", "place", b"place", "reason", b"reason", "recipient", b"recipient"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAudienceResponse: _TypeAlias = GetAudienceResponse  # noqa: Y015
+
+@_typing.final
+class EstimateAudienceRequest(_message.Message):
+    """See EstimateAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateAudienceRequest: _TypeAlias = EstimateAudienceRequest  # noqa: Y015
+
+@_typing.final
+class EstimateAudienceResponse(_message.Message):
+    """See EstimateAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    estimate: _builtins.bool
+    """Not counted to the end."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel: ...
+    def __init__(
+        self,
+        *,
+        funnel: Global___Funnel | None = ...,
+        estimate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "funnel", b"funnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateAudienceResponse: _TypeAlias = EstimateAudienceResponse  # noqa: Y015
 
 @_typing.final
 class Recipient(_message.Message):

@@ -135,6 +135,16 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsResponse.FromString,
                 _registered_method=True)
+        self.GetAudience = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/GetAudience',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.FromString,
+                _registered_method=True)
+        self.EstimateAudience = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/EstimateAudience',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.FromString,
+                _registered_method=True)
         self.ListRecipients = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/ListRecipients',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.SerializeToString,
@@ -295,6 +305,22 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAudience(self, request, context):
+        """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+        Errors: NOT_FOUND, also for the contact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateAudience(self, request, context):
+        """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+        reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecipients(self, request, context):
         """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR.
         """
@@ -412,6 +438,16 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     servicer.UploadRecipients,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsResponse.SerializeToString,
+            ),
+            'GetAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAudience,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.SerializeToString,
+            ),
+            'EstimateAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateAudience,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.SerializeToString,
             ),
             'ListRecipients': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecipients,
@@ -965,6 +1001,60 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/UploadRecipients',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/GetAudience',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/EstimateAudience',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,14 @@ class CampaignsServiceStub:
     ContactsService.CreateImport. Errors: NOT_FOUND, INVALID_STATE, AUDIENCE_CONFLICT, FILE_EMPTY,
     FILE_UNREADABLE, UNKNOWN_COLUMNS, PAYLOAD_TOO_LARGE, UPLOAD_INCOMPLETE.
     """
+    GetAudience: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetAudienceRequest, _campaigns_pb2.GetAudienceResponse]
+    """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+    Errors: NOT_FOUND, also for the contact.
+    """
+    EstimateAudience: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.EstimateAudienceRequest, _campaigns_pb2.EstimateAudienceResponse]
+    """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+    reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
+    """
     ListRecipients: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.ListRecipientsRequest, _campaigns_pb2.ListRecipientsResponse]
     """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR."""
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.RecordReceiptsRequest, _campaigns_pb2.RecordReceiptsResponse]
@@ -236,6 +244,26 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         variables. The whole file or nothing: rows are counted when `end` has come. Messages as in
         ContactsService.CreateImport. Errors: NOT_FOUND, INVALID_STATE, AUDIENCE_CONFLICT, FILE_EMPTY,
         FILE_UNREADABLE, UNKNOWN_COLUMNS, PAYLOAD_TOO_LARGE, UPLOAD_INCOMPLETE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAudience(
+        self,
+        request: _campaigns_pb2.GetAudienceRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.GetAudienceRequest, _abc.Awaitable[_campaigns_pb2.GetAudienceResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.GetAudienceResponse]:
+        """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+        Errors: NOT_FOUND, also for the contact.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateAudience(
+        self,
+        request: _campaigns_pb2.EstimateAudienceRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.EstimateAudienceRequest, _abc.Awaitable[_campaigns_pb2.EstimateAudienceResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.EstimateAudienceResponse]:
+        """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+        reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
         """
 
     @_abc_1.abstractmethod

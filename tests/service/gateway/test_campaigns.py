@@ -1,0 +1,92 @@
+"""Campaigns at the edge: audiences, and what they made of people."""
+
+from typing import Any
+
+import pytest
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2
+from chassis import ids
+from tests.service.gateway.conftest import Gateway
+
+CMP, TMPL, SEG, LST, CNT, RCP = (
+    ids.encode(prefix, ids.new()) for prefix in ("cmp", "tmpl", "seg", "lst", "cnt", "rcp")
+)
+NEW: dict[str, Any] = {"name": "x", "template_id": TMPL}
+
+
+@pytest.mark.parametrize("fields", [{"list_id": LST}, {"contact_ids": [CNT]}, {"exclude_segment_ids": [SEG]}])
+async def test_every_kind_of_audience_goes_in_and_comes_back(gateway: Gateway, fields: dict[str, Any]) -> None:
+    made = pb.Campaign(id=CMP, name="x", template_id=TMPL, **fields)
+    gateway.campaigns.answers["CreateCampaign"] = pb.CreateCampaignResponse(campaign=made)
+    answer = await gateway.call("POST", "/v1/campaigns", json=NEW | fields)
+    assert answer.status == 201
+    nobody: dict[str, Any] = {"segment_id": None, "list_id": None, "contact_ids": None, "exclude_segment_ids": []}
+    assert {name: answer.body[name] for name in nobody} == nobody | fields
+    request = gateway.campaigns.last("CreateCampaign").request
+    assert request == pb.CreateCampaignRequest(**NEW, variables_json="{}", **fields)
+
+
+async def test_an_update_exchanges_the_audience(gateway: Gateway) -> None:
+    body = {"segment_id": None, "contact_ids": [CNT], "exclude_segment_ids": []}
+    await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json=body)
+    request = gateway.campaigns.last("UpdateCampaign").request
+    assert request == pb.UpdateCampaignRequest(
+        id=CMP, clear=["segment_id"], contact_ids=pb.Ids(values=[CNT]), exclude_segment_ids=pb.Ids()
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"contact_ids": []}, "/contact_ids"),
+        ({"contact_ids": [CNT] * 1001}, "/contact_ids"),
+        ({"contact_ids": "all"}, "/contact_ids"),
+        ({"exclude_segment_ids": [SEG] * 11}, "/exclude_segment_ids"),
+    ],
+)
+async def test_audiences_have_limits(gateway: Gateway, fields: dict[str, Any], pointer: str) -> None:
+    answer = await gateway.call("POST", "/v1/campaigns", json=NEW | fields)
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, pointer)
+
+
+FUNNEL = pb.Funnel(matched=28, excluded=1, no_address=2, invalid=3, opted_out=4, do_not_contact=5, duplicate=6, final=7)
+COUNTS = {
+    "matched": 28, "excluded": 1, "no_address": 2, "invalid": 3, "opted_out": 4, "dnc": 5, "duplicate": 6, "final": 7,
+}  # fmt: skip
+
+
+async def test_the_funnel_and_why_a_contact_is_not_in_it(gateway: Gateway) -> None:
+    line = pb.Recipient(id=RCP, address="+1234567890", status=pb.RECIPIENT_STATUS_SENT, variables_json="{}")
+    found = pb.GetAudienceResponse(
+        funnel=FUNNEL,
+        frozen=True,
+        place=pb.PLACE_LEFT_OUT,
+        reason="duplicate",
+        instead=line,
+        channel=contacts_pb2.CHANNEL_SMS,
+    )
+    gateway.campaigns.answers["GetAudience"] = found
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/audience")
+    assert answer.body == COUNTS | {"frozen": True}
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/audience?contact_id={CNT}")
+    contact = answer.body["contact"]
+    assert (contact["contact_id"], contact["outcome"], contact["reason"]) == (CNT, "left_out", "duplicate")
+    assert (contact["recipient"], contact["instead"]["phone"]) == (None, "+1234567890")
+    assert gateway.campaigns.last("GetAudience").request == pb.GetAudienceRequest(campaign_id=CMP, contact_id=CNT)
+    assert (await gateway.call("GET", f"/v1/campaigns/{CMP}/audience?contact_id=x")).status == 404
+
+
+async def test_a_recipient_that_was_not_reached_says_why(gateway: Gateway) -> None:
+    line = pb.Recipient(id=RCP, status=pb.RECIPIENT_STATUS_SKIPPED, reason="opted_out", variables_json="{}")
+    gateway.campaigns.answers["GetAudience"] = pb.GetAudienceResponse(place=pb.PLACE_RECIPIENT, recipient=line)
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/audience?contact_id={CNT}")
+    contact = answer.body["contact"]
+    assert (contact["outcome"], contact["reason"]) == ("recipient", "opted_out")
+    assert contact["recipient"]["status"] == "skipped"
+
+
+async def test_an_estimate(gateway: Gateway) -> None:
+    gateway.campaigns.answers["EstimateAudience"] = pb.EstimateAudienceResponse(funnel=FUNNEL, estimate=True)
+    answer = await gateway.call("POST", f"/v1/campaigns/{CMP}/estimate")
+    assert (answer.status, answer.body) == (200, COUNTS | {"estimate": True})
