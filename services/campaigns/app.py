@@ -30,6 +30,7 @@ from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
 from services.campaigns.work.cleaner import clean
@@ -53,12 +54,14 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
     db, nats = await connect(process, settings)
     contacts, audiences = ask_peers(process, settings)
+    sendings = reach_providers(process, settings)
     wake = Poker(nats, CAMPAIGNS)
     servicer = CampaignsServicer(
         templates=Templates(db),
         senders=Senders(db, Sealer(settings.secrets_keys.get_secret_value())),
         campaigns=Campaigns(db, audiences, wake=wake),
         audiences=Audiences(db, contacts, audiences),
+        trials=Trials(db, contacts, sendings.once),
         uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
         recipients=Recipients(db),
         receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
@@ -72,14 +75,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
     db, nats = await connect(process, settings)
     contacts, audiences = ask_peers(process, settings)
-    http = Http()
-    process.add(http)
-    sendings = Sendings(
-        http.session,
-        Sealer(settings.secrets_keys.get_secret_value()),
-        public_url=settings.public_url,
-        timeout=settings.provider_timeout_seconds,
-    )
+    sendings = reach_providers(process, settings)
     dispatcher = Dispatcher(
         db,
         contacts,
@@ -144,6 +140,17 @@ def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Cont
     for client in (contacts, lists, audiences, segments):
         process.add(client)
     return peers.Contacts(contacts), peers.Audiences(peers.Segments(segments), peers.Lists(lists, audiences))
+
+
+def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
+    http = Http()
+    process.add(http)
+    return Sendings(
+        http.session,
+        Sealer(settings.secrets_keys.get_secret_value()),
+        public_url=settings.public_url,
+        timeout=settings.provider_timeout_seconds,
+    )
 
 
 async def listen(nats: Nats, topic_name: str) -> asyncio.Event:

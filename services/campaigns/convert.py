@@ -109,6 +109,7 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
         list_id=public(LIST, row["list_id"]),
         contact_ids=[ids.encode(CONTACT, one) for one in row["contact_ids"] or ()],
         exclude_segment_ids=[ids.encode(SEGMENT, one) for one in row["exclude_segment_ids"]],
+        schedule_max_late_seconds=row["schedule_max_late_seconds"],
     )
 
 

@@ -11,6 +11,7 @@ from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 
 
@@ -22,6 +23,7 @@ class CampaignsServicer:
         senders: Senders,
         campaigns: Campaigns,
         audiences: Audiences,
+        trials: Trials,
         uploads: Uploads,
         recipients: Recipients,
         receipts: Receipts,
@@ -30,6 +32,7 @@ class CampaignsServicer:
         self._senders = senders
         self._campaigns = campaigns
         self._audiences = audiences
+        self._trials = trials
         self._uploads = uploads
         self._recipients = recipients
         self._receipts = receipts
@@ -109,6 +112,14 @@ class CampaignsServicer:
     @rpc(admits={"gateway"})
     async def CancelCampaign(self, call: Call, request: pb.CancelCampaignRequest) -> pb.CancelCampaignResponse:
         return await self._campaigns.cancel(call, request)
+
+    @rpc(admits={"gateway"})
+    async def CloneCampaign(self, call: Call, request: pb.CloneCampaignRequest) -> pb.CloneCampaignResponse:
+        return await self._campaigns.clone(call, request)
+
+    @rpc(admits={"gateway"})
+    async def TestCampaign(self, call: Call, request: pb.TestCampaignRequest) -> pb.TestCampaignResponse:
+        return await self._trials.send(call, request)
 
     @rpc(admits={"gateway"})
     async def GetAudience(self, call: Call, request: pb.GetAudienceRequest) -> pb.GetAudienceResponse:

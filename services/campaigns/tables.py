@@ -101,6 +101,8 @@ campaigns = Table(
     required("status", Text, default="'draft'"),
     required("status_reason", Text, default="''"),
     optional("schedule_at", DateTime(timezone=True)),
+    # Found due later than this it is held.
+    required("schedule_max_late_seconds", Integer, default="3600"),
     # 0: the sender's.
     required("rate_limit_per_second", Integer),
     # JSON object.

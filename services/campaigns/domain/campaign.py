@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A schedule found later than this is held for a person to decide about.
+# A schedule found later than this is held for a person to decide about, unless the campaign says otherwise.
 LATEST_START = timedelta(hours=1)
 
 
@@ -27,6 +27,8 @@ class Verb(StrEnum):
     UPLOAD = "upload"
     DELETE = "delete"
     ESTIMATE = "estimate"
+    CLONE = "clone"
+    TEST = "test"
 
 
 TRANSITIONS: dict[tuple[Status, Verb], Status] = {
@@ -43,6 +45,10 @@ TRANSITIONS: dict[tuple[Status, Verb], Status] = {
     (Status.PAUSED, Verb.START): Status.RUNNING,
     (Status.PAUSED, Verb.RESUME): Status.RUNNING,
     (Status.PAUSED, Verb.CANCEL): Status.CANCELLED,
+    (Status.DRAFT, Verb.TEST): Status.DRAFT,
+    (Status.RUNNING, Verb.TEST): Status.RUNNING,
+    (Status.PAUSED, Verb.TEST): Status.PAUSED,
+    **{(status, Verb.CLONE): status for status in Status},
     (Status.COMPLETED, Verb.DELETE): Status.COMPLETED,
     (Status.CANCELLED, Verb.DELETE): Status.CANCELLED,
 }
@@ -82,9 +88,11 @@ class Hold(StrEnum):
     SEGMENT_FAILED = "segment_failed"
 
 
-def hold_when_due(now: datetime, schedule_at: datetime, *, has_audience: bool) -> Hold | None:
+def hold_when_due(
+    now: datetime, schedule_at: datetime, *, has_audience: bool, max_late: timedelta = LATEST_START
+) -> Hold | None:
     """Why a due draft must not start by itself, or None: it starts."""
-    if now - schedule_at > LATEST_START:
+    if now - schedule_at > max_late:
         return Hold.SCHEDULE_MISSED
     if not has_audience:
         return Hold.AUDIENCE_MISSING

@@ -26,15 +26,15 @@ ORDER BY c.id DESC LIMIT $4
 )
 INSERT = """
 INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, list_id, contact_ids,
-  exclude_segment_ids, schedule_at, rate_limit_per_second, variables)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  exclude_segment_ids, schedule_at, rate_limit_per_second, variables, schedule_max_late_seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 INSERT_STATS = "INSERT INTO campaign_stats (account_id, campaign_id) VALUES ($1, $2)"
 INSERT_RUN = "INSERT INTO runs (account_id, campaign_id) VALUES ($1, $2)"
 UPDATE = """
 UPDATE campaigns SET name = $3, template_id = $4, sender_id = $5, channel = $6, segment_id = $7, list_id = $8,
   contact_ids = $9, exclude_segment_ids = $10, schedule_at = $11, rate_limit_per_second = $12, variables = $13,
-  status_reason = '', version = version + 1, updated_at = now()
+  schedule_max_late_seconds = $14, status_reason = '', version = version + 1, updated_at = now()
 WHERE account_id = $1 AND id = $2
 """
 SET_STATUS = """
@@ -94,6 +94,7 @@ class Draft:
     schedule_at: datetime | None
     rate_limit_per_second: int
     variables: str
+    schedule_max_late_seconds: int
 
     def values(self) -> tuple[object, ...]:
         """In the order of INSERT and UPDATE."""
@@ -109,6 +110,7 @@ class Draft:
             self.schedule_at,
             self.rate_limit_per_second,
             self.variables,
+            self.schedule_max_late_seconds,
         )
 
 

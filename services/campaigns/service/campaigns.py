@@ -18,11 +18,12 @@ from services.campaigns.lifecycle import append_event, start_draft
 from services.campaigns.peers import Audiences
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import recipients as recipient_queries
-from services.campaigns.service.drafts import Named, changed, used_sender, used_template
+from services.campaigns.service.drafts import Named, changed, copied, used_sender, used_template
 
 NOUN = "campaign"
 # Skipped within the call itself; the rest of a larger ledger by the dispatchers, in the seconds after.
 CANCELLED_AT_ONCE = 10_000
+COPY = " (copy)"
 
 
 class Campaigns:
@@ -38,6 +39,7 @@ class Campaigns:
         audience = await self._named.new(call.account, request)
         variables = checks.dumped(checks.json_object(request.variables_json, "/variables"))
         rate = checks.rate(request.rate_limit_per_second)
+        max_late = checks.max_late(request.schedule_max_late_seconds)
         schedule = checks.moment(request.schedule_at, "/schedule_at") if request.HasField("schedule_at") else None
         async with self._db.write(call) as tx:
             template = await used_template(tx, template_id)
@@ -52,10 +54,20 @@ class Campaigns:
                 schedule_at=schedule,
                 rate_limit_per_second=rate,
                 variables=variables,
+                schedule_max_late_seconds=max_late,
             )
             await queries.insert(tx, campaign_id, draft)
             made = await told(tx, campaign_id, "campaign.created")
             return await tx.reply(pb.CreateCampaignResponse(campaign=made))
+
+    async def clone(self, call: Call, request: pb.CloneCampaignRequest) -> pb.CloneCampaignResponse:
+        async with self._db.write(call) as tx:
+            row = await self._locked(tx, request.id, Verb.CLONE)
+            name = row["name"][: checks.MAX_NAME - len(COPY)] + COPY
+            campaign_id = ids.new()
+            await queries.insert(tx, campaign_id, await copied(tx, row, name))
+            made = await told(tx, campaign_id, "campaign.created")
+            return await tx.reply(pb.CloneCampaignResponse(campaign=made))
 
     async def get(self, call: Call, request: pb.GetCampaignRequest) -> pb.GetCampaignResponse:
         campaign_id = checks.reference(convert.CAMPAIGN, NOUN, request.id)

@@ -142,6 +142,28 @@ async def changed(
             checks.rate(request.rate_limit_per_second) if has("rate_limit_per_second") else row["rate_limit_per_second"]
         ),
         variables=variables if has("variables_json") else row["variables"],
+        schedule_max_late_seconds=(
+            checks.max_late(request.schedule_max_late_seconds)
+            if has("schedule_max_late_seconds")
+            else row["schedule_max_late_seconds"]
+        ),
+    )
+
+
+async def copied(tx: WriteTx, row: asyncpg.Record, name: str) -> queries.Draft:
+    """Another draft like the campaign, to start when somebody says so. Raises InvalidArgument."""
+    template = await used_template(tx, row["template_id"])
+    sender = await used_sender(tx, convert.public(convert.SENDER, row["sender_id"]), template["channel"])
+    return queries.Draft(
+        name=name,
+        template_id=template["id"],
+        sender_id=sender["id"],
+        channel=template["channel"],
+        audience=queries.audience(row),
+        schedule_at=None,
+        rate_limit_per_second=row["rate_limit_per_second"],
+        variables=row["variables"],
+        schedule_max_late_seconds=row["schedule_max_late_seconds"],
     )
 
 

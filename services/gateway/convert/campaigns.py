@@ -13,7 +13,7 @@ from services.gateway.convert.values import (
     moment_or_none,
     timestamp,
 )
-from services.gateway.schemas.campaigns import CampaignCreate, CampaignUpdate
+from services.gateway.schemas.campaigns import CampaignCreate, CampaignTest, CampaignUpdate
 from services.gateway.schemas.receipts import Receipt
 from services.gateway.schemas.senders import SenderCreate, SenderUpdate
 from services.gateway.schemas.templates import TemplateUpdate
@@ -96,6 +96,7 @@ def new_campaign(body: CampaignCreate) -> pb.CreateCampaignRequest:
         list_id=body.list_id or "",
         contact_ids=body.contact_ids,
         exclude_segment_ids=body.exclude_segment_ids,
+        schedule_max_late_seconds=body.schedule_max_late_seconds or 0,
         schedule_at=timestamp(body.schedule_at) if body.schedule_at else None,
         rate_limit_per_second=body.rate_limit_per_second or 0,
         variables_json=json_text(body.variables or {}),
@@ -109,7 +110,7 @@ def campaign_update(campaign_id: str, body: CampaignUpdate, if_version: int | No
         value = getattr(body, name)
         if name == "variables":
             fields["variables_json"] = json_text(value or {})
-        elif name == "rate_limit_per_second":
+        elif name in ("rate_limit_per_second", "schedule_max_late_seconds"):
             fields[name] = value or 0
         elif value is None:
             clear.append(name)
@@ -133,6 +134,7 @@ def campaign(source: pb.Campaign) -> dict[str, Any]:
         "contact_ids": list(source.contact_ids) or None,
         "exclude_segment_ids": list(source.exclude_segment_ids),
         "schedule_at": moment_or_none(source, "schedule_at"),
+        "schedule_max_late_seconds": source.schedule_max_late_seconds,
         "rate_limit_per_second": source.rate_limit_per_second or None,
         "variables": json_object(source.variables_json),
         "stats": {name: getattr(source.stats, name) for name in STATS},
@@ -157,6 +159,26 @@ def recipient(source: pb.Recipient, channel: int) -> dict[str, Any]:
         "contact_id": source.contact_id or None,
         "reason": source.reason or None,
         "delivered_at": moment_or_none(source, "delivered_at"),
+    }
+
+
+def campaign_test(campaign_id: str, body: CampaignTest) -> pb.TestCampaignRequest:
+    return pb.TestCampaignRequest(
+        id=campaign_id,
+        to=body.to,
+        contact_id=body.contact_id or "",
+        variables_json=json_text(body.variables or {}),
+    )
+
+
+def trial_result(source: pb.TestResult, channel: int) -> dict[str, Any]:
+    return {
+        "email" if channel == contacts_pb.CHANNEL_EMAIL else "phone": source.address,
+        "status": RECIPIENT_STATUSES.text(source.status),
+        "reason": source.reason or None,
+        "text": source.text or None,
+        "subject": source.subject if source.HasField("subject") else None,
+        "provider_message_id": source.provider_message_id or None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictInt, StringConstraints
 
 from services.gateway.schemas.fields import (
     MAX_BULK_IDS,
@@ -11,6 +11,7 @@ from services.gateway.schemas.fields import (
     JsonObject,
     Moment,
     Name,
+    NoNul,
     RatePerSecond,
     Reference,
     RowError,
@@ -22,8 +23,10 @@ RecipientStatus = Literal[
     "pending", "claimed", "sent", "delivered", "opened", "clicked", "failed", "skipped", "uncertain"
 ]
 
+ShortAddress = Annotated[str, StringConstraints(min_length=1, max_length=320), NoNul]
 ONE_AUDIENCE = "One of segment_id, list_id and contact_ids; with none of them recipients are uploaded"
 ContactIds = Annotated[list[Reference], Field(min_length=1, max_length=MAX_BULK_IDS)]
+MaxLate = Annotated[StrictInt, Field(ge=60, le=604_800)]
 SegmentIds = Annotated[list[Reference], Field(max_length=10)]
 
 
@@ -50,6 +53,9 @@ class CampaignCreate(Body):
     contact_ids: Annotated[ContactIds | None, Field(description="Those that name nobody are left out")] = None
     exclude_segment_ids: Annotated[SegmentIds | None, Field(description="Members of these get nothing")] = None
     schedule_at: Annotated[Time | None, Field(description="When it starts by itself; a past time is at once")] = None
+    schedule_max_late_seconds: Annotated[
+        MaxLate | None, Field(description="Found due later than this it stays a draft, `schedule_missed`; None: 3600")
+    ] = None
     rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: the sender's")] = None
     variables: Annotated[JsonObject | None, Field(description="For every recipient, below the recipient's own")] = None
 
@@ -65,8 +71,16 @@ class CampaignUpdate(Body):
     contact_ids: ContactIds | None = None
     exclude_segment_ids: SegmentIds | None = None
     schedule_at: Time | None = None
+    schedule_max_late_seconds: MaxLate | None = None
     rate_limit_per_second: RatePerSecond | None = None
     variables: JsonObject | None = None
+
+
+class CampaignTest(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"to": ["+14155550100"]}]})
+    to: Annotated[list[ShortAddress], Field(min_length=1, max_length=10, description="Phones; or emails, by channel")]
+    contact_id: Annotated[Reference | None, Field(description="Whose fields the message may use")] = None
+    variables: Annotated[JsonObject | None, Field(description="Above the contact's and the campaign's")] = None
 
 
 class CampaignStats(Answer):
@@ -95,6 +109,7 @@ class Campaign(Answer):
     contact_ids: list[str] | None
     exclude_segment_ids: list[str]
     schedule_at: Moment | None
+    schedule_max_late_seconds: int
     rate_limit_per_second: int | None
     variables: dict[str, Any]
     stats: CampaignStats
@@ -122,6 +137,20 @@ class Recipient(Answer):
     sent_at: Moment | None
     delivered_at: Moment | None
     contact_id: str | None
+
+
+class CampaignTestResult(Answer):
+    phone: Annotated[str | None, Field(description="On every channel but email")] = None
+    email: Annotated[str | None, Field(description="On the email channel")] = None
+    status: Literal["sent", "failed", "skipped", "uncertain"]
+    reason: str | None
+    text: Annotated[str | None, Field(description="As it was sent")]
+    subject: str | None
+    provider_message_id: str | None
+
+
+class CampaignTestAnswer(Answer):
+    results: Annotated[list[CampaignTestResult], Field(description="In the order of `to`, each address once")]
 
 
 class AudienceContact(Answer):

@@ -28,6 +28,8 @@ BY_ID = {
         "PauseCampaign",
         "ResumeCampaign",
         "CancelCampaign",
+        "CloneCampaign",
+        "TestCampaign",
     ),
 }
 # The others, each with a test of its own below or in test_receipts.
@@ -70,7 +72,8 @@ async def test_ids_of_another_account_are_unknown(world: World, account: Account
             found = []
             for thing in (mine[prefix], ids.encode(prefix, ids.new())):
                 with pytest.raises(errors.NotFound) as caught:
-                    await world.call(other, name, request_class(id=thing))
+                    more = {"to": ["+15550000001"]} if name == "TestCampaign" else {}
+                    await world.call(other, name, request_class(id=thing, **more))
                 found.append(without_id(caught.value, thing))
             assert found[0] == found[1], name
     assert {table: await world.admin(f"SELECT * FROM {table}") for table in TABLES} == before

@@ -43,6 +43,7 @@ from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
 from services.campaigns.work.dispatcher import Dispatcher
@@ -431,6 +432,8 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     serve_db = await Database.open(urls.serve, pool_size=5, name="serve")
     work_db = await Database.open(urls.work, pool_size=8, name="work")
     sealer = Sealer(SECRETS_KEY)
+    http = app.Http()
+    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
     peers_contacts = peers.Contacts(contacts_client)
     peers_audiences = peers.Audiences(peers.Segments(segments_client), peers.Lists(lists_client, audiences_client))
     servicer = CampaignsServicer(
@@ -438,6 +441,7 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
         senders=Senders(serve_db, sealer),
         campaigns=Campaigns(serve_db, peers_audiences, wake=lambda: None),
         audiences=Audiences(serve_db, peers_contacts, peers_audiences),
+        trials=Trials(serve_db, peers_contacts, sendings.once),
         uploads=Uploads(serve_db, peers_contacts, limit_bytes=5_000_000),
         recipients=Recipients(serve_db),
         receipts=Receipts(serve_db, wake=lambda: None),
@@ -448,8 +452,6 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     client = Client(
         f"127.0.0.1:{server.port}", CampaignsServiceStub, audience="campaigns", signer=keys.signer("gateway")
     )
-    http = app.Http()
-    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
     try:
         yield World(
             serve_db,

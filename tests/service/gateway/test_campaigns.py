@@ -90,3 +90,44 @@ async def test_an_estimate(gateway: Gateway) -> None:
     gateway.campaigns.answers["EstimateAudience"] = pb.EstimateAudienceResponse(funnel=FUNNEL, estimate=True)
     answer = await gateway.call("POST", f"/v1/campaigns/{CMP}/estimate")
     assert (answer.status, answer.body) == (200, COUNTS | {"estimate": True})
+
+
+async def test_a_clone_is_a_new_resource(gateway: Gateway) -> None:
+    made = pb.Campaign(id=CMP, name="x (copy)", template_id=TMPL, schedule_max_late_seconds=3600)
+    gateway.campaigns.answers["CloneCampaign"] = pb.CloneCampaignResponse(campaign=made)
+    answer = await gateway.call("POST", f"/v1/campaigns/{CMP}/clone")
+    assert (answer.status, answer.body["name"], answer.headers["location"]) == (201, "x (copy)", f"/v1/campaigns/{CMP}")
+
+
+async def test_a_test_message_tells_its_end_for_each_address(gateway: Gateway) -> None:
+    sent = pb.TestResult(address="+1234567890", status=pb.RECIPIENT_STATUS_SENT, text="Hi", provider_message_id="p1")
+    left = pb.TestResult(address="+1234567891", status=pb.RECIPIENT_STATUS_SKIPPED, reason="opted_out")
+    found = pb.TestCampaignResponse(results=[sent, left], channel=contacts_pb2.CHANNEL_SMS)
+    gateway.campaigns.answers["TestCampaign"] = found
+    body = {"to": ["+1234567890", "+1234567891"], "variables": {"name": "A"}, "contact_id": CNT}
+    answer = await gateway.call("POST", f"/v1/campaigns/{CMP}/test", json=body)
+    unsent = {"reason": "opted_out", "text": None, "subject": None, "provider_message_id": None}
+    shown = {"reason": None, "text": "Hi", "subject": None, "provider_message_id": "p1"}
+    assert answer.body["results"] == [
+        {"phone": "+1234567890", "status": "sent"} | shown,
+        {"phone": "+1234567891", "status": "skipped"} | unsent,
+    ]
+    request = gateway.campaigns.last("TestCampaign").request
+    assert (request.contact_id, request.variables_json, list(request.to)) == (CNT, '{"name":"A"}', body["to"])
+    wrong: list[dict[str, Any]] = [{}, {"to": []}, {"to": ["+1"] * 11}]
+    for bad in wrong:
+        assert (await gateway.call("POST", f"/v1/campaigns/{CMP}/test", json=bad)).status == 422
+
+
+@pytest.mark.parametrize("seconds", [59, 604_801, "60", 60.5])
+async def test_lateness_has_limits(gateway: Gateway, seconds: object) -> None:
+    answer = await gateway.call("POST", "/v1/campaigns", json=NEW | {"schedule_max_late_seconds": seconds})
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/schedule_max_late_seconds")
+
+
+async def test_lateness_goes_on_and_null_is_the_default(gateway: Gateway) -> None:
+    await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json={"schedule_max_late_seconds": 7200})
+    assert gateway.campaigns.last("UpdateCampaign").request.schedule_max_late_seconds == 7200
+    await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json={"schedule_max_late_seconds": None})
+    request = gateway.campaigns.last("UpdateCampaign").request
+    assert (request.HasField("schedule_max_late_seconds"), request.schedule_max_late_seconds) == (True, 0)

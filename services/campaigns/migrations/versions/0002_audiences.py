@@ -24,6 +24,10 @@ def upgrade() -> None:
             "exclude_segment_ids", postgresql.ARRAY(sa.UUID()), server_default=sa.text("'{}'::uuid[]"), nullable=False
         ),
     )
+    op.add_column(
+        "campaigns",
+        sa.Column("schedule_max_late_seconds", sa.Integer(), server_default=sa.text("3600"), nullable=False),
+    )
     op.add_column("campaigns", sa.Column("frozen_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("UPDATE campaigns SET frozen_at = started_at WHERE NOT freezing AND status <> 'cancelled'")
     op.create_check_constraint(
@@ -59,5 +63,5 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_column("upload_rows", "reason")
     op.drop_constraint("campaigns_one_audience", "campaigns")
-    for column in ("list_id", "contact_ids", "exclude_segment_ids", "frozen_at"):
+    for column in ("list_id", "contact_ids", "exclude_segment_ids", "schedule_max_late_seconds", "frozen_at"):
         op.drop_column("campaigns", column)

@@ -856,6 +856,7 @@ class Campaign(_message.Message):
     LIST_ID_FIELD_NUMBER: _builtins.int
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -873,6 +874,8 @@ class Campaign(_message.Message):
     freezing: _builtins.bool
     """True while a started campaign's audience is still being written to the ledger."""
     list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
+    """Found due later than this, a draft is held with the reason `schedule_missed`."""
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -914,10 +917,11 @@ class Campaign(_message.Message):
         list_id: _builtins.str = ...,
         contact_ids: _abc.Iterable[_builtins.str] | None = ...,
         exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
+        schedule_max_late_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -961,6 +965,7 @@ class CreateCampaignRequest(_message.Message):
     LIST_ID_FIELD_NUMBER: _builtins.int
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
@@ -969,6 +974,8 @@ class CreateCampaignRequest(_message.Message):
     rate_limit_per_second: _builtins.int
     variables_json: _builtins.str
     list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
+    """60 to 604,800; 0 is 3,600."""
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -992,10 +999,11 @@ class CreateCampaignRequest(_message.Message):
         list_id: _builtins.str = ...,
         contact_ids: _abc.Iterable[_builtins.str] | None = ...,
         exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
+        schedule_max_late_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1085,6 +1093,7 @@ class UpdateCampaignRequest(_message.Message):
     LIST_ID_FIELD_NUMBER: _builtins.int
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -1094,6 +1103,7 @@ class UpdateCampaignRequest(_message.Message):
     variables_json: _builtins.str
     if_version: _builtins.int
     list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1122,10 +1132,11 @@ class UpdateCampaignRequest(_message.Message):
         list_id: _builtins.str | None = ...,
         contact_ids: Global___Ids | None = ...,
         exclude_segment_ids: Global___Ids | None = ...,
+        schedule_max_late_seconds: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
@@ -1135,6 +1146,8 @@ class UpdateCampaignRequest(_message.Message):
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__rate_limit_per_second: _TypeAlias = _typing.Literal["rate_limit_per_second"]  # noqa: Y015
     _WhichOneofArgType__rate_limit_per_second: _TypeAlias = _typing.Literal["_rate_limit_per_second", b"_rate_limit_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__schedule_max_late_seconds: _TypeAlias = _typing.Literal["schedule_max_late_seconds"]  # noqa: Y015
+    _WhichOneofArgType__schedule_max_late_seconds: _TypeAlias = _typing.Literal["_schedule_max_late_seconds", b"_schedule_max_late_seconds"]  # noqa: Y015
     _WhichOneofReturnType__segment_id: _TypeAlias = _typing.Literal["segment_id"]  # noqa: Y015
     _WhichOneofArgType__segment_id: _TypeAlias = _typing.Literal["_segment_id", b"_segment_id"]  # noqa: Y015
     _WhichOneofReturnType__sender_id: _TypeAlias = _typing.Literal["sender_id"]  # noqa: Y015
@@ -1151,6 +1164,8 @@ class UpdateCampaignRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_limit_per_second) -> _WhichOneofReturnType__rate_limit_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__schedule_max_late_seconds) -> _WhichOneofReturnType__schedule_max_late_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__segment_id) -> _WhichOneofReturnType__segment_id | None: ...
     @_typing.overload
@@ -1445,6 +1460,150 @@ class CancelCampaignResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelCampaignResponse: _TypeAlias = CancelCampaignResponse  # noqa: Y015
+
+@_typing.final
+class CloneCampaignRequest(_message.Message):
+    """See CloneCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneCampaignRequest: _TypeAlias = CloneCampaignRequest  # noqa: Y015
+
+@_typing.final
+class CloneCampaignResponse(_message.Message):
+    """See CloneCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def campaign(self) -> Global___Campaign: ...
+    def __init__(
+        self,
+        *,
+        campaign: Global___Campaign | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneCampaignResponse: _TypeAlias = CloneCampaignResponse  # noqa: Y015
+
+@_typing.final
+class TestCampaignRequest(_message.Message):
+    """See TestCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    VARIABLES_JSON_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    variables_json: _builtins.str
+    """A JSON object, above the campaign's variables and the contact's."""
+    contact_id: _builtins.str
+    """Whose fields the message may use; empty: nobody's."""
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 10 phones or emails, by the campaign's channel."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        variables_json: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "id", b"id", "to", b"to", "variables_json", b"variables_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCampaignRequest: _TypeAlias = TestCampaignRequest  # noqa: Y015
+
+@_typing.final
+class TestResult(_message.Message):
+    """What became of one test message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    status: Global___RecipientStatus.ValueType
+    """SENT, FAILED, SKIPPED or UNCERTAIN."""
+    reason: _builtins.str
+    text: _builtins.str
+    """As it was sent; empty where it was not."""
+    subject: _builtins.str
+    provider_message_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        status: Global___RecipientStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        text: _builtins.str = ...,
+        subject: _builtins.str | None = ...,
+        provider_message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "address", b"address", "provider_message_id", b"provider_message_id", "reason", b"reason", "status", b"status", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+
+Global___TestResult: _TypeAlias = TestResult  # noqa: Y015
+
+@_typing.final
+class TestCampaignResponse(_message.Message):
+    """See TestCampaign: in the order asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    channel: _contacts_pb2.Channel.ValueType
+    """What address means on the campaign's channel."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___TestResult] | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCampaignResponse: _TypeAlias = TestCampaignResponse  # noqa: Y015
 
 @_typing.final
 class UploadRecipientsOptions(_message.Message):

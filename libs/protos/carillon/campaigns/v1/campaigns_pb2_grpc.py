@@ -130,6 +130,16 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignResponse.FromString,
                 _registered_method=True)
+        self.CloneCampaign = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/CloneCampaign',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.FromString,
+                _registered_method=True)
+        self.TestCampaign = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/TestCampaign',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.FromString,
+                _registered_method=True)
         self.UploadRecipients = channel.stream_unary(
                 '/carillon.campaigns.v1.CampaignsService/UploadRecipients',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.SerializeToString,
@@ -295,6 +305,22 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloneCampaign(self, request, context):
+        """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+        settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestCampaign(self, request, context):
+        """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+        not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadRecipients(self, request_iterator, context):
         """Adds recipients to a draft without another audience from a CSV; columns besides the address become
         variables. The whole file or nothing: rows are counted when `end` has come. Messages as in
@@ -433,6 +459,16 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     servicer.CancelCampaign,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignResponse.SerializeToString,
+            ),
+            'CloneCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloneCampaign,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.SerializeToString,
+            ),
+            'TestCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestCampaign,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.SerializeToString,
             ),
             'UploadRecipients': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadRecipients,
@@ -974,6 +1010,60 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/CancelCampaign',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloneCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/CloneCampaign',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/TestCampaign',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.FromString,
             options,
             channel_credentials,
             insecure,

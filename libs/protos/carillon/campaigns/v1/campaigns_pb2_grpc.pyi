@@ -56,6 +56,14 @@ class CampaignsServiceStub:
     """paused → running. Errors: NOT_FOUND, INVALID_STATE."""
     CancelCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CancelCampaignRequest, _campaigns_pb2.CancelCampaignResponse]
     """draft, running or paused → cancelled; the pending become skipped. Errors: NOT_FOUND, INVALID_STATE."""
+    CloneCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CloneCampaignRequest, _campaigns_pb2.CloneCampaignResponse]
+    """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+    settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+    """
+    TestCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.TestCampaignRequest, _campaigns_pb2.TestCampaignResponse]
+    """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+    not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+    """
     UploadRecipients: _aio.StreamUnaryMultiCallable[_campaigns_pb2.UploadRecipientsRequest, _campaigns_pb2.UploadRecipientsResponse]
     """Adds recipients to a draft without another audience from a CSV; columns besides the address become
     variables. The whole file or nothing: rows are counted when `end` has come. Messages as in
@@ -233,6 +241,26 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_campaigns_pb2.CancelCampaignRequest, _abc.Awaitable[_campaigns_pb2.CancelCampaignResponse]],
     ) -> _abc.Awaitable[_campaigns_pb2.CancelCampaignResponse]:
         """draft, running or paused → cancelled; the pending become skipped. Errors: NOT_FOUND, INVALID_STATE."""
+
+    @_abc_1.abstractmethod
+    def CloneCampaign(
+        self,
+        request: _campaigns_pb2.CloneCampaignRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.CloneCampaignRequest, _abc.Awaitable[_campaigns_pb2.CloneCampaignResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.CloneCampaignResponse]:
+        """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+        settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+        """
+
+    @_abc_1.abstractmethod
+    def TestCampaign(
+        self,
+        request: _campaigns_pb2.TestCampaignRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.TestCampaignRequest, _abc.Awaitable[_campaigns_pb2.TestCampaignResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.TestCampaignResponse]:
+        """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+        not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+        """
 
     @_abc_1.abstractmethod
     def UploadRecipients(
