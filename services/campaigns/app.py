@@ -26,6 +26,7 @@ from services.campaigns.consumers import consumers
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
@@ -65,6 +66,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
         recipients=Recipients(db),
         receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
+        quiet_hours=QuietHours(db, wake=wake),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)

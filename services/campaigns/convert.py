@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from chassis import ids
+from services.campaigns import sending_hours
 from services.campaigns.domain.funnel import Funnel
 from services.campaigns.domain.stats import NAMES
 from services.campaigns.repository.erasure import ERASED
@@ -110,6 +111,7 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
         contact_ids=[ids.encode(CONTACT, one) for one in row["contact_ids"] or ()],
         exclude_segment_ids=[ids.encode(SEGMENT, one) for one in row["exclude_segment_ids"]],
         schedule_max_late_seconds=row["schedule_max_late_seconds"],
+        sending_windows=sending_hours.message(sending_hours.loaded(row["sending_windows"])),
     )
 
 

@@ -10,6 +10,7 @@ from chassis.db import WriteTx
 from chassis.ids import AccountId
 from chassis.outbox import Event
 from services.campaigns import convert, errors
+from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import templates as template_queries
 
@@ -42,3 +43,10 @@ async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Cam
     freezing = not audience.is_uploaded or bool(audience.exclude_segment_ids)
     await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"], freezing=freezing)
     return await append_event(tx, account, row["id"], "campaign.started")
+
+
+async def pause(tx: WriteTx, row: asyncpg.Record, reason: Hold) -> None:
+    """Pause a running campaign that is locked, until a person decides."""
+    account, campaign_id = row["account_id"], row["id"]
+    await queries.set_status(tx, account, campaign_id, status=Status.PAUSED, reason=reason)
+    await append_event(tx, account, campaign_id, "campaign.paused")

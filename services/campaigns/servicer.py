@@ -7,6 +7,7 @@ from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
@@ -27,6 +28,7 @@ class CampaignsServicer:
         uploads: Uploads,
         recipients: Recipients,
         receipts: Receipts,
+        quiet_hours: QuietHours,
     ) -> None:
         self._templates = templates
         self._senders = senders
@@ -36,6 +38,7 @@ class CampaignsServicer:
         self._uploads = uploads
         self._recipients = recipients
         self._receipts = receipts
+        self._quiet_hours = quiet_hours
 
     @rpc(admits={"gateway"})
     async def CreateTemplate(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
@@ -138,6 +141,14 @@ class CampaignsServicer:
     @rpc(admits={"gateway", "contacts"})
     async def ListRecipients(self, call: Call, request: pb.ListRecipientsRequest) -> pb.ListRecipientsResponse:
         return await self._recipients.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetQuietHours(self, call: Call, request: pb.GetQuietHoursRequest) -> pb.GetQuietHoursResponse:
+        return await self._quiet_hours.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def SetQuietHours(self, call: Call, request: pb.SetQuietHoursRequest) -> pb.SetQuietHoursResponse:
+        return await self._quiet_hours.set(call, request)
 
     @rpc(admits={"gateway"})
     async def RecordReceipts(self, call: Call, request: pb.RecordReceiptsRequest) -> pb.RecordReceiptsResponse:

@@ -15,6 +15,7 @@ from services.campaigns.domain.id_set import IdSet
 from services.campaigns.domain.recipient import Reason
 from services.campaigns.peers import Contacts
 from services.campaigns.repository.freezing import Candidate
+from services.campaigns.zones import zone_of
 
 # Fields of a contact that a template may name, besides the keys of its metadata.
 TEXT_FIELDS = (
@@ -76,7 +77,8 @@ class Sieve:
             elif not address:
                 left_out[contact_id] = Reason.NO_ADDRESS
             else:
-                candidates.append(Candidate(ids.new(), contact_id, address, variables(member, self._names)))
+                zone = zone_of(member.timezone, member.phone)
+                candidates.append(Candidate(ids.new(), contact_id, address, variables(member, self._names), zone))
         return candidates, left_out
 
 

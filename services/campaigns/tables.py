@@ -103,6 +103,8 @@ campaigns = Table(
     optional("schedule_at", DateTime(timezone=True)),
     # Found due later than this it is held.
     required("schedule_max_late_seconds", Integer, default="3600"),
+    # JSON, see sending_hours; null: at any time.
+    optional("sending_windows", Text),
     # 0: the sender's.
     required("rate_limit_per_second", Integer),
     # JSON object.
@@ -186,6 +188,8 @@ recipients = Table(
     required("address", Text),
     # JSON object.
     required("variables", Text),
+    # An IANA name; empty where it is not known.
+    required("timezone", Text, default="''"),
     required("status", Text, default="'pending'"),
     required("reason", Text, default="''"),
     required("attempts", Integer, default="0"),
@@ -336,9 +340,23 @@ upload_rows = Table(
     # Must not be messaged: counted, not taken in.
     required("suppressed", Boolean),
     required("reason", Text, default="''"),
+    required("timezone", Text, default="''"),
     moment("created_at"),
     PrimaryKeyConstraint("account_id", "upload_id", "address", name="upload_rows_pkey"),
     Index("upload_rows_created_at", "created_at", postgresql_using="brin"),
+)
+
+# When none of an account's campaigns sends, by the recipient's clock.
+quiet_hours = Table(
+    "quiet_hours",
+    metadata,
+    required("account_id", UUID()),
+    # Minutes of the day.
+    required("start_minute", Integer),
+    required("end_minute", Integer),
+    # Of recipients whose own is not known; empty: UTC.
+    required("timezone", Text),
+    PrimaryKeyConstraint("account_id", name="quiet_hours_pkey"),
 )
 
 TABLES = tuple(table.name for table in metadata.sorted_tables)

@@ -18,6 +18,7 @@ from services.gateway.routers import (
     bulk,
     campaigns,
     campaigns_audience,
+    campaigns_quiet_hours,
     consent,
     contacts,
     exports,
@@ -58,6 +59,7 @@ NOUNS = (
     senders,
     campaigns,
     campaigns_audience,
+    campaigns_quiet_hours,
     recipients,
 )
 

@@ -84,6 +84,8 @@ class Hold(StrEnum):
     SEGMENT_NOT_FOUND = "segment_not_found"
     # The list was deleted before the audience was frozen; paused.
     LIST_NOT_FOUND = "list_not_found"
+    # The sending windows lie within the account's quiet hours; paused.
+    NEVER_IN_HOURS = "never_in_hours"
     # The segment could not be built; paused.
     SEGMENT_FAILED = "segment_failed"
 

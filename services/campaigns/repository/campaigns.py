@@ -26,15 +26,16 @@ ORDER BY c.id DESC LIMIT $4
 )
 INSERT = """
 INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, list_id, contact_ids,
-  exclude_segment_ids, schedule_at, rate_limit_per_second, variables, schedule_max_late_seconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  exclude_segment_ids, schedule_at, rate_limit_per_second, variables, schedule_max_late_seconds,
+  sending_windows)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 INSERT_STATS = "INSERT INTO campaign_stats (account_id, campaign_id) VALUES ($1, $2)"
 INSERT_RUN = "INSERT INTO runs (account_id, campaign_id) VALUES ($1, $2)"
 UPDATE = """
 UPDATE campaigns SET name = $3, template_id = $4, sender_id = $5, channel = $6, segment_id = $7, list_id = $8,
   contact_ids = $9, exclude_segment_ids = $10, schedule_at = $11, rate_limit_per_second = $12, variables = $13,
-  schedule_max_late_seconds = $14, status_reason = '', version = version + 1, updated_at = now()
+  schedule_max_late_seconds = $14, sending_windows = $15, status_reason = '', version = version + 1, updated_at = now()
 WHERE account_id = $1 AND id = $2
 """
 SET_STATUS = """
@@ -95,6 +96,8 @@ class Draft:
     rate_limit_per_second: int
     variables: str
     schedule_max_late_seconds: int
+    # As the row has them.
+    sending_windows: str | None
 
     def values(self) -> tuple[object, ...]:
         """In the order of INSERT and UPDATE."""
@@ -111,6 +114,7 @@ class Draft:
             self.rate_limit_per_second,
             self.variables,
             self.schedule_max_late_seconds,
+            self.sending_windows,
         )
 
 

@@ -40,10 +40,10 @@ WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3
 """
 NEXT_CHUNK = "SELECT coalesce(max(chunk) + 1, 0) FROM chunks WHERE account_id = $1 AND campaign_id = $2"
 ADD = """
-INSERT INTO recipients (account_id, campaign_id, chunk, id, contact_id, address, variables)
-SELECT $1, $2, $3::integer + (place - 1) / $4, id, contact_id, address, variables
-FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[]) WITH ORDINALITY
-  AS row (id, contact_id, address, variables, place)
+INSERT INTO recipients (account_id, campaign_id, chunk, id, contact_id, address, variables, timezone)
+SELECT $1, $2, $3::integer + (place - 1) / $4, id, contact_id, address, variables, timezone
+FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY
+  AS row (id, contact_id, address, variables, timezone, place)
 ON CONFLICT DO NOTHING RETURNING chunk, contact_id
 """
 ADD_CHUNKS = """
@@ -84,6 +84,7 @@ class Candidate:
     contact_id: UUID
     address: str
     variables: str
+    timezone: str
 
 
 async def claim(tx: WriteTx, *, lease_seconds: float) -> asyncpg.Record | None:
@@ -117,6 +118,7 @@ async def add(
         [candidate.contact_id for candidate in candidates],
         [candidate.address for candidate in candidates],
         [candidate.variables for candidate in candidates],
+        [candidate.timezone for candidate in candidates],
     )
     sizes: dict[int, int] = {}
     for row in rows:

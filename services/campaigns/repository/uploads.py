@@ -8,9 +8,10 @@ from chassis.db import WriteTx
 
 # Returns those that were not staged before.
 STAGE = """
-INSERT INTO upload_rows (account_id, upload_id, address, row_number, recipient_id, variables, suppressed)
-SELECT $1, $2, address, row_number, recipient_id, variables, false
-FROM unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[]) AS row (address, row_number, recipient_id, variables)
+INSERT INTO upload_rows (account_id, upload_id, address, row_number, recipient_id, variables, timezone, suppressed)
+SELECT $1, $2, address, row_number, recipient_id, variables, timezone, false
+FROM unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[], $7::text[])
+  AS row (address, row_number, recipient_id, variables, timezone)
 ON CONFLICT DO NOTHING RETURNING address
 """
 SUPPRESS = """
@@ -27,13 +28,13 @@ ON CONFLICT (account_id, address, campaign_id) DO UPDATE SET reason = excluded.r
 # The campaign is locked: nobody else adds recipients to it meanwhile.
 TAKE = """
 WITH fresh AS (
-  SELECT recipient_id, address, variables, row_number() OVER (ORDER BY row_number) - 1 AS place
+  SELECT recipient_id, address, variables, timezone, row_number() OVER (ORDER BY row_number) - 1 AS place
   FROM upload_rows AS u
   WHERE u.account_id = $1 AND u.upload_id = $2 AND NOT u.suppressed AND NOT EXISTS (
     SELECT FROM recipients AS r WHERE r.account_id = $1 AND r.campaign_id = $3 AND r.address = u.address)
 ), taken AS (
-  INSERT INTO recipients (account_id, campaign_id, chunk, id, address, variables)
-  SELECT $1, $3, $4 + place / $5, recipient_id, address, variables FROM fresh RETURNING chunk
+  INSERT INTO recipients (account_id, campaign_id, chunk, id, address, variables, timezone)
+  SELECT $1, $3, $4 + place / $5, recipient_id, address, variables, timezone FROM fresh RETURNING chunk
 ), cut AS (
   INSERT INTO chunks (account_id, campaign_id, chunk, size) SELECT $1, $3, chunk, count(*) FROM taken GROUP BY chunk
 )
@@ -54,9 +55,10 @@ async def stage(
     row_numbers: Sequence[int],
     recipient_ids: Sequence[UUID],
     variables: Sequence[str],
+    timezones: Sequence[str],
 ) -> set[str]:
     """The addresses that this upload did not have before."""
-    rows = await tx.fetch(STAGE, tx.account, upload_id, addresses, row_numbers, recipient_ids, variables)
+    rows = await tx.fetch(STAGE, tx.account, upload_id, addresses, row_numbers, recipient_ids, variables, timezones)
     return {row["address"] for row in rows}
 
 

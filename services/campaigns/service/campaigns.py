@@ -11,7 +11,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.paging import decode_cursor, encode_cursor, page_size
-from services.campaigns import checks, convert, errors
+from services.campaigns import checks, convert, errors, sending_hours
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
 from services.campaigns.domain.stats import Stats
 from services.campaigns.lifecycle import append_event, start_draft
@@ -40,6 +40,7 @@ class Campaigns:
         variables = checks.dumped(checks.json_object(request.variables_json, "/variables"))
         rate = checks.rate(request.rate_limit_per_second)
         max_late = checks.max_late(request.schedule_max_late_seconds)
+        windows = sending_hours.read_windows(request.sending_windows) if request.HasField("sending_windows") else None
         schedule = checks.moment(request.schedule_at, "/schedule_at") if request.HasField("schedule_at") else None
         async with self._db.write(call) as tx:
             template = await used_template(tx, template_id)
@@ -55,6 +56,7 @@ class Campaigns:
                 rate_limit_per_second=rate,
                 variables=variables,
                 schedule_max_late_seconds=max_late,
+                sending_windows=sending_hours.dumped(windows),
             )
             await queries.insert(tx, campaign_id, draft)
             made = await told(tx, campaign_id, "campaign.created")

@@ -9,14 +9,14 @@ import asyncpg
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.db import WriteTx
 from chassis.ids import AccountId
-from services.campaigns import checks, convert, errors
+from services.campaigns import checks, convert, errors, sending_hours
 from services.campaigns.domain.audience import Audience
 from services.campaigns.peers import Audiences
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import senders as sender_queries
 from services.campaigns.repository import templates as template_queries
 
-CLEARABLE = ("segment_id", "list_id", "contact_ids", "exclude_segment_ids", "schedule_at")
+CLEARABLE = ("segment_id", "list_id", "contact_ids", "exclude_segment_ids", "schedule_at", "sending_windows")
 MAX_CONTACT_IDS = 1_000
 MAX_EXCLUDED = 10
 
@@ -147,6 +147,7 @@ async def changed(
             if has("schedule_max_late_seconds")
             else row["schedule_max_late_seconds"]
         ),
+        sending_windows=changed_windows(row, request),
     )
 
 
@@ -164,7 +165,17 @@ async def copied(tx: WriteTx, row: asyncpg.Record, name: str) -> queries.Draft:
         rate_limit_per_second=row["rate_limit_per_second"],
         variables=row["variables"],
         schedule_max_late_seconds=row["schedule_max_late_seconds"],
+        sending_windows=row["sending_windows"],
     )
+
+
+def changed_windows(row: asyncpg.Record, request: pb.UpdateCampaignRequest) -> str | None:
+    if "sending_windows" in request.clear:
+        return None
+    if not request.HasField("sending_windows"):
+        text: str | None = row["sending_windows"]
+        return text
+    return sending_hours.dumped(sending_hours.read_windows(request.sending_windows))
 
 
 def changed_audience(row: asyncpg.Record, changes: dict[str, object]) -> Audience:

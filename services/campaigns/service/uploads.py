@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -27,6 +28,7 @@ from services.campaigns.peers import MAX_TARGETS, Contacts
 from services.campaigns.repository import audiences as audience_queries
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import uploads as queries
+from services.campaigns.zones import zone_of
 
 CHUNK_SIZE = 200
 MAX_ERRORS = 100
@@ -89,9 +91,10 @@ class Uploads:
                 tx,
                 reading.upload_id,
                 addresses=list(found),
-                row_numbers=[row for row, _ in found.values()],
+                row_numbers=[row.number for row in found.values()],
                 recipient_ids=[ids.new() for _ in found],
-                variables=[variables for _, variables in found.values()],
+                variables=[row.variables for row in found.values()],
+                timezones=[row.timezone for row in found.values()],
             )
         reading.duplicates += len(found) - len(new)
         asked = [address for address in found if address in new]
@@ -100,7 +103,7 @@ class Uploads:
         refusals = await self._contacts.refusals(call.account, reading.channel, [(None, address) for address in asked])
         refused = {address: why for address, why in zip(asked, refusals, strict=True) if why}
         if refused:
-            reading.leave_out({found[address][0]: why for address, why in refused.items()})
+            reading.leave_out({found[address].number: why for address, why in refused.items()})
             async with self._db.write(call.account) as tx:
                 await queries.suppress(tx, reading.upload_id, refused)
 
@@ -129,6 +132,16 @@ class Uploads:
                     errors=reading.errors,
                 )
             )
+
+
+class Row(NamedTuple):
+    """A row with an address."""
+
+    number: int
+    # A JSON object.
+    variables: str
+    # As the column `timezone` says, else the phone.
+    timezone: str
 
 
 @dataclass(slots=True)
@@ -166,9 +179,9 @@ class Reading:
             if at != column and name not in self.variables:
                 self.variables[at] = name
 
-    def understand(self, batch: list[Record]) -> dict[str, tuple[int, str]]:
-        """Row number and variables by address, of the rows that are whole; counts the others."""
-        found: dict[str, tuple[int, str]] = {}
+    def understand(self, batch: list[Record]) -> dict[str, Row]:
+        """The rows that are whole, by address; counts the others."""
+        found: dict[str, Row] = {}
         for row, cells in batch:
             self.rows += 1
             if isinstance(cells, Broken) or any(cells[len(self.variables) :]):
@@ -190,7 +203,7 @@ class Reading:
                 reason = f"More than {MAX_VARIABLES_BYTES} bytes of variables"
                 self._fail(row, reason, Left.INVALID_ADDRESS, code=Reason.VALIDATION_FAILED)
                 continue
-            found[address] = (row, dumped)
+            found[address] = Row(row, dumped, zone_of(values.get("timezone", ""), address))
         return found
 
     def leave_out(self, refused: dict[int, str]) -> None:

@@ -149,8 +149,7 @@ class Freezer:
             row = await campaign_queries.lock(tx, account, campaign_id)
             if row is None or row["status"] != Status.RUNNING:
                 return
-            await campaign_queries.set_status(tx, account, campaign_id, status=Status.PAUSED, reason=reason)
-            await lifecycle.append_event(tx, account, campaign_id, "campaign.paused")
+            await lifecycle.pause(tx, row, reason)
 
     async def _keep(self, job: asyncpg.Record) -> None:
         """Renews the lease while segments is still building, or slow; pages are fenced by themselves."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from services.gateway.convert import campaigns_hours as hours
 from services.gateway.convert.values import (
     CHANNELS,
     Names,
@@ -97,6 +98,7 @@ def new_campaign(body: CampaignCreate) -> pb.CreateCampaignRequest:
         contact_ids=body.contact_ids,
         exclude_segment_ids=body.exclude_segment_ids,
         schedule_max_late_seconds=body.schedule_max_late_seconds or 0,
+        sending_windows=hours.new_windows(body.sending_windows) if body.sending_windows else None,
         schedule_at=timestamp(body.schedule_at) if body.schedule_at else None,
         rate_limit_per_second=body.rate_limit_per_second or 0,
         variables_json=json_text(body.variables or {}),
@@ -116,6 +118,8 @@ def campaign_update(campaign_id: str, body: CampaignUpdate, if_version: int | No
             clear.append(name)
         elif name in ("contact_ids", "exclude_segment_ids"):
             fields[name] = pb.Ids(values=value)
+        elif name == "sending_windows":
+            fields[name] = hours.new_windows(value)
         else:
             fields[name] = timestamp(value) if name == "schedule_at" else value
     return pb.UpdateCampaignRequest(id=campaign_id, if_version=if_version, clear=sorted(clear), **fields)
@@ -135,6 +139,7 @@ def campaign(source: pb.Campaign) -> dict[str, Any]:
         "exclude_segment_ids": list(source.exclude_segment_ids),
         "schedule_at": moment_or_none(source, "schedule_at"),
         "schedule_max_late_seconds": source.schedule_max_late_seconds,
+        "sending_windows": hours.windows(source.sending_windows) if source.HasField("sending_windows") else None,
         "rate_limit_per_second": source.rate_limit_per_second or None,
         "variables": json_object(source.variables_json),
         "stats": {name: getattr(source.stats, name) for name in STATS},

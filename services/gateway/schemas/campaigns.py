@@ -26,8 +26,34 @@ RecipientStatus = Literal[
 ShortAddress = Annotated[str, StringConstraints(min_length=1, max_length=320), NoNul]
 ONE_AUDIENCE = "One of segment_id, list_id and contact_ids; with none of them recipients are uploaded"
 ContactIds = Annotated[list[Reference], Field(min_length=1, max_length=MAX_BULK_IDS)]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), NoNul]
 MaxLate = Annotated[StrictInt, Field(ge=60, le=604_800)]
 SegmentIds = Annotated[list[Reference], Field(max_length=10)]
+
+
+class SendingWindow(Body):
+    days: Annotated[list[Weekday], Field(min_length=1, max_length=7)]
+    start: Annotated[ClockTime, Field(examples=["09:00"])]
+    end: Annotated[ClockTime, Field(description="Exclusive, after `start`; up to 24:00", examples=["20:00"])]
+
+
+class SendingWindows(Body):
+    """By the recipient's clock: the contact's time zone, else the one its phone is from."""
+
+    timezone: Annotated[
+        TimeZone | None, Field(description="Of recipients of whom neither is known; None: the quiet hours', else UTC")
+    ] = None
+    windows: Annotated[list[SendingWindow], Field(min_length=1, max_length=20)]
+
+
+class QuietHours(Body):
+    """Every day by the recipient's clock, over midnight where `end` is the lesser. Both null: there are none."""
+
+    start: Annotated[ClockTime | None, Field(examples=["21:00"])]
+    end: Annotated[ClockTime | None, Field(examples=["08:00"])]
+    timezone: Annotated[TimeZone | None, Field(description="Of recipients whose own is not known; None: UTC")] = None
 
 
 class CampaignCreate(Body):
@@ -56,6 +82,7 @@ class CampaignCreate(Body):
     schedule_max_late_seconds: Annotated[
         MaxLate | None, Field(description="Found due later than this it stays a draft, `schedule_missed`; None: 3600")
     ] = None
+    sending_windows: Annotated[SendingWindows | None, Field(description="None: at any time")] = None
     rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: the sender's")] = None
     variables: Annotated[JsonObject | None, Field(description="For every recipient, below the recipient's own")] = None
 
@@ -72,6 +99,7 @@ class CampaignUpdate(Body):
     exclude_segment_ids: SegmentIds | None = None
     schedule_at: Time | None = None
     schedule_max_late_seconds: MaxLate | None = None
+    sending_windows: SendingWindows | None = None
     rate_limit_per_second: RatePerSecond | None = None
     variables: JsonObject | None = None
 
@@ -110,6 +138,7 @@ class Campaign(Answer):
     exclude_segment_ids: list[str]
     schedule_at: Moment | None
     schedule_max_late_seconds: int
+    sending_windows: SendingWindows | None
     rate_limit_per_second: int | None
     variables: dict[str, Any]
     stats: CampaignStats

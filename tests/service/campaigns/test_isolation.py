@@ -45,6 +45,8 @@ OTHERS = {
     "RecordReceipts",
     "GetAudience",
     "EstimateAudience",
+    "GetQuietHours",
+    "SetQuietHours",
 }
 
 

@@ -39,6 +39,7 @@ from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
@@ -445,6 +446,7 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
         uploads=Uploads(serve_db, peers_contacts, limit_bytes=5_000_000),
         recipients=Recipients(serve_db),
         receipts=Receipts(serve_db, wake=lambda: None),
+        quiet_hours=QuietHours(serve_db, wake=lambda: None),
     )
     server = Server("127.0.0.1:0", keys.verifier("campaigns"))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)

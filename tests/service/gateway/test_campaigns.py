@@ -131,3 +131,58 @@ async def test_lateness_goes_on_and_null_is_the_default(gateway: Gateway) -> Non
     await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json={"schedule_max_late_seconds": None})
     request = gateway.campaigns.last("UpdateCampaign").request
     assert (request.HasField("schedule_max_late_seconds"), request.schedule_max_late_seconds) == (True, 0)
+
+
+WINDOWS = {
+    "timezone": "Europe/Berlin",
+    "windows": [
+        {"days": ["monday", "friday"], "start": "09:00", "end": "12:30"},
+        {"days": ["sunday"], "start": "00:00", "end": "24:00"},
+    ],
+}
+
+
+async def test_sending_windows_go_in_and_come_back(gateway: Gateway) -> None:
+    gateway.campaigns.answers["CreateCampaign"] = lambda request: pb.CreateCampaignResponse(
+        campaign=pb.Campaign(id=CMP, sending_windows=request.sending_windows)
+    )
+    answer = await gateway.call("POST", "/v1/campaigns", json=NEW | {"sending_windows": WINDOWS})
+    assert (answer.status, answer.body["sending_windows"]) == (201, WINDOWS)
+    sent = gateway.campaigns.last("CreateCampaign").request.sending_windows.windows[0]
+    assert (list(sent.days), sent.start_minute, sent.end_minute) == ([1, 5], 540, 750)
+    await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json={"sending_windows": None})
+    assert list(gateway.campaigns.last("UpdateCampaign").request.clear) == ["sending_windows"]
+    await gateway.call("PATCH", f"/v1/campaigns/{CMP}", json={"sending_windows": WINDOWS})
+    assert gateway.campaigns.last("UpdateCampaign").request.sending_windows.timezone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("window", "pointer"),
+    [
+        ({"days": [], "start": "09:00", "end": "10:00"}, "/sending_windows/windows/0/days"),
+        ({"days": ["Monday"], "start": "09:00", "end": "10:00"}, "/sending_windows/windows/0/days/0"),
+        ({"days": ["monday"], "start": "9:00", "end": "10:00"}, "/sending_windows/windows/0/start"),
+        ({"days": ["monday"], "start": "09:00", "end": "24:01"}, "/sending_windows/windows/0/end"),
+        ({"days": ["monday"], "start": "09:00"}, "/sending_windows/windows/0/end"),
+    ],
+)
+async def test_windows_that_cannot_be_read_point_at_their_field(
+    gateway: Gateway, window: dict[str, Any], pointer: str
+) -> None:
+    answer = await gateway.call("POST", "/v1/campaigns", json=NEW | {"sending_windows": {"windows": [window]}})
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_quiet_hours_are_set_read_and_removed(gateway: Gateway) -> None:
+    nothing = {"start": None, "end": None, "timezone": None}
+    assert (await gateway.call("GET", "/v1/quiet-hours")).body == nothing
+    given = {"start": "21:00", "end": "08:00", "timezone": "Europe/Berlin"}
+    gateway.campaigns.answers["SetQuietHours"] = lambda request: pb.SetQuietHoursResponse(
+        quiet_hours=request.quiet_hours if request.HasField("quiet_hours") else None
+    )
+    assert (await gateway.call("PUT", "/v1/quiet-hours", json=given)).body == given
+    assert gateway.campaigns.last("SetQuietHours").request.quiet_hours.start_minute == 1260
+    assert (await gateway.call("PUT", "/v1/quiet-hours", json={"start": None, "end": None})).body == nothing
+    assert not gateway.campaigns.last("SetQuietHours").request.HasField("quiet_hours")
+    half = await gateway.call("PUT", "/v1/quiet-hours", json={"start": "21:00", "end": None})
+    assert (half.status, half.body["errors"][0]["pointer"]) == (422, "/end")

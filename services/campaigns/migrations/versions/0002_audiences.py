@@ -1,4 +1,5 @@
-"""Audiences of lists, of contacts and of segments less other segments; what an audience made of everybody it named.
+"""Audiences of lists, of contacts and of segments less other segments; what an audience made of everybody it named;
+when campaigns may start and send.
 
 Revision ID: 0002
 """
@@ -12,7 +13,7 @@ from chassis.migrations import protect
 revision = "0002"
 down_revision = "0001"
 
-TABLES = ("excluded_addresses", "upload_funnels")
+TABLES = ("excluded_addresses", "quiet_hours", "upload_funnels")
 
 
 def upgrade() -> None:
@@ -27,6 +28,17 @@ def upgrade() -> None:
     op.add_column(
         "campaigns",
         sa.Column("schedule_max_late_seconds", sa.Integer(), server_default=sa.text("3600"), nullable=False),
+    )
+    op.add_column("campaigns", sa.Column("sending_windows", sa.Text(), nullable=True))
+    op.add_column("recipients", sa.Column("timezone", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("upload_rows", sa.Column("timezone", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.create_table(
+        "quiet_hours",
+        sa.Column("account_id", sa.UUID(), nullable=False),
+        sa.Column("start_minute", sa.Integer(), nullable=False),
+        sa.Column("end_minute", sa.Integer(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", name="quiet_hours_pkey"),
     )
     op.add_column("campaigns", sa.Column("frozen_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("UPDATE campaigns SET frozen_at = started_at WHERE NOT freezing AND status <> 'cancelled'")
@@ -61,7 +73,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
-    op.drop_column("upload_rows", "reason")
+    op.drop_column("recipients", "timezone")
+    for column in ("reason", "timezone"):
+        op.drop_column("upload_rows", column)
     op.drop_constraint("campaigns_one_audience", "campaigns")
-    for column in ("list_id", "contact_ids", "exclude_segment_ids", "schedule_max_late_seconds", "frozen_at"):
+    for column in (
+        "list_id",
+        "contact_ids",
+        "exclude_segment_ids",
+        "schedule_max_late_seconds",
+        "sending_windows",
+        "frozen_at",
+    ):
         op.drop_column("campaigns", column)

@@ -45,6 +45,34 @@ CAMPAIGN_STATUS_COMPLETED: CampaignStatus.ValueType  # 4
 CAMPAIGN_STATUS_CANCELLED: CampaignStatus.ValueType  # 5
 Global___CampaignStatus: _TypeAlias = CampaignStatus  # noqa: Y015
 
+class _Weekday:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WeekdayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Weekday.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEEKDAY_UNSPECIFIED: _Weekday.ValueType  # 0
+    WEEKDAY_MONDAY: _Weekday.ValueType  # 1
+    WEEKDAY_TUESDAY: _Weekday.ValueType  # 2
+    WEEKDAY_WEDNESDAY: _Weekday.ValueType  # 3
+    WEEKDAY_THURSDAY: _Weekday.ValueType  # 4
+    WEEKDAY_FRIDAY: _Weekday.ValueType  # 5
+    WEEKDAY_SATURDAY: _Weekday.ValueType  # 6
+    WEEKDAY_SUNDAY: _Weekday.ValueType  # 7
+
+class Weekday(_Weekday, metaclass=_WeekdayEnumTypeWrapper):
+    """As in ISO 8601."""
+
+WEEKDAY_UNSPECIFIED: Weekday.ValueType  # 0
+WEEKDAY_MONDAY: Weekday.ValueType  # 1
+WEEKDAY_TUESDAY: Weekday.ValueType  # 2
+WEEKDAY_WEDNESDAY: Weekday.ValueType  # 3
+WEEKDAY_THURSDAY: Weekday.ValueType  # 4
+WEEKDAY_FRIDAY: Weekday.ValueType  # 5
+WEEKDAY_SATURDAY: Weekday.ValueType  # 6
+WEEKDAY_SUNDAY: Weekday.ValueType  # 7
+Global___Weekday: _TypeAlias = Weekday  # noqa: Y015
+
 class _Place:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -857,6 +885,7 @@ class Campaign(_message.Message):
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -894,6 +923,10 @@ class Campaign(_message.Message):
     def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Their members are left out, whatever the audience is."""
 
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows:
+        """Absent: at any time."""
+
     def __init__(
         self,
         *,
@@ -918,14 +951,103 @@ class Campaign(_message.Message):
         contact_ids: _abc.Iterable[_builtins.str] | None = ...,
         exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
         schedule_max_late_seconds: _builtins.int = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Campaign: _TypeAlias = Campaign  # noqa: Y015
+
+@_typing.final
+class SendingWindow(_message.Message):
+    """Some hours on some days."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    START_MINUTE_FIELD_NUMBER: _builtins.int
+    END_MINUTE_FIELD_NUMBER: _builtins.int
+    start_minute: _builtins.int
+    """Minutes of the day; the end, up to 1,440, is exclusive and greater than the start."""
+    end_minute: _builtins.int
+    @_builtins.property
+    def days(self) -> _containers.RepeatedScalarFieldContainer[Global___Weekday.ValueType]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        days: _abc.Iterable[Global___Weekday.ValueType] | None = ...,
+        start_minute: _builtins.int = ...,
+        end_minute: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "end_minute", b"end_minute", "start_minute", b"start_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendingWindow: _TypeAlias = SendingWindow  # noqa: Y015
+
+@_typing.final
+class SendingWindows(_message.Message):
+    """When a recipient may be written to, by the clock where it is: the contact's time zone, else the phone's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    timezone: _builtins.str
+    """An IANA name, for recipients of whom neither is known; empty: that of the quiet hours, else UTC."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendingWindow]:
+        """1 to 20."""
+
+    def __init__(
+        self,
+        *,
+        timezone: _builtins.str = ...,
+        windows: _abc.Iterable[Global___SendingWindow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["timezone", b"timezone", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendingWindows: _TypeAlias = SendingWindows  # noqa: Y015
+
+@_typing.final
+class QuietHours(_message.Message):
+    """Every day from start until end, over midnight where the end is the lesser; by the recipient's clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_MINUTE_FIELD_NUMBER: _builtins.int
+    END_MINUTE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    start_minute: _builtins.int
+    """Minutes of the day, 0 to 1,439, that differ."""
+    end_minute: _builtins.int
+    timezone: _builtins.str
+    """As in SendingWindows, and behind it."""
+    def __init__(
+        self,
+        *,
+        start_minute: _builtins.int = ...,
+        end_minute: _builtins.int = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_minute", b"end_minute", "start_minute", b"start_minute", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuietHours: _TypeAlias = QuietHours  # noqa: Y015
 
 @_typing.final
 class Ids(_message.Message):
@@ -966,6 +1088,7 @@ class CreateCampaignRequest(_message.Message):
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
@@ -986,6 +1109,8 @@ class CreateCampaignRequest(_message.Message):
     def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Up to 10."""
 
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows: ...
     def __init__(
         self,
         *,
@@ -1000,10 +1125,11 @@ class CreateCampaignRequest(_message.Message):
         contact_ids: _abc.Iterable[_builtins.str] | None = ...,
         exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
         schedule_max_late_seconds: _builtins.int = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at", "sending_windows", b"sending_windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1094,6 +1220,7 @@ class UpdateCampaignRequest(_message.Message):
     CONTACT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -1109,13 +1236,15 @@ class UpdateCampaignRequest(_message.Message):
     @_builtins.property
     def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of fields of this message to clear: `segment_id`, `list_id`, `contact_ids`, `exclude_segment_ids`,
-        `schedule_at`.
+        `schedule_at`, `sending_windows`.
         """
 
     @_builtins.property
     def contact_ids(self) -> Global___Ids: ...
     @_builtins.property
     def exclude_segment_ids(self) -> Global___Ids: ...
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows: ...
     def __init__(
         self,
         *,
@@ -1133,10 +1262,11 @@ class UpdateCampaignRequest(_message.Message):
         contact_ids: Global___Ids | None = ...,
         exclude_segment_ids: Global___Ids | None = ...,
         schedule_max_late_seconds: _builtins.int | None = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
@@ -1995,6 +2125,91 @@ class ListRecipientsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRecipientsResponse: _TypeAlias = ListRecipientsResponse  # noqa: Y015
+
+@_typing.final
+class GetQuietHoursRequest(_message.Message):
+    """See GetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuietHoursRequest: _TypeAlias = GetQuietHoursRequest  # noqa: Y015
+
+@_typing.final
+class GetQuietHoursResponse(_message.Message):
+    """See GetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours:
+        """Absent: there are none."""
+
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuietHoursResponse: _TypeAlias = GetQuietHoursResponse  # noqa: Y015
+
+@_typing.final
+class SetQuietHoursRequest(_message.Message):
+    """See SetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours: ...
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQuietHoursRequest: _TypeAlias = SetQuietHoursRequest  # noqa: Y015
+
+@_typing.final
+class SetQuietHoursResponse(_message.Message):
+    """See SetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours: ...
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQuietHoursResponse: _TypeAlias = SetQuietHoursResponse  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):

@@ -160,6 +160,16 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.FromString,
                 _registered_method=True)
+        self.GetQuietHours = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/GetQuietHours',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.FromString,
+                _registered_method=True)
+        self.SetQuietHours = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/SetQuietHours',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.FromString,
+                _registered_method=True)
         self.RecordReceipts = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/RecordReceipts',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsRequest.SerializeToString,
@@ -354,6 +364,20 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQuietHours(self, request, context):
+        """Reads the hours in which none of the account's campaigns sends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQuietHours(self, request, context):
+        """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordReceipts(self, request, context):
         """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
         the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
@@ -489,6 +513,16 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     servicer.ListRecipients,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.SerializeToString,
+            ),
+            'GetQuietHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuietHours,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.SerializeToString,
+            ),
+            'SetQuietHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQuietHours,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.SerializeToString,
             ),
             'RecordReceipts': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordReceipts,
@@ -1172,6 +1206,60 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/ListRecipients',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuietHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/GetQuietHours',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQuietHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/SetQuietHours',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.FromString,
             options,
             channel_credentials,
             insecure,

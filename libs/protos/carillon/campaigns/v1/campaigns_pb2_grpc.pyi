@@ -80,6 +80,10 @@ class CampaignsServiceStub:
     """
     ListRecipients: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.ListRecipientsRequest, _campaigns_pb2.ListRecipientsResponse]
     """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR."""
+    GetQuietHours: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetQuietHoursRequest, _campaigns_pb2.GetQuietHoursResponse]
+    """Reads the hours in which none of the account's campaigns sends."""
+    SetQuietHours: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.SetQuietHoursRequest, _campaigns_pb2.SetQuietHoursResponse]
+    """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.RecordReceiptsRequest, _campaigns_pb2.RecordReceiptsResponse]
     """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
     the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
@@ -301,6 +305,22 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_campaigns_pb2.ListRecipientsRequest, _abc.Awaitable[_campaigns_pb2.ListRecipientsResponse]],
     ) -> _abc.Awaitable[_campaigns_pb2.ListRecipientsResponse]:
         """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def GetQuietHours(
+        self,
+        request: _campaigns_pb2.GetQuietHoursRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.GetQuietHoursRequest, _abc.Awaitable[_campaigns_pb2.GetQuietHoursResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.GetQuietHoursResponse]:
+        """Reads the hours in which none of the account's campaigns sends."""
+
+    @_abc_1.abstractmethod
+    def SetQuietHours(
+        self,
+        request: _campaigns_pb2.SetQuietHoursRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.SetQuietHoursRequest, _abc.Awaitable[_campaigns_pb2.SetQuietHoursResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.SetQuietHoursResponse]:
+        """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
 
     @_abc_1.abstractmethod
     def RecordReceipts(
