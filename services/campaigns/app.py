@@ -8,7 +8,9 @@ from typing import Any
 import aiohttp
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import schema, telemetry
 from chassis.db import Database
@@ -22,11 +24,14 @@ from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
 from services.campaigns.sealing import Sealer
+from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
 from services.campaigns.work.cleaner import clean
@@ -49,15 +54,19 @@ RECEIPTS = "campaigns.receipts"
 async def serve(process: Process, settings: ServeSettings) -> None:
     telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
     db, nats = await connect(process, settings)
-    contacts, segments = ask_peers(process, settings)
+    contacts, audiences = ask_peers(process, settings)
+    sendings = reach_providers(process, settings)
     wake = Poker(nats, CAMPAIGNS)
     servicer = CampaignsServicer(
         templates=Templates(db),
         senders=Senders(db, Sealer(settings.secrets_keys.get_secret_value())),
-        campaigns=Campaigns(db, segments, wake=wake),
+        campaigns=Campaigns(db, audiences, wake=wake),
+        audiences=Audiences(db, contacts, audiences),
+        trials=Trials(db, contacts, sendings.once),
         uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
         recipients=Recipients(db),
         receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
+        quiet_hours=QuietHours(db, wake=wake),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
@@ -67,15 +76,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
     db, nats = await connect(process, settings)
-    contacts, segments = ask_peers(process, settings)
-    http = Http()
-    process.add(http)
-    sendings = Sendings(
-        http.session,
-        Sealer(settings.secrets_keys.get_secret_value()),
-        public_url=settings.public_url,
-        timeout=settings.provider_timeout_seconds,
-    )
+    contacts, audiences = ask_peers(process, settings)
+    sendings = reach_providers(process, settings)
     dispatcher = Dispatcher(
         db,
         contacts,
@@ -90,7 +92,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         return await clean(db, settings.retention)
 
     process.loop("dispatcher", dispatcher.run)
-    freezer = Freezer(db, contacts, segments, wake=Poker(nats, CAMPAIGNS))
+    freezer = Freezer(db, contacts, audiences, wake=Poker(nats, CAMPAIGNS))
     process.loop("freezer", polling("freezer", freezer.step, await listen(nats, CAMPAIGNS)))
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
@@ -131,13 +133,26 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
     return db, nats
 
 
-def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Contacts, peers.Segments]:
+def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Contacts, peers.Audiences]:
     signer = TokenSigner(SERVICE, settings.token_private_key)
     contacts = Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
+    lists = Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer)
+    audiences = Client(settings.contacts_target, AudiencesServiceStub, audience="contacts", signer=signer)
     segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer)
-    process.add(contacts)
-    process.add(segments)
-    return peers.Contacts(contacts), peers.Segments(segments)
+    for client in (contacts, lists, audiences, segments):
+        process.add(client)
+    return peers.Contacts(contacts), peers.Audiences(peers.Segments(segments), peers.Lists(lists, audiences))
+
+
+def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
+    http = Http()
+    process.add(http)
+    return Sendings(
+        http.session,
+        Sealer(settings.secrets_keys.get_secret_value()),
+        public_url=settings.public_url,
+        timeout=settings.provider_timeout_seconds,
+    )
 
 
 async def listen(nats: Nats, topic_name: str) -> asyncio.Event:

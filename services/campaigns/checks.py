@@ -13,12 +13,16 @@ from chassis import ids
 from formats import phones
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
+from services.campaigns.domain.campaign import LATEST_START
 
 MAX_NAME = 200
 MAX_ADDRESS = 320
 MAX_RATE = 100_000
 MAX_JSON_BYTES = 16 * 1024
 MAX_URL = 2048
+# Below, the scheduler's own pace would decide.
+MIN_LATE = 60
+MAX_LATE = 7 * 24 * 3600
 
 
 def reference(prefix: str, noun: str, public_id: str) -> UUID:
@@ -57,6 +61,15 @@ def rate(value: int) -> int:
     return value
 
 
+def max_late(seconds: int) -> int:
+    """0: as long as it is where nothing is said."""
+    if seconds and not MIN_LATE <= seconds <= MAX_LATE:
+        raise errors.invalid(
+            "/schedule_max_late_seconds", f"schedule_max_late_seconds must be {MIN_LATE} to {MAX_LATE}."
+        )
+    return seconds or int(LATEST_START.total_seconds())
+
+
 def moment(value: Timestamp, pointer: str) -> datetime:
     try:
         return value.ToDatetime(tzinfo=UTC)
@@ -75,6 +88,13 @@ def json_object(text: str, pointer: str) -> dict[str, Any]:
     if len(text.encode()) > MAX_JSON_BYTES:
         raise errors.invalid(pointer, f"{pointer[1:]} may have up to {MAX_JSON_BYTES} bytes.")
     return value
+
+
+def loaded(text: str) -> dict[str, Any]:
+    """What `dumped` made, or sifting."""
+    found = orjson.loads(text)
+    assert isinstance(found, dict)
+    return found
 
 
 def dumped(value: Mapping[str, Any]) -> str:

@@ -19,6 +19,8 @@ class CampaignsSettings(Settings):
 class ServeSettings(CampaignsSettings):
     grpc_bind: str = Field(default="127.0.0.1:0", description="host:port of the gRPC server")
     upload_limit_bytes: int = Field(default=1024 * MIB, ge=1, description="Largest upload of recipients")
+    # Below the gateway's own patience, so that a test message's end is told.
+    provider_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="For one test message")
 
 
 class WorkSettings(CampaignsSettings):

@@ -1,6 +1,7 @@
 """Between rows and the messages of campaigns.proto. Nothing is decided here."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from chassis import ids
+from services.campaigns import sending_hours
+from services.campaigns.domain.funnel import Funnel
 from services.campaigns.domain.stats import NAMES
 from services.campaigns.repository.erasure import ERASED
 
@@ -19,6 +22,7 @@ SENDER = "sender"
 CAMPAIGN = "cmp"
 RECIPIENT = "rcp"
 SEGMENT = "seg"
+LIST = "lst"
 CONTACT = "cnt"
 
 CHANNEL_PREFIX = "CHANNEL_"
@@ -103,7 +107,16 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
         created_at=timestamp(row["created_at"]),
         updated_at=timestamp(row["updated_at"]),
         freezing=row["freezing"],
+        list_id=public(LIST, row["list_id"]),
+        contact_ids=[ids.encode(CONTACT, one) for one in row["contact_ids"] or ()],
+        exclude_segment_ids=[ids.encode(SEGMENT, one) for one in row["exclude_segment_ids"]],
+        schedule_max_late_seconds=row["schedule_max_late_seconds"],
+        sending_windows=sending_hours.message(sending_hours.loaded(row["sending_windows"])),
     )
+
+
+def funnel(counts: Funnel) -> pb.Funnel:
+    return pb.Funnel(matched=counts.matched, **asdict(counts))
 
 
 def known_address(stored: str) -> str:

@@ -67,7 +67,14 @@ def audience_conflict(detail: str) -> FailedPrecondition:
 
 def audience_missing() -> FailedPrecondition:
     return FailedPrecondition(
-        Reason.AUDIENCE_MISSING, "The campaign has nobody to send to: set a segment or upload recipients."
+        Reason.AUDIENCE_MISSING,
+        "The campaign has nobody to send to: name a segment, a list or contacts, or upload recipients.",
+    )
+
+
+def audience_gone() -> FailedPrecondition:
+    return FailedPrecondition(
+        Reason.AUDIENCE_MISSING, "The segment or list that the campaign is for, or excludes, was deleted."
     )
 
 

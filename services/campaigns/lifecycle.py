@@ -10,6 +10,7 @@ from chassis.db import WriteTx
 from chassis.ids import AccountId
 from chassis.outbox import Event
 from services.campaigns import convert, errors
+from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import templates as template_queries
 
@@ -25,7 +26,7 @@ async def append_event(tx: WriteTx, account: UUID, campaign_id: UUID, event: str
 
 
 def has_audience(row: asyncpg.Record) -> bool:
-    return row["segment_id"] is not None or row["total"] > 0
+    return not queries.audience(row).is_uploaded or row["total"] > 0
 
 
 async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Campaign:
@@ -38,5 +39,14 @@ async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Cam
     template = await template_queries.get(tx, account, row["template_id"])
     # A draft keeps its template from being deleted.
     assert template is not None
-    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"])
+    audience = queries.audience(row)
+    freezing = not audience.is_uploaded or bool(audience.exclude_segment_ids)
+    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"], freezing=freezing)
     return await append_event(tx, account, row["id"], "campaign.started")
+
+
+async def pause(tx: WriteTx, row: asyncpg.Record, reason: Hold) -> None:
+    """Pause a running campaign that is locked, until a person decides."""
+    account, campaign_id = row["account_id"], row["id"]
+    await queries.set_status(tx, account, campaign_id, status=Status.PAUSED, reason=reason)
+    await append_event(tx, account, campaign_id, "campaign.paused")

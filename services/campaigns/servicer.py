@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.call import Call
 from chassis.grpc_server import rpc
+from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 
 
@@ -20,16 +23,22 @@ class CampaignsServicer:
         templates: Templates,
         senders: Senders,
         campaigns: Campaigns,
+        audiences: Audiences,
+        trials: Trials,
         uploads: Uploads,
         recipients: Recipients,
         receipts: Receipts,
+        quiet_hours: QuietHours,
     ) -> None:
         self._templates = templates
         self._senders = senders
         self._campaigns = campaigns
+        self._audiences = audiences
+        self._trials = trials
         self._uploads = uploads
         self._recipients = recipients
         self._receipts = receipts
+        self._quiet_hours = quiet_hours
 
     @rpc(admits={"gateway"})
     async def CreateTemplate(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
@@ -108,6 +117,22 @@ class CampaignsServicer:
         return await self._campaigns.cancel(call, request)
 
     @rpc(admits={"gateway"})
+    async def CloneCampaign(self, call: Call, request: pb.CloneCampaignRequest) -> pb.CloneCampaignResponse:
+        return await self._campaigns.clone(call, request)
+
+    @rpc(admits={"gateway"})
+    async def TestCampaign(self, call: Call, request: pb.TestCampaignRequest) -> pb.TestCampaignResponse:
+        return await self._trials.send(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetAudience(self, call: Call, request: pb.GetAudienceRequest) -> pb.GetAudienceResponse:
+        return await self._audiences.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def EstimateAudience(self, call: Call, request: pb.EstimateAudienceRequest) -> pb.EstimateAudienceResponse:
+        return await self._audiences.estimate(call, request)
+
+    @rpc(admits={"gateway"})
     async def UploadRecipients(
         self, call: Call, requests: AsyncIterator[pb.UploadRecipientsRequest]
     ) -> pb.UploadRecipientsResponse:
@@ -116,6 +141,14 @@ class CampaignsServicer:
     @rpc(admits={"gateway", "contacts"})
     async def ListRecipients(self, call: Call, request: pb.ListRecipientsRequest) -> pb.ListRecipientsResponse:
         return await self._recipients.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetQuietHours(self, call: Call, request: pb.GetQuietHoursRequest) -> pb.GetQuietHoursResponse:
+        return await self._quiet_hours.get(call, request)
+
+    @rpc(admits={"gateway"})
+    async def SetQuietHours(self, call: Call, request: pb.SetQuietHoursRequest) -> pb.SetQuietHoursResponse:
+        return await self._quiet_hours.set(call, request)
 
     @rpc(admits={"gateway"})
     async def RecordReceipts(self, call: Call, request: pb.RecordReceiptsRequest) -> pb.RecordReceiptsResponse:

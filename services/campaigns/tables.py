@@ -1,6 +1,6 @@
 """The campaigns schema. Every table leads with account_id; see docs/architecture.md.
 
-The migration in migrations/versions makes what stands here; a guard test compares the two.
+The migrations in migrations/versions make what stands here; a guard test compares the two.
 """
 
 from typing import Any
@@ -92,11 +92,19 @@ campaigns = Table(
     required("sender_id", UUID()),
     # The template's and the sender's.
     required("channel", Text),
-    # Null: recipients are uploaded.
+    # At most one of the three; none: recipients are uploaded.
     optional("segment_id", UUID()),
+    optional("list_id", UUID()),
+    optional("contact_ids", ARRAY(UUID())),
+    # Segments whose members are left out.
+    required("exclude_segment_ids", ARRAY(UUID()), default="'{}'::uuid[]"),
     required("status", Text, default="'draft'"),
     required("status_reason", Text, default="''"),
     optional("schedule_at", DateTime(timezone=True)),
+    # Found due later than this it is held.
+    required("schedule_max_late_seconds", Integer, default="3600"),
+    # JSON, see sending_hours; null: at any time.
+    optional("sending_windows", Text),
     # 0: the sender's.
     required("rate_limit_per_second", Integer),
     # JSON object.
@@ -106,6 +114,8 @@ campaigns = Table(
     optional("started_subject", Text),
     # The audience is still being written to the ledger.
     required("freezing", Boolean, default="false"),
+    # Since then nobody joins or leaves the audience.
+    optional("frozen_at", DateTime(timezone=True)),
     optional("started_at", DateTime(timezone=True)),
     optional("finished_at", DateTime(timezone=True)),
     # Of a cancelled one: none of its recipients is pending or claimed any more.
@@ -116,6 +126,7 @@ campaigns = Table(
     moment("created_at"),
     moment("updated_at"),
     PrimaryKeyConstraint("account_id", "id", name="campaigns_pkey"),
+    CheckConstraint("num_nonnulls(segment_id, list_id, contact_ids) <= 1", name="campaigns_one_audience"),
     # The work lists of the scheduler, the freezer, the dispatcher and the remover, over all accounts.
     Index("campaigns_due", "schedule_at", postgresql_where=text("status = 'draft' AND status_reason = ''")),
     Index("campaigns_running", "account_id", "id", postgresql_where=text("status = 'running'")),
@@ -177,6 +188,8 @@ recipients = Table(
     required("address", Text),
     # JSON object.
     required("variables", Text),
+    # An IANA name; empty where it is not known.
+    required("timezone", Text, default="''"),
     required("status", Text, default="'pending'"),
     required("reason", Text, default="''"),
     required("attempts", Integer, default="0"),
@@ -206,7 +219,7 @@ recipients = Table(
     postgresql_with={"fillfactor": 60},
 )
 
-# Members of the segment that are not on the ledger, and why: the funnel.
+# Contacts whom the audience named and who are not on the ledger, and why: the funnel.
 exclusions = Table(
     "exclusions",
     metadata,
@@ -215,6 +228,35 @@ exclusions = Table(
     required("contact_id", UUID()),
     required("reason", Text),
     PrimaryKeyConstraint("account_id", "campaign_id", "contact_id", name="exclusions_pkey"),
+)
+
+# Addresses of uploaded files that are not on the ledger because they must not be messaged, and why.
+excluded_addresses = Table(
+    "excluded_addresses",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    required("address", Text),
+    required("reason", Text),
+    # The address first: it is erased with its contact.
+    PrimaryKeyConstraint("account_id", "address", "campaign_id", name="excluded_addresses_pkey"),
+    Index("excluded_addresses_campaign", "account_id", "campaign_id"),
+)
+
+# What became of the rows of uploaded files that are not on the ledger, or were taken off it again: the funnel.
+upload_funnels = Table(
+    "upload_funnels",
+    metadata,
+    required("account_id", UUID()),
+    required("campaign_id", UUID()),
+    # These are on the ledger, as skipped.
+    required("excluded", BigInteger, default="0"),
+    required("no_address", BigInteger, default="0"),
+    required("invalid", BigInteger, default="0"),
+    required("opted_out", BigInteger, default="0"),
+    required("do_not_contact", BigInteger, default="0"),
+    required("duplicate", BigInteger, default="0"),
+    PrimaryKeyConstraint("account_id", "campaign_id", name="upload_funnels_pkey"),
 )
 
 # What a dispatcher leases: a run of recipients.
@@ -295,11 +337,26 @@ upload_rows = Table(
     # The id that it will have on the ledger.
     required("recipient_id", UUID()),
     required("variables", Text),
-    # Do-not-contact: counted, not taken in.
+    # Must not be messaged: counted, not taken in.
     required("suppressed", Boolean),
+    required("reason", Text, default="''"),
+    required("timezone", Text, default="''"),
     moment("created_at"),
     PrimaryKeyConstraint("account_id", "upload_id", "address", name="upload_rows_pkey"),
     Index("upload_rows_created_at", "created_at", postgresql_using="brin"),
+)
+
+# When none of an account's campaigns sends, by the recipient's clock.
+quiet_hours = Table(
+    "quiet_hours",
+    metadata,
+    required("account_id", UUID()),
+    # Minutes of the day.
+    required("start_minute", Integer),
+    required("end_minute", Integer),
+    # Of recipients whose own is not known; empty: UTC.
+    required("timezone", Text),
+    PrimaryKeyConstraint("account_id", name="quiet_hours_pkey"),
 )
 
 TABLES = tuple(table.name for table in metadata.sorted_tables)

@@ -11,6 +11,7 @@ import structlog
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
 from carillon.contacts.v1 import (
     activity_pb2,
+    audiences_pb2,
     bulk_pb2,
     consent_pb2,
     exports_pb2,
@@ -33,6 +34,8 @@ from services.contacts import replay as replaying
 from services.contacts.activity.consumers import consumers
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
+from services.contacts.audiences.service import AudienceService
+from services.contacts.audiences.servicer import AudiencesServicer
 from services.contacts.batch.service import BatchService
 from services.contacts.bulk.service import POKE as BULK_POKE
 from services.contacts.bulk.service import BulkService
@@ -94,6 +97,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
+    server.add(audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(db)))
     server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db, hashes)))
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))

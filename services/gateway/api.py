@@ -17,6 +17,8 @@ from services.gateway.routers import (
     activity,
     bulk,
     campaigns,
+    campaigns_audience,
+    campaigns_quiet_hours,
     consent,
     contacts,
     exports,
@@ -56,6 +58,8 @@ NOUNS = (
     templates,
     senders,
     campaigns,
+    campaigns_audience,
+    campaigns_quiet_hours,
     recipients,
 )
 

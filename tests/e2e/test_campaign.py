@@ -98,6 +98,42 @@ async def test_paused_nothing_is_sent_and_resumed_nobody_twice(
     assert len(accepted) == found["sent"] == CONTACTS - 2
 
 
+async def test_a_list_less_a_segment_is_counted_and_sent_to(api: Api, carrier: Carrier, sender_id: str) -> None:
+    rows = "".join(f"+1555022{number:04d},L{number},{'vip' if number < 7 else 'plain'}\n" for number in range(40))
+    made = (await api.post("/v1/lists", {"name": "Shop"})).ok(201)["id"]
+    (await api.upload("/v1/contacts/import", b"phone,name,tags\n" + rows.encode(), fields={"list_id": made})).ok()
+    rule = {"field": "tags", "operator": "contains", "value": "vip"}
+    vip = (await api.post("/v1/segments", {"name": "VIP", "conditions": [rule]})).ok(201)["id"]
+    await eventually(
+        lambda: api.get(f"/v1/segments/{vip}"),
+        lambda answer: answer.ok()["status"] == "ready" and answer.body["member_count"] == 7,
+    )
+    (await api.post("/v1/suppressions", {"phone": "+15550220010"})).ok(201)
+    mark = marked("to-list")
+    sent_to = await campaign(api, mark=mark, sender=sender_id, list_id=made, exclude_segment_ids=[vip])
+    counts = {"matched": 40, "excluded": 7, "no_address": 0, "invalid": 0, "opted_out": 0, "dnc": 1, "duplicate": 0}
+    estimate = (await api.post(f"/v1/campaigns/{sent_to}/estimate")).ok()
+    assert estimate == counts | {"final": 32, "estimate": False}
+    (await api.post(f"/v1/campaigns/{sent_to}/start")).ok()
+    await ended(api, sent_to)
+    assert {one["to"] for one in carrier.accepted(mark)} == {
+        f"+1555022{number:04d}" for number in range(7, 40) if number != 10
+    }
+    quiet = (await api.get("/v1/contacts/lookup?phone=%2B15550220010")).ok()["id"]
+    found = (await api.get(f"/v1/campaigns/{sent_to}/audience?contact_id={quiet}")).ok()
+    assert {name: found[name] for name in counts} == counts
+    assert (found["contact"]["outcome"], found["contact"]["reason"]) == ("left_out", "suppressed")
+
+
+async def test_chosen_contacts_are_sent_to(api: Api, carrier: Carrier, sender_id: str) -> None:
+    chosen = [(await api.post("/v1/contacts", {"phone": f"+1555023{at:04d}"})).ok(201)["id"] for at in range(3)]
+    mark = marked("to-contacts")
+    made = await campaign(api, mark=mark, sender=sender_id, contact_ids=chosen[:2])
+    (await api.post(f"/v1/campaigns/{made}/start")).ok()
+    assert (await ended(api, made))["sent"] == 2
+    assert {one["to"] for one in carrier.accepted(mark)} == {"+15550230000", "+15550230001"}
+
+
 async def test_uploaded_recipients_bring_their_variables(api: Api, carrier: Carrier, sender_id: str) -> None:
     mark = marked("uploaded")
     made = await campaign(api, mark=mark, sender=sender_id)

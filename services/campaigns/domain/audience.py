@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 
 class Channel(StrEnum):
@@ -18,6 +20,27 @@ class Channel(StrEnum):
     def address(self) -> str:
         """What its addresses are called: `phone` or `email`."""
         return "email" if self is Channel.EMAIL else "phone"
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a campaign is for: the members of a segment or of a list, some contacts, or else uploaded recipients."""
+
+    # At most one of the three.
+    segment_id: UUID | None = None
+    list_id: UUID | None = None
+    contact_ids: tuple[UUID, ...] | None = None
+    # Less the members of these.
+    exclude_segment_ids: tuple[UUID, ...] = ()
+
+    @property
+    def kinds(self) -> list[str]:
+        """The fields that say who; none where recipients are uploaded."""
+        return [name for name in ("segment_id", "list_id", "contact_ids") if getattr(self, name) is not None]
+
+    @property
+    def is_uploaded(self) -> bool:
+        return not self.kinds
 
 
 # Headers, squeezed to letters and digits, that mark the column of addresses. The first column that matches is taken.

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# A schedule found later than this is held for a person to decide about.
+# A schedule found later than this is held for a person to decide about, unless the campaign says otherwise.
 LATEST_START = timedelta(hours=1)
 
 
@@ -26,6 +26,9 @@ class Verb(StrEnum):
     UPDATE = "update"
     UPLOAD = "upload"
     DELETE = "delete"
+    ESTIMATE = "estimate"
+    CLONE = "clone"
+    TEST = "test"
 
 
 TRANSITIONS: dict[tuple[Status, Verb], Status] = {
@@ -34,6 +37,7 @@ TRANSITIONS: dict[tuple[Status, Verb], Status] = {
     (Status.DRAFT, Verb.UPDATE): Status.DRAFT,
     (Status.DRAFT, Verb.UPLOAD): Status.DRAFT,
     (Status.DRAFT, Verb.DELETE): Status.DRAFT,
+    (Status.DRAFT, Verb.ESTIMATE): Status.DRAFT,
     (Status.RUNNING, Verb.PAUSE): Status.PAUSED,
     (Status.RUNNING, Verb.CANCEL): Status.CANCELLED,
     (Status.RUNNING, Verb.COMPLETE): Status.COMPLETED,
@@ -41,6 +45,10 @@ TRANSITIONS: dict[tuple[Status, Verb], Status] = {
     (Status.PAUSED, Verb.START): Status.RUNNING,
     (Status.PAUSED, Verb.RESUME): Status.RUNNING,
     (Status.PAUSED, Verb.CANCEL): Status.CANCELLED,
+    (Status.DRAFT, Verb.TEST): Status.DRAFT,
+    (Status.RUNNING, Verb.TEST): Status.RUNNING,
+    (Status.PAUSED, Verb.TEST): Status.PAUSED,
+    **{(status, Verb.CLONE): status for status in Status},
     (Status.COMPLETED, Verb.DELETE): Status.COMPLETED,
     (Status.CANCELLED, Verb.DELETE): Status.CANCELLED,
 }
@@ -72,15 +80,21 @@ class Hold(StrEnum):
     SCHEDULE_MISSED = "schedule_missed"
     # The provider kept failing; paused.
     PROVIDER_UNAVAILABLE = "provider_unavailable"
-    # The segment was deleted before the audience was frozen; paused.
+    # The segment, or one that is excluded, was deleted before the audience was frozen; paused.
     SEGMENT_NOT_FOUND = "segment_not_found"
+    # The list was deleted before the audience was frozen; paused.
+    LIST_NOT_FOUND = "list_not_found"
+    # The sending windows lie within the account's quiet hours; paused.
+    NEVER_IN_HOURS = "never_in_hours"
     # The segment could not be built; paused.
     SEGMENT_FAILED = "segment_failed"
 
 
-def hold_when_due(now: datetime, schedule_at: datetime, *, has_audience: bool) -> Hold | None:
+def hold_when_due(
+    now: datetime, schedule_at: datetime, *, has_audience: bool, max_late: timedelta = LATEST_START
+) -> Hold | None:
     """Why a due draft must not start by itself, or None: it starts."""
-    if now - schedule_at > LATEST_START:
+    if now - schedule_at > max_late:
         return Hold.SCHEDULE_MISSED
     if not has_audience:
         return Hold.AUDIENCE_MISSING

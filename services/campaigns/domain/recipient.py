@@ -26,7 +26,7 @@ class Receipt(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a recipient is failed, skipped or uncertain, or a member of the segment left out."""
+    """Why a recipient is failed, skipped or uncertain, or somebody of the audience left out."""
 
     DO_NOT_DISTURB = "do_not_disturb"
     OPTED_OUT = "opted_out"
@@ -34,6 +34,7 @@ class Reason(StrEnum):
     ADDRESS_GONE = "address_gone"
     INVALID_ADDRESS = "invalid_address"
     NO_ADDRESS = "no_address"
+    EXCLUDED = "excluded"
     DUPLICATE = "duplicate"
     CANCELLED = "cancelled"
     TEMPLATE_ERROR = "template_error"

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.db import ReadTx, WriteTx
+from services.campaigns.domain.audience import Audience
 from services.campaigns.domain.stats import NOTHING, Stats
 
 WITH_STATS = """
@@ -24,15 +25,17 @@ ORDER BY c.id DESC LIMIT $4
 """
 )
 INSERT = """
-INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, schedule_at,
-  rate_limit_per_second, variables)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, list_id, contact_ids,
+  exclude_segment_ids, schedule_at, rate_limit_per_second, variables, schedule_max_late_seconds,
+  sending_windows)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 INSERT_STATS = "INSERT INTO campaign_stats (account_id, campaign_id) VALUES ($1, $2)"
 INSERT_RUN = "INSERT INTO runs (account_id, campaign_id) VALUES ($1, $2)"
 UPDATE = """
-UPDATE campaigns SET name = $3, template_id = $4, sender_id = $5, channel = $6, segment_id = $7, schedule_at = $8,
-  rate_limit_per_second = $9, variables = $10, status_reason = $11, version = version + 1, updated_at = now()
+UPDATE campaigns SET name = $3, template_id = $4, sender_id = $5, channel = $6, segment_id = $7, list_id = $8,
+  contact_ids = $9, exclude_segment_ids = $10, schedule_at = $11, rate_limit_per_second = $12, variables = $13,
+  schedule_max_late_seconds = $14, sending_windows = $15, status_reason = '', version = version + 1, updated_at = now()
 WHERE account_id = $1 AND id = $2
 """
 SET_STATUS = """
@@ -43,7 +46,8 @@ WHERE account_id = $1 AND id = $2
 """
 START = """
 UPDATE campaigns SET status = 'running', status_reason = '', started_at = now(), started_body = $3,
-  started_subject = $4, freezing = segment_id IS NOT NULL, version = version + 1, updated_at = now()
+  started_subject = $4, freezing = $5, frozen_at = CASE WHEN $5 THEN NULL ELSE now() END, version = version + 1,
+  updated_at = now()
 WHERE account_id = $1 AND id = $2
 """
 # A resumed campaign starts with the provider's slate clean.
@@ -87,26 +91,46 @@ class Draft:
     template_id: UUID
     sender_id: UUID
     channel: str
-    segment_id: UUID | None
+    audience: Audience
     schedule_at: datetime | None
     rate_limit_per_second: int
     variables: str
+    schedule_max_late_seconds: int
+    # As the row has them.
+    sending_windows: str | None
+
+    def values(self) -> tuple[object, ...]:
+        """In the order of INSERT and UPDATE."""
+        return (
+            self.name,
+            self.template_id,
+            self.sender_id,
+            self.channel,
+            self.audience.segment_id,
+            self.audience.list_id,
+            self.audience.contact_ids,
+            self.audience.exclude_segment_ids,
+            self.schedule_at,
+            self.rate_limit_per_second,
+            self.variables,
+            self.schedule_max_late_seconds,
+            self.sending_windows,
+        )
+
+
+def audience(row: asyncpg.Record) -> Audience:
+    """row: a campaign."""
+    contact_ids = row["contact_ids"]
+    return Audience(
+        segment_id=row["segment_id"],
+        list_id=row["list_id"],
+        contact_ids=None if contact_ids is None else tuple(contact_ids),
+        exclude_segment_ids=tuple(row["exclude_segment_ids"]),
+    )
 
 
 async def insert(tx: WriteTx, campaign_id: UUID, draft: Draft) -> None:
-    await tx.execute(
-        INSERT,
-        tx.account,
-        campaign_id,
-        draft.name,
-        draft.template_id,
-        draft.sender_id,
-        draft.channel,
-        draft.segment_id,
-        draft.schedule_at,
-        draft.rate_limit_per_second,
-        draft.variables,
-    )
+    await tx.execute(INSERT, tx.account, campaign_id, *draft.values())
     await tx.execute(INSERT_STATS, tx.account, campaign_id)
     await tx.execute(INSERT_RUN, tx.account, campaign_id)
 
@@ -123,29 +147,20 @@ async def lock(tx: WriteTx, account: UUID, campaign_id: UUID) -> asyncpg.Record 
     return await get(tx, account, campaign_id)
 
 
-async def update(tx: WriteTx, campaign_id: UUID, draft: Draft, *, status_reason: str) -> None:
-    await tx.execute(
-        UPDATE,
-        tx.account,
-        campaign_id,
-        draft.name,
-        draft.template_id,
-        draft.sender_id,
-        draft.channel,
-        draft.segment_id,
-        draft.schedule_at,
-        draft.rate_limit_per_second,
-        draft.variables,
-        status_reason,
-    )
+async def update(tx: WriteTx, campaign_id: UUID, draft: Draft) -> None:
+    """With another schedule or audience the scheduler looks at it again, so it is held no more."""
+    await tx.execute(UPDATE, tx.account, campaign_id, *draft.values())
 
 
 async def set_status(tx: WriteTx, account: UUID, campaign_id: UUID, *, status: str, reason: str) -> None:
     await tx.execute(SET_STATUS, account, campaign_id, status, reason)
 
 
-async def start(tx: WriteTx, account: UUID, campaign_id: UUID, *, body: str, subject: str | None) -> None:
-    await tx.execute(START, account, campaign_id, body, subject)
+async def start(
+    tx: WriteTx, account: UUID, campaign_id: UUID, *, body: str, subject: str | None, freezing: bool
+) -> None:
+    """freezing: the audience is not on the ledger yet, or not without whom it excludes."""
+    await tx.execute(START, account, campaign_id, body, subject, freezing)
 
 
 async def reset_run(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:

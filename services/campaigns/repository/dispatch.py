@@ -41,15 +41,18 @@ RETURNING k.account_id, k.campaign_id, k.chunk, k.lease_generation
 """
 CONTEXT = """
 SELECT c.account_id, c.id, c.channel, c.sender_id, c.variables, c.started_body, c.started_subject, r.failed_rounds,
+  c.sending_windows, q.start_minute AS quiet_start, q.end_minute AS quiet_end, q.timezone AS quiet_timezone,
   s.version AS sender_version, s.address, s.provider, s.settings, s.secrets, s.receipts_secret
 FROM campaigns AS c
 JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id
 JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+LEFT JOIN quiet_hours AS q ON q.account_id = c.account_id
 WHERE c.account_id = $1 AND c.id = $2
 """
 # Whoever failed before comes last, so that they do not stand in the way of the rest.
 OPEN = """
-SELECT id, contact_id, address, variables, status, reason, attempts, unanswered_since, state_revision FROM recipients
+SELECT id, contact_id, address, variables, timezone, status, reason, attempts, unanswered_since, state_revision
+FROM recipients
 WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND status IN ('pending', 'claimed') ORDER BY attempts, id
 """
 # One statement: the campaign runs, the lease is ours, it is renewed, and the intent is on record. Whoever takes the

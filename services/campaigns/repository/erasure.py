@@ -22,7 +22,10 @@ BLANK = """
 UPDATE recipients AS r SET address = k.address, variables = '{}'
 FROM unnest($2::uuid[], $3::text[]) AS k (id, address) WHERE r.account_id = $1 AND r.id = k.id
 """
-DROP_STAGED = "DELETE FROM upload_rows WHERE account_id = $1 AND address = ANY($2::text[])"
+DROP = (
+    "DELETE FROM upload_rows WHERE account_id = $1 AND address = ANY($2::text[])",
+    "DELETE FROM excluded_addresses WHERE account_id = $1 AND address = ANY($2::text[])",
+)
 
 
 async def erase(tx: WriteTx, contacts: Sequence[UUID], hashes: Mapping[str, bytes]) -> None:
@@ -32,7 +35,8 @@ async def erase(tx: WriteTx, contacts: Sequence[UUID], hashes: Mapping[str, byte
     if rows:
         blank = [erased(row["id"], hashes.get(row["address"])) for row in rows]
         await tx.execute(BLANK, tx.account, [row["id"] for row in rows], blank)
-    await tx.execute(DROP_STAGED, tx.account, addresses)
+    for statement in DROP:
+        await tx.execute(statement, tx.account, addresses)
 
 
 def erased(recipient: UUID, digest: bytes | None) -> str:

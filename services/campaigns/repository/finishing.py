@@ -66,6 +66,8 @@ DELETE FROM provider_messages WHERE account_id = $1 AND sender_id = $2 AND provi
 DELETE_REST = [
     "DELETE FROM recipients WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2",
+    "DELETE FROM excluded_addresses WHERE account_id = $1 AND campaign_id = $2",
+    "DELETE FROM upload_funnels WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM budgets WHERE account_id = $1 AND owner_id = $2",
     "DELETE FROM runs WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM campaign_stats WHERE account_id = $1 AND campaign_id = $2",

@@ -20,7 +20,8 @@ WHERE c.account_id = r.account_id AND c.id = r.campaign_id AND (r.account_id, r.
   JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
   WHERE c.status = 'running' AND c.freezing AND c.deleted_at IS NULL AND r.freeze_lease_until < now()
   ORDER BY c.started_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED)
-RETURNING r.account_id, r.campaign_id, r.freeze_generation, c.segment_id, c.channel, c.started_body, c.started_subject
+RETURNING r.account_id, r.campaign_id, r.freeze_generation, c.segment_id, c.list_id, c.contact_ids,
+  c.exclude_segment_ids, c.channel, c.started_body, c.started_subject
 """
 # Who pauses or cancels waits for the page that is being written, so that none is written afterwards.
 RUNS = """
@@ -39,10 +40,10 @@ WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3
 """
 NEXT_CHUNK = "SELECT coalesce(max(chunk) + 1, 0) FROM chunks WHERE account_id = $1 AND campaign_id = $2"
 ADD = """
-INSERT INTO recipients (account_id, campaign_id, chunk, id, contact_id, address, variables)
-SELECT $1, $2, $3::integer + (place - 1) / $4, id, contact_id, address, variables
-FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[]) WITH ORDINALITY
-  AS row (id, contact_id, address, variables, place)
+INSERT INTO recipients (account_id, campaign_id, chunk, id, contact_id, address, variables, timezone)
+SELECT $1, $2, $3::integer + (place - 1) / $4, id, contact_id, address, variables, timezone
+FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY
+  AS row (id, contact_id, address, variables, timezone, place)
 ON CONFLICT DO NOTHING RETURNING chunk, contact_id
 """
 ADD_CHUNKS = """
@@ -58,7 +59,21 @@ ON CONFLICT DO NOTHING
 """
 # Left out by an earlier run of the job, and found fit by this one.
 INCLUDE = "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])"
-FINISH = "UPDATE campaigns SET freezing = false, updated_at = now() WHERE account_id = $1 AND id = $2"
+# Nobody sends yet: the campaign says that it is being frozen.
+SKIP_EXCLUDED = """
+WITH skipped AS (
+  UPDATE recipients SET status = 'skipped', reason = 'excluded', state_revision = state_revision + 1
+  WHERE account_id = $1 AND campaign_id = $2 AND address = ANY ($3::text[]) AND status = 'pending'
+  RETURNING 1
+), counted AS (
+  INSERT INTO upload_funnels AS f (account_id, campaign_id, excluded) SELECT $1, $2, count(*) FROM skipped
+  ON CONFLICT (account_id, campaign_id) DO UPDATE SET excluded = f.excluded + excluded.excluded
+)
+SELECT count(*) FROM skipped
+"""
+FINISH = """
+UPDATE campaigns SET freezing = false, frozen_at = now(), updated_at = now() WHERE account_id = $1 AND id = $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,7 @@ class Candidate:
     contact_id: UUID
     address: str
     variables: str
+    timezone: str
 
 
 async def claim(tx: WriteTx, *, lease_seconds: float) -> asyncpg.Record | None:
@@ -102,6 +118,7 @@ async def add(
         [candidate.contact_id for candidate in candidates],
         [candidate.address for candidate in candidates],
         [candidate.variables for candidate in candidates],
+        [candidate.timezone for candidate in candidates],
     )
     sizes: dict[int, int] = {}
     for row in rows:
@@ -123,3 +140,8 @@ async def include(tx: WriteTx, account: UUID, campaign_id: UUID, contact_ids: se
 
 async def finish(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
     await tx.execute(FINISH, account, campaign_id)
+
+
+async def skip_excluded(tx: WriteTx, account: UUID, campaign_id: UUID, addresses: Sequence[str]) -> int:
+    """Skip the uploaded recipients with these addresses; how many it were."""
+    return int(await tx.fetchval(SKIP_EXCLUDED, account, campaign_id, addresses))

@@ -11,35 +11,36 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.paging import decode_cursor, encode_cursor, page_size
-from services.campaigns import checks, convert, errors
+from services.campaigns import checks, convert, errors, sending_hours
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
 from services.campaigns.domain.stats import Stats
 from services.campaigns.lifecycle import append_event, start_draft
-from services.campaigns.peers import Segments
+from services.campaigns.peers import Audiences
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import recipients as recipient_queries
-from services.campaigns.repository import senders as sender_queries
-from services.campaigns.repository import templates as template_queries
+from services.campaigns.service.drafts import Named, changed, copied, used_sender, used_template
 
 NOUN = "campaign"
 # Skipped within the call itself; the rest of a larger ledger by the dispatchers, in the seconds after.
 CANCELLED_AT_ONCE = 10_000
-CLEARABLE = ("segment_id", "schedule_at")
+COPY = " (copy)"
 
 
 class Campaigns:
-    def __init__(self, db: Database, segments: Segments, *, wake: Callable[[], None]) -> None:
+    def __init__(self, db: Database, audiences: Audiences, *, wake: Callable[[], None]) -> None:
         """wake: tells the workers that there is something to do; best effort."""
         self._db = db
-        self._segments = segments
+        self._named = Named(audiences)
         self._wake = wake
 
     async def create(self, call: Call, request: pb.CreateCampaignRequest) -> pb.CreateCampaignResponse:
         name = checks.name(request.name)
         template_id = checks.field_reference("/template_id", convert.TEMPLATE, "template", request.template_id)
-        segment_id = await self._segment(call, request.segment_id)
+        audience = await self._named.new(call.account, request)
         variables = checks.dumped(checks.json_object(request.variables_json, "/variables"))
         rate = checks.rate(request.rate_limit_per_second)
+        max_late = checks.max_late(request.schedule_max_late_seconds)
+        windows = sending_hours.read_windows(request.sending_windows) if request.HasField("sending_windows") else None
         schedule = checks.moment(request.schedule_at, "/schedule_at") if request.HasField("schedule_at") else None
         async with self._db.write(call) as tx:
             template = await used_template(tx, template_id)
@@ -50,14 +51,25 @@ class Campaigns:
                 template_id=template_id,
                 sender_id=sender["id"],
                 channel=template["channel"],
-                segment_id=segment_id,
+                audience=audience,
                 schedule_at=schedule,
                 rate_limit_per_second=rate,
                 variables=variables,
+                schedule_max_late_seconds=max_late,
+                sending_windows=sending_hours.dumped(windows),
             )
             await queries.insert(tx, campaign_id, draft)
             made = await told(tx, campaign_id, "campaign.created")
             return await tx.reply(pb.CreateCampaignResponse(campaign=made))
+
+    async def clone(self, call: Call, request: pb.CloneCampaignRequest) -> pb.CloneCampaignResponse:
+        async with self._db.write(call) as tx:
+            row = await self._locked(tx, request.id, Verb.CLONE)
+            name = row["name"][: checks.MAX_NAME - len(COPY)] + COPY
+            campaign_id = ids.new()
+            await queries.insert(tx, campaign_id, await copied(tx, row, name))
+            made = await told(tx, campaign_id, "campaign.created")
+            return await tx.reply(pb.CloneCampaignResponse(campaign=made))
 
     async def get(self, call: Call, request: pb.GetCampaignRequest) -> pb.GetCampaignResponse:
         campaign_id = checks.reference(convert.CAMPAIGN, NOUN, request.id)
@@ -68,14 +80,12 @@ class Campaigns:
         return pb.GetCampaignResponse(campaign=convert.campaign(row))
 
     async def update(self, call: Call, request: pb.UpdateCampaignRequest) -> pb.UpdateCampaignResponse:
-        segment_id = await self._segment(call, request.segment_id)
+        audience = await self._named.changes(call.account, request)
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.UPDATE)
             if request.HasField("if_version") and request.if_version != row["version"]:
                 raise errors.version_mismatch(row["version"])
-            draft = await changed(tx, row, request, segment_id)
-            # With another schedule or audience the scheduler looks at it again.
-            await queries.update(tx, row["id"], draft, status_reason="")
+            await queries.update(tx, row["id"], await changed(tx, row, request, audience))
             made = await told(tx, row["id"], "campaign.updated")
             answer = await tx.reply(pb.UpdateCampaignResponse(campaign=made))
         self._wake()
@@ -140,15 +150,6 @@ class Campaigns:
         self._wake()
         return answer
 
-    async def _segment(self, call: Call, public_id: str) -> UUID | None:
-        """The segment named, which must be there; asked before any transaction. Empty: none is named."""
-        if not public_id:
-            return None
-        segment_id = checks.field_reference("/segment_id", convert.SEGMENT, "segment", public_id)
-        if not await self._segments.exists(call.account, segment_id):
-            raise errors.unknown_reference("/segment_id", "segment", public_id)
-        return segment_id
-
     async def _locked(self, tx: WriteTx, public_id: str, verb: Verb) -> asyncpg.Record:
         """The campaign, held until the commit, in a state that takes the verb."""
         campaign_id = checks.reference(convert.CAMPAIGN, NOUN, public_id)
@@ -171,70 +172,3 @@ async def resumed(tx: WriteTx, row: asyncpg.Record) -> pb.Campaign:
     await queries.set_status(tx, tx.account, row["id"], status=Status.RUNNING, reason="")
     await queries.reset_run(tx, tx.account, row["id"])
     return await told(tx, row["id"], "campaign.resumed")
-
-
-async def used_template(tx: WriteTx, template_id: UUID) -> asyncpg.Record:
-    row = await template_queries.get_for_share(tx, template_id)
-    if row is None:
-        raise errors.unknown_reference("/template_id", "template", convert.public(convert.TEMPLATE, template_id))
-    return row
-
-
-async def used_sender(tx: WriteTx, public_id: str, channel: str) -> asyncpg.Record:
-    """The sender named, or the default one of the channel."""
-    if not public_id:
-        row = await sender_queries.default_for_share(tx, channel)
-        if row is None:
-            raise errors.sender_required(channel)
-        return row
-    sender_id = checks.field_reference("/sender_id", convert.SENDER, "sender", public_id)
-    row = await sender_queries.get_for_share(tx, sender_id)
-    if row is None:
-        raise errors.unknown_reference("/sender_id", "sender", public_id)
-    if row["channel"] != channel:
-        raise errors.invalid("/sender_id", f"The sender is one for {row['channel']}, the template for {channel}.")
-    return row
-
-
-async def changed(
-    tx: WriteTx, row: asyncpg.Record, request: pb.UpdateCampaignRequest, segment_id: UUID | None
-) -> queries.Draft:
-    """The draft with the fields that the request has."""
-    has = request.HasField
-    for field in request.clear:
-        if field not in CLEARABLE:
-            raise errors.invalid(f"/{field}", f"{field} cannot be cleared.")
-    template_id, sender_id, channel = await references(tx, row, request)
-    if has("segment_id") and segment_id is not None and row["segment_id"] is None and row["total"]:
-        raise errors.audience_conflict("Recipients were uploaded; a campaign has one kind of audience.")
-    segment = segment_id if has("segment_id") else row["segment_id"]
-    schedule = checks.moment(request.schedule_at, "/schedule_at") if has("schedule_at") else row["schedule_at"]
-    variables = checks.dumped(checks.json_object(request.variables_json, "/variables"))
-    return queries.Draft(
-        name=checks.name(request.name) if has("name") else row["name"],
-        template_id=template_id,
-        sender_id=sender_id,
-        channel=channel,
-        segment_id=None if "segment_id" in request.clear else segment,
-        schedule_at=None if "schedule_at" in request.clear else schedule,
-        rate_limit_per_second=(
-            checks.rate(request.rate_limit_per_second) if has("rate_limit_per_second") else row["rate_limit_per_second"]
-        ),
-        variables=variables if has("variables_json") else row["variables"],
-    )
-
-
-async def references(tx: WriteTx, row: asyncpg.Record, request: pb.UpdateCampaignRequest) -> tuple[UUID, UUID, str]:
-    """Template, sender and channel, held against one another."""
-    has = request.HasField
-    template_id = row["template_id"]
-    if has("template_id"):
-        template_id = checks.field_reference("/template_id", convert.TEMPLATE, "template", request.template_id)
-    template = await used_template(tx, template_id)
-    channel = template["channel"]
-    if channel != row["channel"] and row["total"]:
-        raise errors.audience_conflict(f"Recipients were uploaded for {row['channel']}, not for {channel}.")
-    sender = request.sender_id if has("sender_id") else ""
-    if not sender and channel == row["channel"] and not has("sender_id"):
-        return template_id, row["sender_id"], channel
-    return template_id, (await used_sender(tx, sender, channel))["id"], channel

@@ -1,8 +1,10 @@
 """Recipients from a file: read as it streams in, staged, and taken into the ledger in one transaction at its end."""
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -19,11 +21,14 @@ from formats.stream import open_table
 from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel, address_column, variable_name
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
+from services.campaigns.domain.funnel import funnel
 from services.campaigns.domain.recipient import Reason as Left
 from services.campaigns.domain.stats import Stats
 from services.campaigns.peers import MAX_TARGETS, Contacts
+from services.campaigns.repository import audiences as audience_queries
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import uploads as queries
+from services.campaigns.zones import zone_of
 
 CHUNK_SIZE = 200
 MAX_ERRORS = 100
@@ -86,9 +91,10 @@ class Uploads:
                 tx,
                 reading.upload_id,
                 addresses=list(found),
-                row_numbers=[row for row, _ in found.values()],
+                row_numbers=[row.number for row in found.values()],
                 recipient_ids=[ids.new() for _ in found],
-                variables=[variables for _, variables in found.values()],
+                variables=[row.variables for row in found.values()],
+                timezones=[row.timezone for row in found.values()],
             )
         reading.duplicates += len(found) - len(new)
         asked = [address for address in found if address in new]
@@ -97,9 +103,9 @@ class Uploads:
         refusals = await self._contacts.refusals(call.account, reading.channel, [(None, address) for address in asked])
         refused = {address: why for address, why in zip(asked, refusals, strict=True) if why}
         if refused:
-            reading.leave_out({found[address][0]: why for address, why in refused.items()})
+            reading.leave_out({found[address].number: why for address, why in refused.items()})
             async with self._db.write(call.account) as tx:
-                await queries.suppress(tx, reading.upload_id, list(refused))
+                await queries.suppress(tx, reading.upload_id, refused)
 
     async def _take(
         self, call: Call, reading: "Reading", public_id: str, campaign_id: UUID
@@ -113,16 +119,29 @@ class Uploads:
                 raise errors.audience_conflict("The campaign's channel was changed during the upload.")
             staged = await queries.staged(tx, reading.upload_id)
             imported = await queries.take(tx, reading.upload_id, campaign_id, chunk_size=CHUNK_SIZE)
+            duplicates = reading.duplicates + staged - imported
+            left_out = funnel(reading.left_out | {Left.DUPLICATE: duplicates}, final=0)
+            await audience_queries.add_uploaded(tx, campaign_id, left_out)
             await campaign_queries.add_stats(tx, tx.account, campaign_id, delta=Stats(total=imported, pending=imported))
             return await tx.reply(
                 pb.UploadRecipientsResponse(
                     imported=imported,
                     failed=reading.failed,
-                    duplicates=reading.duplicates + staged - imported,
+                    duplicates=duplicates,
                     suppressed=reading.suppressed,
                     errors=reading.errors,
                 )
             )
+
+
+class Row(NamedTuple):
+    """A row with an address."""
+
+    number: int
+    # A JSON object.
+    variables: str
+    # As the column `timezone` says, else the phone.
+    timezone: str
 
 
 @dataclass(slots=True)
@@ -137,6 +156,8 @@ class Reading:
     duplicates: int = 0
     suppressed: int = 0
     errors: list[contacts.RowError] = field(default_factory=list)
+    # Rows by the reason for which they are left out; duplicates are counted at the end.
+    left_out: Counter[str] = field(default_factory=Counter)
     column: int = 0
     column_name: str = ""
     # By column; empty where a column is no variable.
@@ -158,19 +179,20 @@ class Reading:
             if at != column and name not in self.variables:
                 self.variables[at] = name
 
-    def understand(self, batch: list[Record]) -> dict[str, tuple[int, str]]:
-        """Row number and variables by address, of the rows that are whole; counts the others."""
-        found: dict[str, tuple[int, str]] = {}
+    def understand(self, batch: list[Record]) -> dict[str, Row]:
+        """The rows that are whole, by address; counts the others."""
+        found: dict[str, Row] = {}
         for row, cells in batch:
             self.rows += 1
             if isinstance(cells, Broken) or any(cells[len(self.variables) :]):
                 reason = cells.reason if isinstance(cells, Broken) else "More cells than the header has"
-                self._fail(row, reason, code=Reason.VALIDATION_FAILED)
+                self._fail(row, reason, Left.INVALID_ADDRESS, code=Reason.VALIDATION_FAILED)
                 continue
             text = cells[self.column].strip() if self.column < len(cells) else ""
             address = addresses.normalise(text, self.channel, region=self.region) if text else None
             if address is None:
-                self._fail(row, f"{'Invalid' if text else 'Missing'} {self.channel.address}" + " format" * bool(text))
+                reason = f"Invalid {self.channel.address} format" if text else f"Missing {self.channel.address}"
+                self._fail(row, reason, Left.INVALID_ADDRESS if text else Left.NO_ADDRESS)
                 continue
             if address in found:
                 self.duplicates += 1
@@ -178,21 +200,25 @@ class Reading:
             values = {name: cell for name, cell in zip(self.variables, cells, strict=False) if name}
             dumped = checks.dumped(values)
             if len(dumped) > MAX_VARIABLES_BYTES:
-                self._fail(row, f"More than {MAX_VARIABLES_BYTES} bytes of variables", code=Reason.VALIDATION_FAILED)
+                reason = f"More than {MAX_VARIABLES_BYTES} bytes of variables"
+                self._fail(row, reason, Left.INVALID_ADDRESS, code=Reason.VALIDATION_FAILED)
                 continue
-            found[address] = (row, dumped)
+            found[address] = Row(row, dumped, zone_of(values.get("timezone", ""), address))
         return found
 
     def leave_out(self, refused: dict[int, str]) -> None:
         """refused: row number to why contacts would not have it messaged."""
         for row, why in refused.items():
             if why == Left.INVALID_ADDRESS:
-                self._fail(row, f"Invalid {self.channel.address}")
+                self._fail(row, f"Invalid {self.channel.address}", why)
             else:
                 self.suppressed += 1
+                self.left_out[why] += 1
 
-    def _fail(self, row: int, reason: str, *, code: str = "") -> None:
+    def _fail(self, row: int, reason: str, why: str, *, code: str = "") -> None:
+        """why: as the funnel counts it. A row that cannot be read is no valid address either."""
         self.failed += 1
+        self.left_out[why] += 1
         if len(self.errors) < MAX_ERRORS:
             code = code or f"invalid_{self.channel.address}"
             self.errors.append(contacts.RowError(row=row, code=code, reason=reason, column=self.column_name))
@@ -228,5 +254,5 @@ def check_takes_uploads(row: asyncpg.Record) -> None:
         after(Status(row["status"]), Verb.UPLOAD)
     except InvalidState as error:
         raise errors.invalid_state(error) from error
-    if row["segment_id"] is not None:
-        raise errors.audience_conflict("The campaign has a segment; a campaign has one kind of audience.")
+    if kinds := campaign_queries.audience(row).kinds:
+        raise errors.audience_conflict(f"The campaign has its {kinds[0]}; a campaign has one kind of audience.")

@@ -24,6 +24,7 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from services.campaigns import lifecycle
 from services.campaigns.domain.campaign import Hold, Status
+from services.campaigns.domain.hours import Hours
 from services.campaigns.domain.recipient import Reason
 from services.campaigns.domain.recipient import Status as Recipient
 from services.campaigns.domain.sending import (
@@ -45,6 +46,7 @@ from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.templating import TemplateError
 from services.campaigns.work import budget, message_events
+from services.campaigns.work.asleep import Asleep
 from services.campaigns.work.sending import Sending
 
 log = structlog.get_logger()
@@ -92,10 +94,11 @@ class Chunk:
         slot: AbstractAsyncContextManager[object],
         lease_seconds: float,
         recovering: bool,
+        hours: Hours,
     ) -> None:
         """slot: bounds the micro-batches of this process that are under way at once.
 
-        recovering: nothing went through of late.
+        recovering: nothing went through of late. hours: when recipients may be written to.
         """
         self._db = db
         self._contacts = contacts
@@ -105,6 +108,7 @@ class Chunk:
         self._slot = slot
         self._lease_seconds = lease_seconds
         self._recovering = recovering
+        self._hours = hours
         self._settled = 0
         # Whether somebody's message went through in this pass.
         self._through = False
@@ -113,14 +117,23 @@ class Chunk:
         """One pass over the chunk; whether it is done. Gives the lease back in any case."""
         wait: float | None = None
         try:
+            if not self._hours.ever_open:
+                await self._pause(Hold.NEVER_IN_HOURS)
+                raise Stop(0.0)
             async with self._db.across() as tx:
                 rows = await queries.open_recipients(tx, self._lease)
-            rows = await self._give_up_ambiguous(rows)
+            people, asleep = len(rows), Asleep(self._hours)
+            rows = asleep.leave(await self._give_up_ambiguous(rows))
             while rows:
                 count = await self._permits(len(rows))
                 async with self._slot:
-                    await self._batch(rows[:count])
+                    # Permits and slots may have been waited for.
+                    rows = asleep.leave(rows)
+                    if rows:
+                        await self._batch(rows[:count])
                 rows = rows[count:]
+            if asleep.count and asleep.count + self._settled == people:
+                raise Stop(asleep.seconds())
         except Stop as stop:
             wait = stop.seconds
         return await self._release(wait)
@@ -296,10 +309,13 @@ class Chunk:
             if delay is not None:
                 await queries.failed_round(tx, account, campaign, seconds=delay)
                 return
-            await campaign_queries.set_status(
-                tx, account, campaign, status=Status.PAUSED, reason=Hold.PROVIDER_UNAVAILABLE
-            )
-            await lifecycle.append_event(tx, account, campaign, "campaign.paused")
+            await lifecycle.pause(tx, row, Hold.PROVIDER_UNAVAILABLE)
+
+    async def _pause(self, reason: Hold) -> None:
+        async with self._db.across() as tx:
+            row = await campaign_queries.lock(tx, self._lease.account, self._lease.campaign)
+            if row is not None and row["status"] == Status.RUNNING:
+                await lifecycle.pause(tx, row, reason)
 
 
 def not_called(row: asyncpg.Record, reason: str) -> Outcome:

@@ -13,6 +13,7 @@ from chassis.db import Database
 from chassis.errors import CarillonError
 from services.campaigns.peers import Contacts
 from services.campaigns.repository import dispatch as queries
+from services.campaigns.sending_hours import hours
 from services.campaigns.work.chunk import Chunk, Held
 from services.campaigns.work.finishing import complete
 from services.campaigns.work.polling import wait
@@ -135,6 +136,7 @@ class Dispatcher:
                 slot=self._slots,
                 lease_seconds=self._lease_seconds,
                 recovering=context["failed_rounds"] > 0,
+                hours=hours(context),
             )
             if await chunk.run():
                 await complete(self._db, held.lease.account, held.lease.campaign)

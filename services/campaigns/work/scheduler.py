@@ -1,6 +1,7 @@
 """Starts drafts whose time has come, or says on them why not."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -41,7 +42,9 @@ class Scheduler:
                 return False
             if row["schedule_at"] > now:
                 return False
-            held = hold_when_due(now, row["schedule_at"], has_audience=lifecycle.has_audience(row))
+            max_late = timedelta(seconds=row["schedule_max_late_seconds"])
+            has_audience = lifecycle.has_audience(row)
+            held = hold_when_due(now, row["schedule_at"], has_audience=has_audience, max_late=max_late)
             if held is None:
                 await lifecycle.start_draft(tx, account, row)
             else:

@@ -1,5 +1,6 @@
 """What is needed to send a campaign's messages: its text, its sender's provider, whom to ask."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,7 @@ class Sending:
     provider: Provider
     callback_url: str
 
-    def message(self, row: asyncpg.Record) -> Outbound:
+    def message(self, row: asyncpg.Record | Mapping[str, Any]) -> Outbound:
         """row: a recipient. Its own variables go above the campaign's. Raises TemplateError."""
         known = {self.channel.address: row["address"]} | self.variables | orjson.loads(row["variables"])
         message = self.text.render(known)
@@ -68,6 +69,10 @@ class Sendings:
                 self._kept.clear()
             found = self._kept[key] = self._make(row)
         return found
+
+    def once(self, row: asyncpg.Record) -> Sending:
+        """As `of`, of a campaign that may still change."""
+        return self._make(row)
 
     def _make(self, row: asyncpg.Record) -> Sending:
         sender = {"account_id": row["account_id"], "id": row["sender_id"], "receipts_secret": row["receipts_secret"]}

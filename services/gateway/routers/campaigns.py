@@ -39,8 +39,8 @@ def show(caller: Caller, source: pb.Campaign, **more: Any) -> Response:
     reasons=[Reason.SENDER_REQUIRED],
 )
 async def create_campaign(caller: CallerOf, body: schemas.CampaignCreate) -> Response:
-    """To the contacts of `segment_id`, or without one to recipients that are uploaded. With `schedule_at` it starts
-    by itself."""
+    """To the members of `segment_id` or of `list_id`, to `contact_ids`, or without any of them to recipients that are
+    uploaded. With `schedule_at` it starts by itself."""
     client = caller.backends.campaigns
     answer = await caller.write(client, client.stub.CreateCampaign, convert.new_campaign(body))
     return show(caller, answer.campaign, status=201, location=f"/campaigns/{answer.campaign.id}")
@@ -157,3 +157,39 @@ async def cancel_campaign(caller: CallerOf, id: str) -> Response:
     client = caller.backends.campaigns
     answer = await caller.write(client, client.stub.CancelCampaign, pb.CancelCampaignRequest(id=campaign_id(id)))
     return show(caller, answer.campaign)
+
+
+@routes.add(
+    "POST",
+    "/campaigns/{id}/clone",
+    operation_id="cloneCampaign",
+    summary="Make a draft like a campaign, whatever its state",
+    scope=WRITE,
+    status=201,
+    answer=schemas.Campaign,
+    reasons=[Reason.NOT_FOUND],
+)
+async def clone_campaign(caller: CallerOf, id: str) -> Response:
+    """Named as the original and ` (copy)`, with its template, sender, audience and settings; without its schedule, and
+    without uploaded recipients, who are to be uploaded again."""
+    client = caller.backends.campaigns
+    request = pb.CloneCampaignRequest(id=campaign_id(id))
+    answer = await caller.write(client, client.stub.CloneCampaign, request)
+    return show(caller, answer.campaign, status=201, location=f"/campaigns/{answer.campaign.id}")
+
+
+@routes.add(
+    "POST",
+    "/campaigns/{id}/test",
+    operation_id="testCampaign",
+    summary="Send the message to up to 10 addresses now, beside the recipients and the figures",
+    scope=WRITE,
+    answer=schemas.CampaignTestAnswer,
+    reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE],
+)
+async def test_campaign(caller: CallerOf, id: str, body: schemas.CampaignTest) -> Response:
+    """Of a draft with what its template says now. Whoever must not be messaged is `skipped`. Nothing is tried again."""
+    client = caller.backends.campaigns
+    request = convert.campaign_test(campaign_id(id), body)
+    answer = await caller.write(client, client.stub.TestCampaign, request)
+    return caller.answer({"results": [convert.trial_result(one, answer.channel) for one in answer.results]})

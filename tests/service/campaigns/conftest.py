@@ -21,7 +21,9 @@ async def world(running: World) -> AsyncIterator[World]:
     """The peers behave again as at first, and no campaign of an earlier test is left to be worked on."""
     await running.admin(f"TRUNCATE {', '.join(TABLES)}")
     running.contacts.refused.clear()
+    running.contacts.refused_contacts.clear()
     running.contacts.available = True
+    running.contacts.known.clear()
     running.segments.before_page = None
     provider = running.provider
     provider.before = provider.after = None

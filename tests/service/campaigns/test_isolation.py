@@ -28,6 +28,8 @@ BY_ID = {
         "PauseCampaign",
         "ResumeCampaign",
         "CancelCampaign",
+        "CloneCampaign",
+        "TestCampaign",
     ),
 }
 # The others, each with a test of its own below or in test_receipts.
@@ -41,6 +43,10 @@ OTHERS = {
     "UploadRecipients",
     "ListRecipients",
     "RecordReceipts",
+    "GetAudience",
+    "EstimateAudience",
+    "GetQuietHours",
+    "SetQuietHours",
 }
 
 
@@ -68,7 +74,8 @@ async def test_ids_of_another_account_are_unknown(world: World, account: Account
             found = []
             for thing in (mine[prefix], ids.encode(prefix, ids.new())):
                 with pytest.raises(errors.NotFound) as caught:
-                    await world.call(other, name, request_class(id=thing))
+                    more = {"to": ["+15550000001"]} if name == "TestCampaign" else {}
+                    await world.call(other, name, request_class(id=thing, **more))
                 found.append(without_id(caught.value, thing))
             assert found[0] == found[1], name
     assert {table: await world.admin(f"SELECT * FROM {table}") for table in TABLES} == before
@@ -93,8 +100,9 @@ async def test_references_to_another_account_are_refused(world: World, account: 
 
 async def test_the_ledger_of_another_account_is_closed(world: World, account: AccountId, other: AccountId) -> None:
     mine = await things(world, account)
-    with pytest.raises(errors.NotFound):
-        await world.call(other, "ListRecipients", pb.ListRecipientsRequest(campaign_id=mine["cmp"]))
+    for name in ("ListRecipients", "GetAudience", "EstimateAudience"):
+        with pytest.raises(errors.NotFound):
+            await world.call(other, name, getattr(pb, name + "Request")(campaign_id=mine["cmp"]))
 
     async def messages() -> AsyncIterator[pb.UploadRecipientsRequest]:
         yield pb.UploadRecipientsRequest(options=pb.UploadRecipientsOptions(campaign_id=mine["cmp"]))

@@ -12,14 +12,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from aiohttp import web
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from carillon.contacts.v1 import audiences_pb2, lists_pb2
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
+from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.segments.v1 import segments_pb2 as segments_pb
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import ids
@@ -33,11 +37,14 @@ from services.campaigns import app, peers
 from services.campaigns.domain.stats import NAMES
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.sealing import Sealer
+from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
 from services.campaigns.work.dispatcher import Dispatcher
@@ -53,14 +60,30 @@ SECRETS_KEY = "c2l4dGVlbiBieXRlcyEhIXNpeHRlZW4gYnl0ZXMhISE="
 PUBLIC_URL = "http://carillon.test"
 
 
+Members = Sequence[contacts_pb.Contact]
+
+
 class FakeContacts:
-    """Says who may be messaged."""
+    """Says who may be messaged, and who is who."""
 
     def __init__(self) -> None:
         # By address.
         self.refused: dict[str, int] = {}
+        # By contact.
+        self.refused_contacts: dict[str, int] = {}
         self.available = True
         self.calls = 0
+        # Those that are known, by account and id.
+        self.known: dict[tuple[AccountId, str], contacts_pb.Contact] = {}
+
+    def add(self, account: AccountId, *people: contacts_pb.Contact) -> None:
+        self.known.update({(account, one.id): one for one in people})
+
+    @rpc(admits={"campaigns"})
+    async def GetContact(self, call: Call, request: contacts_pb.GetContactRequest) -> contacts_pb.GetContactResponse:
+        if (call.account, request.id) not in self.known:
+            raise NotFound(Reason.NOT_FOUND, "no such contact")
+        return contacts_pb.GetContactResponse(contact=self.known[call.account, request.id])
 
     @rpc(admits={"campaigns"})
     async def CheckMessageable(
@@ -71,8 +94,50 @@ class FakeContacts:
             raise Unavailable(Reason.UNAVAILABLE, "down")
         assert 1 <= len(request.targets) <= 500
         return contacts_pb.CheckMessageableResponse(
-            refusals=[self.refused.get(target.address, 0) for target in request.targets]  # type: ignore[misc]
+            refusals=[
+                self.refused_contacts.get(target.contact_id, 0) or self.refused.get(target.address, 0)  # type: ignore[misc]
+                for target in request.targets
+            ]
         )
+
+
+class FakeLists:
+    """Streams the members that a test gave it; the lists and the audiences of contacts."""
+
+    def __init__(self, contacts: FakeContacts) -> None:
+        self._contacts = contacts
+        # By account and list id; pages.
+        self.members: dict[tuple[AccountId, str], list[Members]] = {}
+
+    def add(self, account: AccountId, members: Members, *, page: int = 500) -> str:
+        list_id = ids.encode("lst", ids.new())
+        self.members[account, list_id] = paged(members, page)
+        return list_id
+
+    @rpc(admits={"campaigns"})
+    async def GetList(self, call: Call, request: lists_pb2.GetListRequest) -> lists_pb2.GetListResponse:
+        count = sum(map(len, self._members(call, request.id)))
+        return lists_pb2.GetListResponse(list=lists_pb2.List(id=request.id, member_count=count))
+
+    @rpc(admits={"campaigns"})
+    async def StreamListMembers(
+        self, call: Call, request: audiences_pb2.StreamListMembersRequest
+    ) -> AsyncIterator[audiences_pb2.StreamListMembersResponse]:
+        for page in self._members(call, request.list_id):
+            yield audiences_pb2.StreamListMembersResponse(contacts=page)
+
+    @rpc(admits={"campaigns"})
+    async def GetContacts(
+        self, call: Call, request: audiences_pb2.GetContactsRequest
+    ) -> audiences_pb2.GetContactsResponse:
+        assert len(request.ids) <= 500
+        found = {one: self._contacts.known.get((call.account, one)) for one in request.ids}
+        return audiences_pb2.GetContactsResponse(contacts=[one for one in found.values() if one is not None])
+
+    def _members(self, call: Call, list_id: str) -> list[Members]:
+        if (call.account, list_id) not in self.members:
+            raise NotFound(Reason.NOT_FOUND, "no such list")
+        return self.members[call.account, list_id]
 
 
 class FakeSegments:
@@ -80,7 +145,7 @@ class FakeSegments:
 
     def __init__(self) -> None:
         # By account and segment id; pages.
-        self.members: dict[tuple[AccountId, str], list[list[contacts_pb.Contact]]] = {}
+        self.members: dict[tuple[AccountId, str], list[Members]] = {}
         # Awaited before each page, to stop a stream where a test wants it.
         self.before_page: Callable[[int], Awaitable[None]] | None = None
 
@@ -88,7 +153,8 @@ class FakeSegments:
     async def GetSegment(self, call: Call, request: segments_pb.GetSegmentRequest) -> segments_pb.GetSegmentResponse:
         if (call.account, request.id) not in self.members:
             raise NotFound(Reason.NOT_FOUND, "no such segment")
-        return segments_pb.GetSegmentResponse(segment=segments_pb.Segment(id=request.id))
+        count = sum(map(len, self.members[call.account, request.id]))
+        return segments_pb.GetSegmentResponse(segment=segments_pb.Segment(id=request.id, member_count=count))
 
     @rpc(admits={"campaigns"})
     async def StreamAudience(
@@ -101,10 +167,16 @@ class FakeSegments:
                 await self.before_page(number)
             yield segments_pb.StreamAudienceResponse(contacts=page)
 
-    def add(self, account: AccountId, members: Sequence[contacts_pb.Contact], *, page: int = 500) -> str:
+    def add(self, account: AccountId, members: Members, *, page: int = 500) -> str:
         segment_id = ids.encode("seg", ids.new())
-        self.members[account, segment_id] = [list(members[at : at + page]) for at in range(0, len(members), page)]
+        self.members[account, segment_id] = paged(members, page)
         return segment_id
+
+
+def paged(members: Members, page: int) -> list[Members]:
+    """In the order of ids, as they are streamed."""
+    ordered = sorted(members, key=lambda member: ids.decode("cnt", member.id) or UUID(int=0))
+    return [ordered[at : at + page] for at in range(0, len(ordered), page)]
 
 
 # What a provider does with a request: a status, and headers.
@@ -180,10 +252,11 @@ class World:
     keys: Keys
     contacts: FakeContacts
     segments: FakeSegments
+    lists: FakeLists
     provider: Provider
     client: Client[CampaignsServiceStub]
     peers_contacts: peers.Contacts
-    peers_segments: peers.Segments
+    peers_audiences: peers.Audiences
     sendings: Sendings
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -314,7 +387,7 @@ class World:
         return Dispatcher(self.work_db, self.peers_contacts, self.sendings, **(given | options))
 
     def freezer(self) -> Freezer:
-        return Freezer(self.work_db, self.peers_contacts, self.peers_segments, wake=self.woken.set)
+        return Freezer(self.work_db, self.peers_contacts, self.peers_audiences, wake=self.woken.set)
 
     @asynccontextmanager
     async def working(self, **options: Any) -> AsyncIterator[None]:
@@ -338,32 +411,42 @@ class World:
 @asynccontextmanager
 async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     contacts, segments, provider = FakeContacts(), FakeSegments(), Provider()
+    lists = FakeLists(contacts)
     await provider.start()
     contacts_server = Server("127.0.0.1:0", keys.verifier("contacts"))
-    # Only the method that campaigns calls; see `Only`.
+    # Only the methods that campaigns calls; see `Only`.
     contacts_server.add(contacts_pb.DESCRIPTOR.services_by_name["ContactsService"], Only(contacts))
+    contacts_server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], Only(lists))
+    contacts_server.add(audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], Only(lists))
     segments_server = Server("127.0.0.1:0", keys.verifier("segments"))
     segments_server.add(segments_pb.DESCRIPTOR.services_by_name["SegmentsService"], Only(segments))
     await contacts_server.start()
     await segments_server.start()
     signer = keys.signer("campaigns")
-    contacts_client = Client(
-        f"127.0.0.1:{contacts_server.port}", ContactsServiceStub, audience="contacts", signer=signer
-    )
+    contacts_target = f"127.0.0.1:{contacts_server.port}"
+    contacts_client = Client(contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
+    lists_client = Client(contacts_target, ListsServiceStub, audience="contacts", signer=signer)
+    audiences_client = Client(contacts_target, AudiencesServiceStub, audience="contacts", signer=signer)
     segments_client = Client(
         f"127.0.0.1:{segments_server.port}", SegmentsServiceStub, audience="segments", signer=signer
     )
     serve_db = await Database.open(urls.serve, pool_size=5, name="serve")
     work_db = await Database.open(urls.work, pool_size=8, name="work")
     sealer = Sealer(SECRETS_KEY)
-    peers_contacts, peers_segments = peers.Contacts(contacts_client), peers.Segments(segments_client)
+    http = app.Http()
+    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
+    peers_contacts = peers.Contacts(contacts_client)
+    peers_audiences = peers.Audiences(peers.Segments(segments_client), peers.Lists(lists_client, audiences_client))
     servicer = CampaignsServicer(
         templates=Templates(serve_db),
         senders=Senders(serve_db, sealer),
-        campaigns=Campaigns(serve_db, peers_segments, wake=lambda: None),
+        campaigns=Campaigns(serve_db, peers_audiences, wake=lambda: None),
+        audiences=Audiences(serve_db, peers_contacts, peers_audiences),
+        trials=Trials(serve_db, peers_contacts, sendings.once),
         uploads=Uploads(serve_db, peers_contacts, limit_bytes=5_000_000),
         recipients=Recipients(serve_db),
         receipts=Receipts(serve_db, wake=lambda: None),
+        quiet_hours=QuietHours(serve_db, wake=lambda: None),
     )
     server = Server("127.0.0.1:0", keys.verifier("campaigns"))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
@@ -371,29 +454,29 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     client = Client(
         f"127.0.0.1:{server.port}", CampaignsServiceStub, audience="campaigns", signer=keys.signer("gateway")
     )
-    http = app.Http()
-    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
     try:
         yield World(
             serve_db,
             work_db,
             urls.admin,
             urls.work,
-            f"127.0.0.1:{contacts_server.port}",
+            contacts_target,
             f"127.0.0.1:{segments_server.port}",
             f"127.0.0.1:{server.port}",
             keys,
             contacts,
             segments,
+            lists,
             provider,
             client,
             peers_contacts,
-            peers_segments,
+            peers_audiences,
             sendings,
         )
     finally:
         await http.stop()
-        for running in (client, server, contacts_client, segments_client, contacts_server, segments_server):
+        clients = (client, contacts_client, lists_client, audiences_client, segments_client)
+        for running in (*clients, server, contacts_server, segments_server):
             await running.stop()
         await serve_db.stop()
         await work_db.stop()

@@ -11,6 +11,7 @@ import pytest_asyncio
 from carillon.contacts.v1 import (
     activity_pb2,
     activity_pb2_grpc,
+    audiences_pb2,
     bulk_pb2,
     bulk_pb2_grpc,
     consent_pb2,
@@ -30,6 +31,8 @@ from chassis.grpc_client import Client
 from chassis.grpc_server import Server
 from services.contacts.activity.service import ActivityService
 from services.contacts.activity.servicer import ActivityServicer
+from services.contacts.audiences.service import AudienceService
+from services.contacts.audiences.servicer import AudiencesServicer
 from services.contacts.batch.service import BatchService
 from services.contacts.bulk.service import BulkService
 from services.contacts.bulk.servicer import BulkServicer
@@ -109,6 +112,9 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(bulk_pb2.DESCRIPTOR.services_by_name["BulkService"], bulk)
     activity = ActivityServicer(ActivityService(serve_db))
     running.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
+    running.add(
+        audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(serve_db))
+    )
     running.add(
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db, hashes))
     )

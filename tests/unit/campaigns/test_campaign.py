@@ -16,6 +16,9 @@ complete  -          completed  -          -          -
 update    draft      -          -          -          -
 upload    draft      -          -          -          -
 delete    draft      -          -          completed  cancelled
+estimate  draft      -          -          -          -
+clone     draft      running    paused     completed  cancelled
+test      draft      running    paused     -          -
 """
 CELLS = [
     (status, Verb(verb), end)
@@ -51,3 +54,10 @@ def test_verb_on_state(status: Status, verb: Verb, end: str) -> None:
 def test_due_draft(late: timedelta, has_audience: bool, hold: Hold | None) -> None:
     now = datetime(2026, 3, 1, 9, tzinfo=UTC)
     assert hold_when_due(now, now - late, has_audience=has_audience) is hold
+
+
+@pytest.mark.parametrize(("max_late", "hold"), [(90, None), (89, Hold.SCHEDULE_MISSED)])
+def test_how_late_is_too_late_is_the_campaign_s_to_say(max_late: int, hold: Hold | None) -> None:
+    now = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    at = now - timedelta(seconds=90)
+    assert hold_when_due(now, at, has_audience=True, max_late=timedelta(seconds=max_late)) is hold

@@ -45,6 +45,64 @@ CAMPAIGN_STATUS_COMPLETED: CampaignStatus.ValueType  # 4
 CAMPAIGN_STATUS_CANCELLED: CampaignStatus.ValueType  # 5
 Global___CampaignStatus: _TypeAlias = CampaignStatus  # noqa: Y015
 
+class _Weekday:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WeekdayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Weekday.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEEKDAY_UNSPECIFIED: _Weekday.ValueType  # 0
+    WEEKDAY_MONDAY: _Weekday.ValueType  # 1
+    WEEKDAY_TUESDAY: _Weekday.ValueType  # 2
+    WEEKDAY_WEDNESDAY: _Weekday.ValueType  # 3
+    WEEKDAY_THURSDAY: _Weekday.ValueType  # 4
+    WEEKDAY_FRIDAY: _Weekday.ValueType  # 5
+    WEEKDAY_SATURDAY: _Weekday.ValueType  # 6
+    WEEKDAY_SUNDAY: _Weekday.ValueType  # 7
+
+class Weekday(_Weekday, metaclass=_WeekdayEnumTypeWrapper):
+    """As in ISO 8601."""
+
+WEEKDAY_UNSPECIFIED: Weekday.ValueType  # 0
+WEEKDAY_MONDAY: Weekday.ValueType  # 1
+WEEKDAY_TUESDAY: Weekday.ValueType  # 2
+WEEKDAY_WEDNESDAY: Weekday.ValueType  # 3
+WEEKDAY_THURSDAY: Weekday.ValueType  # 4
+WEEKDAY_FRIDAY: Weekday.ValueType  # 5
+WEEKDAY_SATURDAY: Weekday.ValueType  # 6
+WEEKDAY_SUNDAY: Weekday.ValueType  # 7
+Global___Weekday: _TypeAlias = Weekday  # noqa: Y015
+
+class _Place:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlaceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Place.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLACE_UNSPECIFIED: _Place.ValueType  # 0
+    PLACE_RECIPIENT: _Place.ValueType  # 1
+    """On the ledger; `recipient` says what became of the message."""
+    PLACE_LEFT_OUT: _Place.ValueType  # 2
+    """Of the audience, and left out; `reason` says why."""
+    PLACE_NOT_IN_AUDIENCE: _Place.ValueType  # 3
+    """Not of the audience when it was frozen."""
+    PLACE_UNDECIDED: _Place.ValueType  # 4
+    """The audience is not frozen yet."""
+
+class Place(_Place, metaclass=_PlaceEnumTypeWrapper):
+    """What the audience made of a contact."""
+
+PLACE_UNSPECIFIED: Place.ValueType  # 0
+PLACE_RECIPIENT: Place.ValueType  # 1
+"""On the ledger; `recipient` says what became of the message."""
+PLACE_LEFT_OUT: Place.ValueType  # 2
+"""Of the audience, and left out; `reason` says why."""
+PLACE_NOT_IN_AUDIENCE: Place.ValueType  # 3
+"""Not of the audience when it was frozen."""
+PLACE_UNDECIDED: Place.ValueType  # 4
+"""The audience is not frozen yet."""
+Global___Place: _TypeAlias = Place  # noqa: Y015
+
 class _RecipientStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -823,12 +881,17 @@ class Campaign(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     FREEZING_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
     segment_id: _builtins.str
-    """Empty where recipients are uploaded."""
+    """At most one of segment_id, list_id and contact_ids is there; none where recipients are uploaded."""
     status: Global___CampaignStatus.ValueType
     status_reason: _builtins.str
     """Why it is in its status, where somebody else than a caller put it there; empty otherwise."""
@@ -839,6 +902,9 @@ class Campaign(_message.Message):
     version: _builtins.int
     freezing: _builtins.bool
     """True while a started campaign's audience is still being written to the ledger."""
+    list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
+    """Found due later than this, a draft is held with the reason `schedule_missed`."""
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -851,6 +917,16 @@ class Campaign(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their members are left out, whatever the audience is."""
+
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows:
+        """Absent: at any time."""
+
     def __init__(
         self,
         *,
@@ -871,14 +947,129 @@ class Campaign(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         freezing: _builtins.bool = ...,
+        list_id: _builtins.str = ...,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
+        schedule_max_late_seconds: _builtins.int = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Campaign: _TypeAlias = Campaign  # noqa: Y015
+
+@_typing.final
+class SendingWindow(_message.Message):
+    """Some hours on some days."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    START_MINUTE_FIELD_NUMBER: _builtins.int
+    END_MINUTE_FIELD_NUMBER: _builtins.int
+    start_minute: _builtins.int
+    """Minutes of the day; the end, up to 1,440, is exclusive and greater than the start."""
+    end_minute: _builtins.int
+    @_builtins.property
+    def days(self) -> _containers.RepeatedScalarFieldContainer[Global___Weekday.ValueType]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        days: _abc.Iterable[Global___Weekday.ValueType] | None = ...,
+        start_minute: _builtins.int = ...,
+        end_minute: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "end_minute", b"end_minute", "start_minute", b"start_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendingWindow: _TypeAlias = SendingWindow  # noqa: Y015
+
+@_typing.final
+class SendingWindows(_message.Message):
+    """When a recipient may be written to, by the clock where it is: the contact's time zone, else the phone's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    timezone: _builtins.str
+    """An IANA name, for recipients of whom neither is known; empty: that of the quiet hours, else UTC."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendingWindow]:
+        """1 to 20."""
+
+    def __init__(
+        self,
+        *,
+        timezone: _builtins.str = ...,
+        windows: _abc.Iterable[Global___SendingWindow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["timezone", b"timezone", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendingWindows: _TypeAlias = SendingWindows  # noqa: Y015
+
+@_typing.final
+class QuietHours(_message.Message):
+    """Every day from start until end, over midnight where the end is the lesser; by the recipient's clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_MINUTE_FIELD_NUMBER: _builtins.int
+    END_MINUTE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    start_minute: _builtins.int
+    """Minutes of the day, 0 to 1,439, that differ."""
+    end_minute: _builtins.int
+    timezone: _builtins.str
+    """As in SendingWindows, and behind it."""
+    def __init__(
+        self,
+        *,
+        start_minute: _builtins.int = ...,
+        end_minute: _builtins.int = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_minute", b"end_minute", "start_minute", b"start_minute", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuietHours: _TypeAlias = QuietHours  # noqa: Y015
+
+@_typing.final
+class Ids(_message.Message):
+    """Ids, so that none given differs from an empty set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ids: _TypeAlias = Ids  # noqa: Y015
 
 @_typing.final
 class CreateCampaignRequest(_message.Message):
@@ -893,6 +1084,11 @@ class CreateCampaignRequest(_message.Message):
     SCHEDULE_AT_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_PER_SECOND_FIELD_NUMBER: _builtins.int
     VARIABLES_JSON_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     template_id: _builtins.str
     sender_id: _builtins.str
@@ -900,8 +1096,21 @@ class CreateCampaignRequest(_message.Message):
     segment_id: _builtins.str
     rate_limit_per_second: _builtins.int
     variables_json: _builtins.str
+    list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
+    """60 to 604,800; 0 is 3,600."""
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 1,000; those that name nobody are left out."""
+
+    @_builtins.property
+    def exclude_segment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 10."""
+
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows: ...
     def __init__(
         self,
         *,
@@ -912,10 +1121,15 @@ class CreateCampaignRequest(_message.Message):
         schedule_at: _timestamp_pb2.Timestamp | None = ...,
         rate_limit_per_second: _builtins.int = ...,
         variables_json: _builtins.str = ...,
+        list_id: _builtins.str = ...,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
+        schedule_max_late_seconds: _builtins.int = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule_at", b"schedule_at", "sending_windows", b"sending_windows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1002,6 +1216,11 @@ class UpdateCampaignRequest(_message.Message):
     VARIABLES_JSON_FIELD_NUMBER: _builtins.int
     CLEAR_FIELD_NUMBER: _builtins.int
     IF_VERSION_FIELD_NUMBER: _builtins.int
+    LIST_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -1010,12 +1229,22 @@ class UpdateCampaignRequest(_message.Message):
     rate_limit_per_second: _builtins.int
     variables_json: _builtins.str
     if_version: _builtins.int
+    list_id: _builtins.str
+    schedule_max_late_seconds: _builtins.int
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of fields of this message to clear: `segment_id`, `schedule_at`."""
+        """Names of fields of this message to clear: `segment_id`, `list_id`, `contact_ids`, `exclude_segment_ids`,
+        `schedule_at`, `sending_windows`.
+        """
 
+    @_builtins.property
+    def contact_ids(self) -> Global___Ids: ...
+    @_builtins.property
+    def exclude_segment_ids(self) -> Global___Ids: ...
+    @_builtins.property
+    def sending_windows(self) -> Global___SendingWindows: ...
     def __init__(
         self,
         *,
@@ -1029,17 +1258,26 @@ class UpdateCampaignRequest(_message.Message):
         variables_json: _builtins.str | None = ...,
         clear: _abc.Iterable[_builtins.str] | None = ...,
         if_version: _builtins.int | None = ...,
+        list_id: _builtins.str | None = ...,
+        contact_ids: Global___Ids | None = ...,
+        exclude_segment_ids: Global___Ids | None = ...,
+        schedule_max_late_seconds: _builtins.int | None = ...,
+        sending_windows: Global___SendingWindows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "if_version", b"if_version", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "id", b"id", "if_version", b"if_version", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "segment_id", b"segment_id", "sender_id", b"sender_id", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "_list_id", b"_list_id", "_name", b"_name", "_rate_limit_per_second", b"_rate_limit_per_second", "_schedule_max_late_seconds", b"_schedule_max_late_seconds", "_segment_id", b"_segment_id", "_sender_id", b"_sender_id", "_template_id", b"_template_id", "_variables_json", b"_variables_json", "clear", b"clear", "contact_ids", b"contact_ids", "exclude_segment_ids", b"exclude_segment_ids", "id", b"id", "if_version", b"if_version", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "template_id", b"template_id", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
+    _WhichOneofReturnType__list_id: _TypeAlias = _typing.Literal["list_id"]  # noqa: Y015
+    _WhichOneofArgType__list_id: _TypeAlias = _typing.Literal["_list_id", b"_list_id"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__rate_limit_per_second: _TypeAlias = _typing.Literal["rate_limit_per_second"]  # noqa: Y015
     _WhichOneofArgType__rate_limit_per_second: _TypeAlias = _typing.Literal["_rate_limit_per_second", b"_rate_limit_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__schedule_max_late_seconds: _TypeAlias = _typing.Literal["schedule_max_late_seconds"]  # noqa: Y015
+    _WhichOneofArgType__schedule_max_late_seconds: _TypeAlias = _typing.Literal["_schedule_max_late_seconds", b"_schedule_max_late_seconds"]  # noqa: Y015
     _WhichOneofReturnType__segment_id: _TypeAlias = _typing.Literal["segment_id"]  # noqa: Y015
     _WhichOneofArgType__segment_id: _TypeAlias = _typing.Literal["_segment_id", b"_segment_id"]  # noqa: Y015
     _WhichOneofReturnType__sender_id: _TypeAlias = _typing.Literal["sender_id"]  # noqa: Y015
@@ -1051,9 +1289,13 @@ class UpdateCampaignRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_version) -> _WhichOneofReturnType__if_version | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list_id) -> _WhichOneofReturnType__list_id | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_limit_per_second) -> _WhichOneofReturnType__rate_limit_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__schedule_max_late_seconds) -> _WhichOneofReturnType__schedule_max_late_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__segment_id) -> _WhichOneofReturnType__segment_id | None: ...
     @_typing.overload
@@ -1350,6 +1592,150 @@ class CancelCampaignResponse(_message.Message):
 Global___CancelCampaignResponse: _TypeAlias = CancelCampaignResponse  # noqa: Y015
 
 @_typing.final
+class CloneCampaignRequest(_message.Message):
+    """See CloneCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneCampaignRequest: _TypeAlias = CloneCampaignRequest  # noqa: Y015
+
+@_typing.final
+class CloneCampaignResponse(_message.Message):
+    """See CloneCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def campaign(self) -> Global___Campaign: ...
+    def __init__(
+        self,
+        *,
+        campaign: Global___Campaign | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneCampaignResponse: _TypeAlias = CloneCampaignResponse  # noqa: Y015
+
+@_typing.final
+class TestCampaignRequest(_message.Message):
+    """See TestCampaign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    VARIABLES_JSON_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    variables_json: _builtins.str
+    """A JSON object, above the campaign's variables and the contact's."""
+    contact_id: _builtins.str
+    """Whose fields the message may use; empty: nobody's."""
+    @_builtins.property
+    def to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 10 phones or emails, by the campaign's channel."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        to: _abc.Iterable[_builtins.str] | None = ...,
+        variables_json: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "id", b"id", "to", b"to", "variables_json", b"variables_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCampaignRequest: _TypeAlias = TestCampaignRequest  # noqa: Y015
+
+@_typing.final
+class TestResult(_message.Message):
+    """What became of one test message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    status: Global___RecipientStatus.ValueType
+    """SENT, FAILED, SKIPPED or UNCERTAIN."""
+    reason: _builtins.str
+    text: _builtins.str
+    """As it was sent; empty where it was not."""
+    subject: _builtins.str
+    provider_message_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        status: Global___RecipientStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        text: _builtins.str = ...,
+        subject: _builtins.str | None = ...,
+        provider_message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "address", b"address", "provider_message_id", b"provider_message_id", "reason", b"reason", "status", b"status", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+
+Global___TestResult: _TypeAlias = TestResult  # noqa: Y015
+
+@_typing.final
+class TestCampaignResponse(_message.Message):
+    """See TestCampaign: in the order asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    channel: _contacts_pb2.Channel.ValueType
+    """What address means on the campaign's channel."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___TestResult] | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestCampaignResponse: _TypeAlias = TestCampaignResponse  # noqa: Y015
+
+@_typing.final
 class UploadRecipientsOptions(_message.Message):
     """Whose recipients a file holds and how to read it."""
 
@@ -1445,6 +1831,175 @@ class UploadRecipientsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadRecipientsResponse: _TypeAlias = UploadRecipientsResponse  # noqa: Y015
+
+@_typing.final
+class Funnel(_message.Message):
+    """Whoever the audience named, each counted once: matched is the sum of the others. Of an uploaded audience the rows of
+    its files.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    NO_ADDRESS_FIELD_NUMBER: _builtins.int
+    INVALID_FIELD_NUMBER: _builtins.int
+    OPTED_OUT_FIELD_NUMBER: _builtins.int
+    DO_NOT_CONTACT_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    excluded: _builtins.int
+    """Members of a segment that is excluded."""
+    no_address: _builtins.int
+    """Nothing to reach them by on the campaign's channel."""
+    invalid: _builtins.int
+    opted_out: _builtins.int
+    do_not_contact: _builtins.int
+    """Do not disturb, and addresses on the do-not-contact list."""
+    duplicate: _builtins.int
+    """The address is another recipient's."""
+    final: _builtins.int
+    """On the ledger, or to be."""
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        excluded: _builtins.int = ...,
+        no_address: _builtins.int = ...,
+        invalid: _builtins.int = ...,
+        opted_out: _builtins.int = ...,
+        do_not_contact: _builtins.int = ...,
+        duplicate: _builtins.int = ...,
+        final: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["do_not_contact", b"do_not_contact", "duplicate", b"duplicate", "excluded", b"excluded", "final", b"final", "invalid", b"invalid", "matched", b"matched", "no_address", b"no_address", "opted_out", b"opted_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Funnel: _TypeAlias = Funnel  # noqa: Y015
+
+@_typing.final
+class GetAudienceRequest(_message.Message):
+    """See GetAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    contact_id: _builtins.str
+    """Empty: the numbers alone."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "contact_id", b"contact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAudienceRequest: _TypeAlias = GetAudienceRequest  # noqa: Y015
+
+@_typing.final
+class GetAudienceResponse(_message.Message):
+    """See GetAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    INSTEAD_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    frozen: _builtins.bool
+    """Nobody joins or leaves any more."""
+    place: Global___Place.ValueType
+    """Of the contact asked for."""
+    reason: _builtins.str
+    """As Recipient.reason, of whoever is left out."""
+    channel: _contacts_pb2.Channel.ValueType
+    """What address means on the campaign's channel."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel: ...
+    @_builtins.property
+    def recipient(self) -> Global___Recipient: ...
+    @_builtins.property
+    def instead(self) -> Global___Recipient:
+        """Of a duplicate: whose line has the address."""
+
+    def __init__(
+        self,
+        *,
+        funnel: Global___Funnel | None = ...,
+        frozen: _builtins.bool = ...,
+        place: Global___Place.ValueType = ...,
+        reason: _builtins.str = ...,
+        recipient: Global___Recipient | None = ...,
+        instead: Global___Recipient | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel", "instead", b"instead", "recipient", b"recipient"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "frozen", b"frozen", "funnel", b"funnel", "instead", b"instead", "place", b"place", "reason", b"reason", "recipient", b"recipient"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAudienceResponse: _TypeAlias = GetAudienceResponse  # noqa: Y015
+
+@_typing.final
+class EstimateAudienceRequest(_message.Message):
+    """See EstimateAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateAudienceRequest: _TypeAlias = EstimateAudienceRequest  # noqa: Y015
+
+@_typing.final
+class EstimateAudienceResponse(_message.Message):
+    """See EstimateAudience."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNNEL_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    estimate: _builtins.bool
+    """Not counted to the end."""
+    @_builtins.property
+    def funnel(self) -> Global___Funnel: ...
+    def __init__(
+        self,
+        *,
+        funnel: Global___Funnel | None = ...,
+        estimate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funnel", b"funnel"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "funnel", b"funnel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateAudienceResponse: _TypeAlias = EstimateAudienceResponse  # noqa: Y015
 
 @_typing.final
 class Recipient(_message.Message):
@@ -1570,6 +2125,91 @@ class ListRecipientsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRecipientsResponse: _TypeAlias = ListRecipientsResponse  # noqa: Y015
+
+@_typing.final
+class GetQuietHoursRequest(_message.Message):
+    """See GetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuietHoursRequest: _TypeAlias = GetQuietHoursRequest  # noqa: Y015
+
+@_typing.final
+class GetQuietHoursResponse(_message.Message):
+    """See GetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours:
+        """Absent: there are none."""
+
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuietHoursResponse: _TypeAlias = GetQuietHoursResponse  # noqa: Y015
+
+@_typing.final
+class SetQuietHoursRequest(_message.Message):
+    """See SetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours: ...
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQuietHoursRequest: _TypeAlias = SetQuietHoursRequest  # noqa: Y015
+
+@_typing.final
+class SetQuietHoursResponse(_message.Message):
+    """See SetQuietHours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours: ...
+    def __init__(
+        self,
+        *,
+        quiet_hours: Global___QuietHours | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetQuietHoursResponse: _TypeAlias = SetQuietHoursResponse  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):

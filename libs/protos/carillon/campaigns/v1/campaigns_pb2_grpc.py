@@ -130,15 +130,45 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignResponse.FromString,
                 _registered_method=True)
+        self.CloneCampaign = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/CloneCampaign',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.FromString,
+                _registered_method=True)
+        self.TestCampaign = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/TestCampaign',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.FromString,
+                _registered_method=True)
         self.UploadRecipients = channel.stream_unary(
                 '/carillon.campaigns.v1.CampaignsService/UploadRecipients',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsResponse.FromString,
                 _registered_method=True)
+        self.GetAudience = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/GetAudience',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.FromString,
+                _registered_method=True)
+        self.EstimateAudience = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/EstimateAudience',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.FromString,
+                _registered_method=True)
         self.ListRecipients = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/ListRecipients',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.FromString,
+                _registered_method=True)
+        self.GetQuietHours = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/GetQuietHours',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.FromString,
+                _registered_method=True)
+        self.SetQuietHours = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/SetQuietHours',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.FromString,
                 _registered_method=True)
         self.RecordReceipts = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/RecordReceipts',
@@ -285,6 +315,22 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloneCampaign(self, request, context):
+        """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+        settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestCampaign(self, request, context):
+        """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+        not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadRecipients(self, request_iterator, context):
         """Adds recipients to a draft without another audience from a CSV; columns besides the address become
         variables. The whole file or nothing: rows are counted when `end` has come. Messages as in
@@ -295,8 +341,38 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAudience(self, request, context):
+        """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+        Errors: NOT_FOUND, also for the contact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateAudience(self, request, context):
+        """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+        reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecipients(self, request, context):
         """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuietHours(self, request, context):
+        """Reads the hours in which none of the account's campaigns sends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQuietHours(self, request, context):
+        """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -408,15 +484,45 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CancelCampaignResponse.SerializeToString,
             ),
+            'CloneCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloneCampaign,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.SerializeToString,
+            ),
+            'TestCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestCampaign,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.SerializeToString,
+            ),
             'UploadRecipients': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadRecipients,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.UploadRecipientsResponse.SerializeToString,
             ),
+            'GetAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAudience,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.SerializeToString,
+            ),
+            'EstimateAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateAudience,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.SerializeToString,
+            ),
             'ListRecipients': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecipients,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.SerializeToString,
+            ),
+            'GetQuietHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuietHours,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.SerializeToString,
+            ),
+            'SetQuietHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQuietHours,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.SerializeToString,
             ),
             'RecordReceipts': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordReceipts,
@@ -949,6 +1055,60 @@ class CampaignsService:
             _registered_method=True)
 
     @staticmethod
+    def CloneCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/CloneCampaign',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CloneCampaignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/TestCampaign',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestCampaignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UploadRecipients(request_iterator,
             target,
             options=(),
@@ -976,6 +1136,60 @@ class CampaignsService:
             _registered_method=True)
 
     @staticmethod
+    def GetAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/GetAudience',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/EstimateAudience',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.EstimateAudienceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListRecipients(request,
             target,
             options=(),
@@ -992,6 +1206,60 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/ListRecipients',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListRecipientsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuietHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/GetQuietHours',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetQuietHoursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQuietHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/SetQuietHours',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,14 +56,34 @@ class CampaignsServiceStub:
     """paused → running. Errors: NOT_FOUND, INVALID_STATE."""
     CancelCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CancelCampaignRequest, _campaigns_pb2.CancelCampaignResponse]
     """draft, running or paused → cancelled; the pending become skipped. Errors: NOT_FOUND, INVALID_STATE."""
+    CloneCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CloneCampaignRequest, _campaigns_pb2.CloneCampaignResponse]
+    """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+    settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+    """
+    TestCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.TestCampaignRequest, _campaigns_pb2.TestCampaignResponse]
+    """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+    not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+    """
     UploadRecipients: _aio.StreamUnaryMultiCallable[_campaigns_pb2.UploadRecipientsRequest, _campaigns_pb2.UploadRecipientsResponse]
     """Adds recipients to a draft without another audience from a CSV; columns besides the address become
     variables. The whole file or nothing: rows are counted when `end` has come. Messages as in
     ContactsService.CreateImport. Errors: NOT_FOUND, INVALID_STATE, AUDIENCE_CONFLICT, FILE_EMPTY,
     FILE_UNREADABLE, UNKNOWN_COLUMNS, PAYLOAD_TOO_LARGE, UPLOAD_INCOMPLETE.
     """
+    GetAudience: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetAudienceRequest, _campaigns_pb2.GetAudienceResponse]
+    """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+    Errors: NOT_FOUND, also for the contact.
+    """
+    EstimateAudience: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.EstimateAudienceRequest, _campaigns_pb2.EstimateAudienceResponse]
+    """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+    reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
+    """
     ListRecipients: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.ListRecipientsRequest, _campaigns_pb2.ListRecipientsResponse]
     """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR."""
+    GetQuietHours: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetQuietHoursRequest, _campaigns_pb2.GetQuietHoursResponse]
+    """Reads the hours in which none of the account's campaigns sends."""
+    SetQuietHours: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.SetQuietHoursRequest, _campaigns_pb2.SetQuietHoursResponse]
+    """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.RecordReceiptsRequest, _campaigns_pb2.RecordReceiptsResponse]
     """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
     the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
@@ -227,6 +247,26 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         """draft, running or paused → cancelled; the pending become skipped. Errors: NOT_FOUND, INVALID_STATE."""
 
     @_abc_1.abstractmethod
+    def CloneCampaign(
+        self,
+        request: _campaigns_pb2.CloneCampaignRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.CloneCampaignRequest, _abc.Awaitable[_campaigns_pb2.CloneCampaignResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.CloneCampaignResponse]:
+        """Makes a draft of a campaign in any state, its name with ` (copy)` behind it: with its template, sender, audience and
+        settings, without its schedule and without uploaded recipients. Errors: NOT_FOUND; VALIDATION_FAILED pointing at a template or sender that is deleted.
+        """
+
+    @_abc_1.abstractmethod
+    def TestCampaign(
+        self,
+        request: _campaigns_pb2.TestCampaignRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.TestCampaignRequest, _abc.Awaitable[_campaigns_pb2.TestCampaignResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.TestCampaignResponse]:
+        """Sends the message to up to 10 addresses at once, beside the ledger and the stats. Whoever must not be messaged is
+        not. Errors: NOT_FOUND, INVALID_STATE, VALIDATION_FAILED.
+        """
+
+    @_abc_1.abstractmethod
     def UploadRecipients(
         self,
         request_iterator: _abc.AsyncIterator[_campaigns_pb2.UploadRecipientsRequest],
@@ -239,12 +279,48 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetAudience(
+        self,
+        request: _campaigns_pb2.GetAudienceRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.GetAudienceRequest, _abc.Awaitable[_campaigns_pb2.GetAudienceResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.GetAudienceResponse]:
+        """Says who of an audience became a recipient and who did not, counted by reason; of one contact, why.
+        Errors: NOT_FOUND, also for the contact.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateAudience(
+        self,
+        request: _campaigns_pb2.EstimateAudienceRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.EstimateAudienceRequest, _abc.Awaitable[_campaigns_pb2.EstimateAudienceResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.EstimateAudienceResponse]:
+        """What the audience would be if the campaign started now; writes nothing. Exact up to 20,000 contacts, beyond that
+        reckoned from the first 20,000. Errors: NOT_FOUND, INVALID_STATE (not a draft), AUDIENCE_MISSING.
+        """
+
+    @_abc_1.abstractmethod
     def ListRecipients(
         self,
         request: _campaigns_pb2.ListRecipientsRequest,
         context: _aio.ServicerContext[_campaigns_pb2.ListRecipientsRequest, _abc.Awaitable[_campaigns_pb2.ListRecipientsResponse]],
     ) -> _abc.Awaitable[_campaigns_pb2.ListRecipientsResponse]:
         """Pages through recipients in the order they were added, by page number or by cursor. Errors: NOT_FOUND, INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def GetQuietHours(
+        self,
+        request: _campaigns_pb2.GetQuietHoursRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.GetQuietHoursRequest, _abc.Awaitable[_campaigns_pb2.GetQuietHoursResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.GetQuietHoursResponse]:
+        """Reads the hours in which none of the account's campaigns sends."""
+
+    @_abc_1.abstractmethod
+    def SetQuietHours(
+        self,
+        request: _campaigns_pb2.SetQuietHoursRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.SetQuietHoursRequest, _abc.Awaitable[_campaigns_pb2.SetQuietHoursResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.SetQuietHoursResponse]:
+        """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
 
     @_abc_1.abstractmethod
     def RecordReceipts(

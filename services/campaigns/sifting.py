@@ -1,0 +1,110 @@
+"""Who of a page of an audience may be a recipient, and why the others may not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+
+from carillon.contacts.v1 import contacts_pb2 as contacts
+from chassis import ids
+from chassis.ids import AccountId
+from services.campaigns import convert
+from services.campaigns.domain.audience import Channel, contact_variables
+from services.campaigns.domain.id_set import IdSet
+from services.campaigns.domain.recipient import Reason
+from services.campaigns.peers import Contacts
+from services.campaigns.repository.freezing import Candidate
+from services.campaigns.zones import zone_of
+
+# Fields of a contact that a template may name, besides the keys of its metadata.
+TEXT_FIELDS = (
+    "phone",
+    "email",
+    "first_name",
+    "last_name",
+    "name",
+    "country",
+    "stage",
+    "gender",
+    "language",
+    "timezone",
+    "external_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """kept: each address once. left_out: the reason by contact."""
+
+    kept: list[Candidate]
+    left_out: dict[UUID, str]
+
+
+class Sieve:
+    """The checks of the funnel in their order: excluded, no address, refused by contacts, duplicate."""
+
+    def __init__(
+        self, contacts: Contacts, account: AccountId, *, channel: Channel, names: Sequence[str], excluded: IdSet
+    ) -> None:
+        """names: the variables that the template uses. excluded: contacts that are left out."""
+        self._contacts = contacts
+        self._account = account
+        self._channel = channel
+        self._names = names
+        self._excluded = excluded
+
+    async def sift(self, members: Sequence[contacts.Contact]) -> Sifted:
+        """Asks contacts, once. Duplicates are those within the page. Raises chassis.errors."""
+        candidates, left_out = self._addressed(members)
+        asked = [(candidate.contact_id, candidate.address) for candidate in candidates]
+        refusals = await self._contacts.refusals(self._account, self._channel, asked) if asked else []
+        kept: dict[str, Candidate] = {}
+        for candidate, why in zip(candidates, refusals, strict=True):
+            if why:
+                left_out[candidate.contact_id] = why
+            elif kept.setdefault(candidate.address, candidate) is not candidate:
+                left_out[candidate.contact_id] = Reason.DUPLICATE
+        return Sifted(list(kept.values()), left_out)
+
+    def _addressed(self, members: Sequence[contacts.Contact]) -> tuple[list[Candidate], dict[UUID, str]]:
+        candidates: list[Candidate] = []
+        left_out: dict[UUID, str] = {}
+        for member in members:
+            contact_id, address = contact_id_of(member), address_of(member, self._channel)
+            if contact_id in self._excluded:
+                left_out[contact_id] = Reason.EXCLUDED
+            elif not address:
+                left_out[contact_id] = Reason.NO_ADDRESS
+            else:
+                zone = zone_of(member.timezone, member.phone)
+                candidates.append(Candidate(ids.new(), contact_id, address, variables(member, self._names), zone))
+        return candidates, left_out
+
+
+def contact_id_of(contact: contacts.Contact) -> UUID:
+    found = ids.decode(convert.CONTACT, contact.id)
+    if found is None:
+        raise ValueError("an audience has a contact without an id")
+    return found
+
+
+def address_of(contact: contacts.Contact, channel: Channel) -> str:
+    """What it is reached by on the channel, as the ledger spells it; empty: nothing."""
+    return contact.email.lower() if channel is Channel.EMAIL else contact.phone
+
+
+def variables(contact: contacts.Contact, names: Sequence[str]) -> str:
+    """What the template asks for of a contact, as a JSON object."""
+    if not names:
+        return "{}"
+    # Absent and empty are the same to a template.
+    fields: dict[str, object] = {
+        name: getattr(contact, name) for name in TEXT_FIELDS if name in names and getattr(contact, name)
+    }
+    metadata = orjson.loads(contact.metadata_json or "{}")
+    if "tags" in names:
+        fields["tags"] = list(contact.tags)
+    if "metadata" in names:
+        fields["metadata"] = metadata
+    return orjson.dumps(contact_variables(fields, metadata, names)).decode()
