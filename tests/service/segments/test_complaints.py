@@ -1,0 +1,49 @@
+"""What users of other tools complain of, where only a look inside tells. More: tests/e2e/test_segment_complaints.py."""
+
+import contextlib
+
+from services.segments.consumers import consumers
+from services.segments.evaluation import Evaluator
+from services.segments.lanes import Lanes
+from tests.service.segments.conftest import background
+from tests.service.segments.world import changes, contact, counts_differ, deliver, rule
+from tests.service.stack import eventually
+
+
+async def test_rapidpro_709_a_new_contact_costs_what_it_touches(api, builder, account, work_db):
+    """rapidpro#709: each new contact evaluated all groups anew. Damage to the others is what such a pass would undo."""
+    evaluator = Evaluator(work_db)
+    ana, ben = contact(tags=["premium"]), contact(tags=["premium"])
+    await deliver(evaluator, account, "contact.created", changes(ana, ben))
+    segment = await api.create()
+    await eventually(lambda: api.is_ready(segment.id))
+    async with work_db.write(account) as tx:
+        await tx.execute("DELETE FROM members WHERE account_id = $1", account)
+
+    newcomer = contact(tags=["premium"])
+    await deliver(evaluator, account, "contact.created", changes(newcomer))
+
+    assert await api.member_ids(segment.id) == {newcomer.id}
+
+
+async def test_dittofeed_1844_what_was_told_while_nobody_listened(
+    api, builder, contacts, account, work_db, nats
+):
+    """dittofeed#1844: events were lost."""
+    segment = await api.create(rule(("metadata.plan", "equals", "gold")))
+    await eventually(lambda: api.is_ready(segment.id))
+    people = [contact(metadata_json='{"plan": "gold"}') for _ in range(40)]
+    gone, changed = people[:10], people[10:20]
+    await contacts.created(*people, bulk=True)
+    await contacts.updated(*(contact(2, id=one.id) for one in changed), fields=["metadata_json"])
+    await contacts.deleted(*gone)
+
+    async with contextlib.AsyncExitStack() as stack:
+        for consumer in consumers(nats, Evaluator(work_db), Lanes()):
+            await stack.enter_async_context(background(consumer.run()))
+
+        async def all_there():
+            return await api.member_ids(segment.id) == {one.id for one in people[20:]}
+
+        await eventually(all_there)
+    assert await counts_differ(work_db, account) == []
