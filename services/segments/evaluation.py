@@ -8,7 +8,7 @@ what changed are matched: the event names it, and the projection had exactly the
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,8 +17,9 @@ import asyncpg
 from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
 from services.segments import contact_facts, due, engagement, locks, membership, metrics, projection
+from services.segments.domain.batch import Batch
 from services.segments.domain.fields import EVERY_VERSION
-from services.segments.domain.matcher import Batch, Difference, RuleSet, differences
+from services.segments.domain.matcher import Difference, RuleSet, differences
 from services.segments.engagement import Engaged
 from services.segments.membership import Steps, Telling
 from services.segments.projection import ContactVersion
@@ -51,8 +52,7 @@ class Evaluator:
             changes = [changed_since(contact, written[contact.contact_id]) for contact in new]
             affected = [one for one, changed in zip(new, changes, strict=True) if concerns(book, changed)]
             rules = book.rules.reading(union(changes)) if None not in changes else book.rules
-            unheard = {contact for contact, before in written.items() if before is None}
-            steps = await self._evaluate(tx, book, rules, affected, unheard=unheard)
+            steps = await self._evaluate(tx, book, rules, affected)
             await self._forget(tx, [contact.contact_id for contact in new if contact.deleted])
             await write(tx, steps, bulk=bulk)
         metrics.EVALUATED.labels(lane, "known").inc(len(contacts) - len(new))
@@ -99,27 +99,17 @@ class Evaluator:
         return self._clock()
 
     async def _evaluate(
-        self,
-        tx: WriteTx,
-        book: Rulebook,
-        rules: RuleSet[int],
-        contacts: Sequence[ContactVersion],
-        *,
-        unheard: Container[UUID] = (),
+        self, tx: WriteTx, book: Rulebook, rules: RuleSet[int], contacts: Sequence[ContactVersion]
     ) -> list[Steps]:
-        """The steps that take the stored membership of the rules to what they say; and when to look again.
-
-        unheard: contacts of whom nothing can be stored yet.
-        """
+        """The steps that take the stored membership of the rules to what they say; and when to look again."""
         if not contacts or not len(rules):
             return []
         if book.rules.reads_engagement:
             contacts = await engagement.join(tx, contacts)
         batch = Batch([contact.facts for contact in contacts], self._clock())
         if len(book.rules.relative):
-            await watch(tx, book.rules.relative, contacts, batch, unheard=unheard)
-        known = [contact.contact_id for contact in contacts if contact.contact_id not in unheard]
-        stored = await membership.stored(tx, tx.account, known) if known else []
+            await watch(tx, book.rules.relative, contacts, batch)
+        stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
         before = stored_masks(book, rules, contacts, stored)
         started = time.perf_counter()
         matched = rules.match(batch)
@@ -151,20 +141,10 @@ def union(changes: Iterable[frozenset[str] | None]) -> frozenset[str]:
     return frozenset().union(*(changed for changed in changes if changed is not None))
 
 
-async def watch(
-    tx: WriteTx,
-    relative: RuleSet[int],
-    contacts: Sequence[ContactVersion],
-    batch: Batch,
-    *,
-    unheard: Container[UUID],
-) -> None:
+async def watch(tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], batch: Batch) -> None:
     """Note when the clock may move the contacts next."""
     flips = zip(contacts, relative.flips(batch), strict=True)
-    moments = {contact.contact_id: None if contact.deleted else flip for contact, flip in flips}
-    moments = {one: flip for one, flip in moments.items() if flip is not None or one not in unheard}
-    if moments:
-        await due.put(tx, moments)
+    await due.put(tx, {contact.contact_id: None if contact.deleted else flip for contact, flip in flips})
 
 
 def stored_masks(

@@ -8,13 +8,14 @@ import orjson
 
 from carillon.contacts.v1 import contacts_pb2
 from services.segments import contact_facts
+from services.segments.domain.batch import Batch
 from services.segments.domain.boolean import leaves
 from services.segments.domain.comparisons import Compiled, compile_leaf
 from services.segments.domain.definitions import Definition, compile_with
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import Kind
 from services.segments.domain.grammar import Leaf
-from services.segments.domain.matcher import Batch, RuleSet
+from services.segments.domain.matcher import RuleSet
 
 # Moments at which something flips that are looked through for those at which a leaf does: of all leaves together, and
 # of each at least. A contact's arrays may have thousands.

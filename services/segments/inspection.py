@@ -12,8 +12,9 @@ from uuid import UUID
 from chassis.db import ReadTx
 from services.segments import due, engagement, membership, projection
 from services.segments.contact_facts import engagement_facts
+from services.segments.domain.batch import Batch
 from services.segments.domain.facts import Facts
-from services.segments.domain.matcher import Batch, differences
+from services.segments.domain.matcher import differences
 from services.segments.evaluation import steps_of, stored_masks
 from services.segments.membership import Steps
 from services.segments.projection import ContactVersion

@@ -19,8 +19,7 @@ from services.segments.domain.facts import Facts, View
 NOT_PROJECTED = ("t:id", "n:version")
 
 # The version before is read from the statement's snapshot, which may be older than the row that is updated, but never
-# newer: where it is the one just below the new version, nothing lies between them. A row that was inserted, and not
-# updated, has no xmax.
+# newer: where it is the one just below the new version, nothing lies between them.
 UPSERT = """
 WITH before AS MATERIALIZED (
     SELECT contact_id, version FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
@@ -32,10 +31,9 @@ WITH before AS MATERIALIZED (
     ON CONFLICT (account_id, contact_id) DO UPDATE SET
         version = excluded.version, deleted = excluded.deleted, snapshot = excluded.snapshot, {updates}
     WHERE p.version < excluded.version
-    RETURNING p.contact_id, p.xmax = 0 AS inserted
+    RETURNING p.contact_id
 )
-SELECT written.contact_id, CASE WHEN written.inserted THEN NULL ELSE coalesce(before.version, -1) END AS version
-FROM written LEFT JOIN before USING (contact_id)
+SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
 # Rows whose columns are not what their snapshot says.
 DIFFERING = """
@@ -84,8 +82,7 @@ class ContactVersion(NamedTuple):
 async def upsert(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, int | None]:
     """Keep what is newer than what is there, locking the rows in order of id. Each contact may occur once.
 
-    Returns the contacts written, with the version they had here before: None where there was none, -1 where another
-    transaction has just made it.
+    Returns the contacts written, with the version they had here before (None: there was none).
     """
     columns = encoded([contact.facts for contact in contacts])
     rows = await tx.fetch(

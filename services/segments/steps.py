@@ -12,9 +12,10 @@ from chassis import ids
 from chassis.db import Database, WriteTx
 from services.segments import builds, contact_facts, due, engagement, locks, membership, projection, rulebooks
 from services.segments.builds import Build, State
+from services.segments.domain.batch import Batch
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
-from services.segments.domain.matcher import Batch, RuleSet
+from services.segments.domain.matcher import RuleSet
 from services.segments.membership import Telling
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion

@@ -4,9 +4,10 @@ import random
 import time
 
 from services.segments.contact_facts import facts_of, now_micros
+from services.segments.domain.batch import Batch
 from services.segments.domain.definitions import compile_with
 from services.segments.domain.facts import Facts
-from services.segments.domain.matcher import Batch, RuleSet
+from services.segments.domain.matcher import RuleSet
 from tests.bench import segment_load
 from tests.bench.measure import median
 from tests.bench.record import Outcome

@@ -8,223 +8,21 @@ anybody: comparisons without any of which it cannot be true. So the cost follows
 contacts × rules.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
-from operator import or_
 from typing import Generic, TypeVar
 
-from services.segments.domain.boolean import And, Expression, Not, Or, leaves, replace
-from services.segments.domain.comparisons import RELATIVE, Compare, Comparison, Compiled, holds, next_flip, span
-from services.segments.domain.facts import Facts, Value
+from services.segments.domain.batch import Batch, bits
+from services.segments.domain.boolean import leaves
+from services.segments.domain.comparisons import Compiled, next_flip
 from services.segments.domain.fields import Source, find
+from services.segments.domain.masks import Anchored, Index, Masks, mask_of, possible
 
 K = TypeVar("K")
 
-SEPARATOR = "\0"
 # Sets of changed fields whose rules are kept apart.
 KEPT_SUBSETS = 64
-
-
-class Column:
-    """One column over a batch: its distinct values, each with the mask of the contacts that have it."""
-
-    def __init__(self, contacts: Iterable[Facts], name: str) -> None:
-        masks: dict[Value, int] = {}
-        self.masks = masks
-        # Of those who have a value.
-        self.everybody = 0
-        self._one_each = True
-        bit = 1
-        for facts in contacts:
-            values = facts.get(name)
-            if values:
-                self.everybody |= bit
-                for value in values:
-                    masks[value] = masks.get(value, 0) | bit
-                if len(values) > 1:
-                    self._one_each = False
-            bit <<= 1
-
-    def mask(self, comparison: Comparison, now: int) -> int:
-        """The contacts for whom the comparison holds."""
-        how, operand = comparison.how, comparison.operand
-        if how is Compare.EXISTS:
-            return self.everybody
-        if how in (Compare.RANGE, Compare.IN_LAST, Compare.IN_NEXT):
-            return self._between(*span(comparison, now))
-        found = 0
-        if how is Compare.EQUALS:
-            for value in operand:
-                found |= self.masks.get(value, 0)  # type: ignore[arg-type]  # no operand of equality is None
-        elif how is Compare.ANNIVERSARY:
-            for value, mask in self.masks.items():
-                if holds(comparison, (value,), now=now):
-                    found |= mask
-        else:
-            before = SEPARATOR if how is Compare.STARTS_WITH else ""
-            behind = SEPARATOR if how is Compare.ENDS_WITH else ""
-            for value in operand:
-                found |= self._search(f"{before}{value}{behind}")
-        return found
-
-    @cached_property
-    def _by_place(self) -> list[int]:
-        return list(self.masks.values())
-
-    @cached_property
-    def _joined(self) -> tuple[str, list[int]]:
-        """All texts, and where each one's leading separator lies; behind them the last separator."""
-        texts = [str(value) for value in self.masks]
-        places = list(accumulate((len(text) + 1 for text in texts), initial=0))
-        return SEPARATOR + SEPARATOR.join(texts) + SEPARATOR, places
-
-    def _search(self, needle: str) -> int:
-        joined, places = self._joined
-        found = 0
-        at = joined.find(needle)
-        while at >= 0:
-            place = bisect_right(places, at) - 1
-            found |= self._by_place[place]
-            # One match a value is enough: go on behind it.
-            at = joined.find(needle, places[place + 1])
-        return found
-
-    @cached_property
-    def _sorted(self) -> tuple[list[Value], list[int], list[int]]:
-        """Values in order, their masks, and the union of the masks before each."""
-        values = sorted(self.masks)
-        masks = [self.masks[value] for value in values]
-        return values, masks, list(accumulate(masks, or_, initial=0))
-
-    def _between(
-        self, low: Value | None, high: Value | None, low_closed: Value | None, high_closed: Value | None
-    ) -> int:
-        values, masks, before = self._sorted
-        start = 0 if low is None else (bisect_left if low_closed else bisect_right)(values, low)
-        end = len(values) if high is None else (bisect_right if high_closed else bisect_left)(values, high)
-        if start >= end:
-            return 0
-        if self._one_each:
-            return before[end] & ~before[start]
-        found = 0
-        for mask in masks[start:end]:
-            found |= mask
-        return found
-
-
-class Batch:
-    """Up to some hundred contacts at a moment, and their columns as rules ask for them."""
-
-    def __init__(self, contacts: Sequence[Facts], now: int) -> None:
-        """now: microseconds since 1970."""
-        self.contacts = contacts
-        self.now = now
-        self.everybody = (1 << len(contacts)) - 1
-        # The columns that any of them has.
-        self.present = frozenset().union(*contacts)
-        self._columns: dict[str, Column] = {}
-
-    def column(self, name: str) -> Column:
-        """One of those present."""
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = Column(self.contacts, name)
-        return column
-
-
-class Masks:
-    """Of comparisons by number, over a batch: those of equality at once, others when they are asked for."""
-
-    def __init__(self, batch: Batch, index: "Index") -> None:
-        self.everybody = batch.everybody
-        self._batch = batch
-        self._comparisons = index.comparisons
-        self._known: list[int | None] = index.blank.copy()
-        # Comparisons of equality that hold for anybody.
-        self.hits: list[int] = []
-        for name in batch.present & index.equal.keys():
-            by_value = index.equal[name]
-            for value, mask in batch.column(name).masks.items():
-                for number in by_value.get(value, ()):
-                    self._hit(number, mask)
-
-    def _hit(self, number: int, mask: int) -> None:
-        known = self._known[number]
-        if not known:
-            self.hits.append(number)
-        self._known[number] = (known or 0) | mask
-
-    def of(self, number: int) -> int:
-        mask = self._known[number]
-        if mask is None:
-            comparison = self._comparisons[number]
-            mask = 0
-            if comparison.column in self._batch.present:
-                mask = self._batch.column(comparison.column).mask(comparison, self._batch.now)
-            self._known[number] = mask
-        return mask
-
-
-class Index:
-    """The distinct comparisons of some rules, by number."""
-
-    def __init__(self, rules: Iterable[Compiled]) -> None:
-        numbers: dict[Comparison, int] = {}
-        self.rules = [replace(rule, lambda one: numbers.setdefault(one, len(numbers))) for rule in rules]
-        self.comparisons = list(numbers)
-        self.relative = frozenset(number for number, one in enumerate(self.comparisons) if one.how in RELATIVE)
-        # By column and value.
-        self.equal: dict[str, dict[Value, list[int]]] = {}
-        # Those of equality are false until they are found, the others unknown until they are asked for.
-        self.blank: list[int | None] = [None] * len(self.comparisons)
-        for number, one in enumerate(self.comparisons):
-            if one.how is Compare.EQUALS:
-                self.blank[number] = 0
-                by_value = self.equal.setdefault(one.column, {})
-                for value in one.operand:
-                    by_value.setdefault(value, []).append(number)  # type: ignore[arg-type]  # none is None
-        self.columns = frozenset(one.column for one in self.comparisons)
-        self.rules = [self._cheap_first(rule) for rule in self.rules]
-
-    def _cheap_first(self, rule: Expression[int]) -> Expression[int]:
-        """The same rule, with what is found anyway before what has to be looked for."""
-        if isinstance(rule, And | Or):
-            parts = sorted(map(self._cheap_first, rule.parts), key=self._cost)
-            return And(tuple(parts)) if isinstance(rule, And) else Or(tuple(parts))
-        return Not(self._cheap_first(rule.part)) if isinstance(rule, Not) else rule
-
-    def _cost(self, rule: Expression[int]) -> int:
-        return int(self.blank[rule] is None) if isinstance(rule, int) else 2
-
-
-class Anchored:
-    """Which rules may hold, from what is known to."""
-
-    def __init__(self, index: Index, unknown: Container[int] = ()) -> None:
-        """unknown: comparisons of which nothing is assumed."""
-        # Rules by each of their anchors; those that have none; and anchors that must be looked for.
-        self._rules: dict[int, list[int]] = {}
-        self._always: list[int] = []
-        for place, rule in enumerate(index.rules):
-            found = anchors(rule, index.blank, unknown)
-            if found is None:
-                self._always.append(place)
-            for number in found or ():
-                self._rules.setdefault(number, []).append(place)
-        self._looked_for = [number for number in self._rules if index.blank[number] is None]
-
-    def rules(self, masks: Masks) -> list[int]:
-        """Their places, in order."""
-        places = set(self._always)
-        for number in masks.hits:
-            places.update(self._rules.get(number, ()))
-        for number in self._looked_for:
-            if masks.of(number):
-                places.update(self._rules[number])
-        return sorted(places)
 
 
 class RuleSet(Generic[K]):
@@ -325,65 +123,6 @@ class RuleSet(Generic[K]):
         return found
 
 
-def mask_of(rule: Expression[int], masks: Masks) -> int:
-    """rule: over the numbers of comparisons."""
-    if isinstance(rule, int):
-        return masks.of(rule)
-    if isinstance(rule, And):
-        mask = masks.everybody
-        for part in rule.parts:
-            mask &= mask_of(part, masks)
-            if not mask:
-                break
-        return mask
-    if isinstance(rule, Or):
-        mask = 0
-        for part in rule.parts:
-            mask |= mask_of(part, masks)
-            if mask == masks.everybody:
-                break
-        return mask
-    return masks.everybody & ~mask_of(rule.part, masks)
-
-
-def possible(rule: Expression[int], masks: Masks, unknown: Container[int]) -> tuple[int, int]:
-    """For whom the rule could be true, and for whom false, if nothing were known of some comparisons."""
-    everybody = masks.everybody
-    if isinstance(rule, int):
-        if rule in unknown:
-            return everybody, everybody
-        mask = masks.of(rule)
-        return mask, everybody & ~mask
-    if isinstance(rule, Not):
-        true, false = possible(rule.part, masks, unknown)
-        return false, true
-    all_true, any_true, all_false, any_false = everybody, 0, everybody, 0
-    for part in rule.parts:
-        true, false = possible(part, masks, unknown)
-        all_true, any_true = all_true & true, any_true | true
-        all_false, any_false = all_false & false, any_false | false
-        if isinstance(rule, And) and not all_true:
-            # Nobody can be in; what the other parts say makes no difference to whom to watch.
-            return 0, everybody
-    return (all_true, any_false) if isinstance(rule, And) else (any_true, all_false)
-
-
-def anchors(rule: Expression[int], blank: Sequence[int | None], unknown: Container[int]) -> frozenset[int] | None:
-    """Comparisons of which at least one must hold where the rule does; None where it can hold without any.
-
-    Those that are found anyway are better ones, and of these few are better than many.
-    """
-    if isinstance(rule, int):
-        return None if rule in unknown else frozenset({rule})
-    if isinstance(rule, And):
-        known = [found for part in rule.parts if (found := anchors(part, blank, unknown)) is not None]
-        return min(known, key=lambda found: (any(blank[number] is None for number in found), len(found)), default=None)
-    if isinstance(rule, Or):
-        parts = [anchors(part, blank, unknown) for part in rule.parts]
-        return None if None in parts else frozenset().union(*(part for part in parts if part is not None))
-    return None
-
-
 # Custom data has any number of columns.
 @lru_cache(maxsize=65_536)
 def field_of(column: str) -> "tuple[frozenset[str], bool]":
@@ -416,11 +155,3 @@ def differences(now: Mapping[K, int], before: Mapping[K, int]) -> Iterator[Diffe
         new, old = now.get(key, 0), before.get(key, 0)
         if new != old:
             yield Difference(key, list(bits(new & ~old)), list(bits(old & ~new)))
-
-
-def bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, from the lowest."""
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest

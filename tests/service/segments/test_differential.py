@@ -12,11 +12,13 @@ from chassis import ids
 from chassis.db import Database, WriteTx
 from services.segments import locks
 from services.segments.contact_facts import facts_of
+from services.segments.domain.batch import Batch, bits
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import FIELDS, Field, Kind, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator
-from services.segments.domain.matcher import Batch, Index, Masks, RuleSet, bits, possible
+from services.segments.domain.masks import Index, Masks, possible
+from services.segments.domain.matcher import RuleSet
 from services.segments.domain.moments import DAY
 from services.segments.predicate import compile_possible, compile_sql
 from services.segments.projection import ContactVersion, upsert

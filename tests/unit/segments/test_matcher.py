@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from carillon.contacts.v1 import contacts_pb2
 from services.contacts.domain.contact import WIRE_FIELDS
 from services.segments.contact_facts import facts_of
+from services.segments.domain.batch import Batch, bits
 from services.segments.domain.boolean import And, Expression, Not, Or, leaves
 from services.segments.domain.comparisons import Compare, Comparison
 from services.segments.domain.facts import Facts
 from services.segments.domain.fields import EVERY_VERSION, FIELDS, Source
-from services.segments.domain.matcher import Batch, Masks, RuleSet, anchors, bits, differences, mask_of, possible
+from services.segments.domain.masks import Masks, anchors, mask_of, possible
+from services.segments.domain.matcher import RuleSet, differences
 from services.segments.domain.moments import DAY
 from tests.unit.segments import oracle
 from tests.unit.segments.readings import duration
