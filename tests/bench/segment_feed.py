@@ -1,9 +1,12 @@
 """The contacts service as segments sees it: events on NATS, here made by a benchmark."""
 
 import asyncio
+import os
 import random
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -16,7 +19,9 @@ from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.nats import EVENTS
+from deploy.local import ports, processes
 from deploy.local.demo.rest import Rest
+from deploy.local.home import REPOSITORY
 from services.segments.consumers import BULK, LIVE
 from tests.bench import segment_load
 from tests.throwaway_stack import ThrowawayStack
@@ -80,6 +85,23 @@ async def account_of(stack: ThrowawayStack, segment_id: str) -> str:
     finally:
         await connection.close()
     return ids.encode("acct", found)
+
+
+@contextmanager
+def another_worker(stack: ThrowawayStack) -> Iterator[None]:
+    """A second `segments work`, which shares the work with the stack's own."""
+    settings = processes.service_settings(stack.known, "segments", mode="work", nats_url=stack.nats_url)
+    settings |= {**ALONE, "CARILLON_OPS_BIND": f"{ports.HOST}:{ports.choose()}"}
+    environ = processes.environment(stack.home, os.environ) | settings
+    with (stack.home.folder / "second-worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            processes.carillon("segments", "work"), env=environ, cwd=REPOSITORY, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(30)
 
 
 async def told(stack: ThrowawayStack) -> None:

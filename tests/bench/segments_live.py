@@ -30,6 +30,8 @@ BULKS = 200_000
 MILLION = 1_000_000
 BATCH = 500
 LATENCY_SECONDS = 20.0
+# For the second worker to be there.
+START_SECONDS = 6.0
 IDLE_SECONDS = 20.0
 # Live changes a second beside the million.
 BESIDE = 20.0
@@ -73,6 +75,7 @@ class Found:
     single: float = 0.0
     created: float = 0.0
     bulk: float = 0.0
+    bulk_by_two: float = 0.0
     million: float = 0.0
     idle: float = 0.0
     latency: list[float] = field(default_factory=list)
@@ -149,6 +152,10 @@ async def measure(stack: ThrowawayStack) -> Found:
     console.print(f"created: {found.created:,.0f} a second")
     found.bulk = await rate_of_bulk(feed, segment_feed.changed(book, seed=3), fields=FIELDS)
     console.print(f"bulk: {found.bulk:,.0f} a second")
+    with segment_feed.another_worker(stack):
+        await asyncio.sleep(START_SECONDS)
+        found.bulk_by_two = await rate_of_bulk(feed, segment_feed.changed(book, seed=4), fields=FIELDS)
+    console.print(f"bulk, two workers: {found.bulk_by_two:,.0f} a second")
     found.single = await rate_of_singles(feed, book[:SINGLES])
     console.print(f"single: {found.single:,.0f} a second")
     # Not those of before, whose versions went on.
@@ -202,6 +209,7 @@ def run(rounds: int = 1) -> Outcome:
     rows = [
         ["changes a second, one an event", f"{found.single:,.0f}", f"{found.single / LEAST_SINGLE:.2f}"],
         ["changes a second, 500 an event", f"{found.bulk:,.0f}", f"{found.bulk / LEAST_BULK:.2f}"],
+        ["… by two workers", f"{found.bulk_by_two:,.0f}", f"{found.bulk_by_two / LEAST_BULK:.2f}"],
         ["new contacts a second, 500 an event", f"{found.created:,.0f}", ""],
         ["ms to the event of the step, at half the single rate, p50", f"{p50 * 1000:.0f}", ""],
         ["… p99", f"{p99 * 1000:.0f}", f"{p99 / LIMIT_P99:.2f}"],
@@ -229,6 +237,7 @@ def run(rounds: int = 1) -> Outcome:
         {
             "single_per_second": found.single,
             "bulk_per_second": found.bulk,
+            "bulk_per_second_by_two": found.bulk_by_two,
             "created_per_second": found.created,
             "p50_s": p50,
             "p99_s": p99,
