@@ -7,13 +7,12 @@ import orjson
 from chassis.db import ReadTx
 from chassis.ids import AccountId
 from services.segments import contact_facts
-from services.segments.domain.boolean import leaves
 from services.segments.domain.comparisons import Compiled
 from services.segments.predicate import Predicate, compile_sql
 
 SAMPLE = 10
-# Up to so many comparisons, or in an account of so many contacts, the count is exact.
-EXACT_LEAVES = 5
+# Up to so many conditions, or in an account of so many contacts, the count is exact.
+EXACT_CONDITIONS = 5
 EXACT_CONTACTS = 200_000
 # Contacts that a sample aims at, and the fewest that it may be reckoned from.
 SAMPLED = 100_000
@@ -41,11 +40,12 @@ class Preview:
     sample: list[bytes]
 
 
-async def of(tx: ReadTx, account: AccountId, rule: Compiled) -> Preview:
+async def of(tx: ReadTx, account: AccountId, rule: Compiled, *, conditions: int) -> Preview:
+    """conditions: how many there are, those of the segments that the rule names among them."""
     await tx.fetchval(SETTINGS)
     now = contact_facts.now_micros()
     predicate = compile_sql(rule, first=2, now=now)
-    count = None if is_small(rule) else await reckoned(tx, account, predicate)
+    count = None if conditions <= EXACT_CONDITIONS else await reckoned(tx, account, predicate)
     estimate = count is not None
     if count is None:
         count = await tx.fetchval(filled(COUNT, predicate), account, *predicate.args)
@@ -54,10 +54,6 @@ async def of(tx: ReadTx, account: AccountId, rule: Compiled) -> Preview:
         first = compile_sql(rule, first=3, now=now)
         sample = [row["snapshot"] for row in await tx.fetch(filled(FIRST, first), account, SAMPLE, *first.args)]
     return Preview(count, estimate, sample)
-
-
-def is_small(rule: Compiled) -> bool:
-    return sum(1 for _ in leaves(rule)) <= EXACT_LEAVES
 
 
 async def reckoned(tx: ReadTx, account: AccountId, predicate: Predicate) -> int | None:

@@ -24,7 +24,7 @@ from services.segments import (
     rulebooks,
 )
 from services.segments.builds import State
-from services.segments.domain.definitions import Definition, compile_with, read
+from services.segments.domain.definitions import Definition, compile_with, conditions_of, read
 from services.segments.domain.faults import InvalidRule, fault_of_name
 from services.segments.explanations import Explanation, explain
 from services.segments.preview import Preview
@@ -154,7 +154,8 @@ class Segments:
         definition = read_rule(rule)
         async with self._db.read(account) as tx:
             carried = await references.inlined(tx, account, definition, of=None)
-            return await preview.of(tx, account, compile_with(definition.text, carried))
+            conditions = sum(conditions_of(one) for one in (definition, *map(read, carried.values())))
+            return await preview.of(tx, account, compile_with(definition.text, carried), conditions=conditions)
 
     async def explain(self, account: AccountId, public_id: str, contact_id: str) -> Told:
         """Raises NotFound for the segment as for the contact."""

@@ -41,6 +41,11 @@ def read(text: str) -> Definition:
     return Definition(text, parse(decoded))
 
 
+def conditions_of(definition: Definition) -> int:
+    """How many are written in it."""
+    return sum(1 for _ in leaves(definition.rule))
+
+
 def named(rule: Rule) -> Iterator[tuple[str, Leaf]]:
     """The ids of the segments that the rule names, each with the leaf that does."""
     for leaf in leaves(rule):
@@ -102,7 +107,7 @@ class References:
     def _size(self, segment: str, sizes: dict[str, int]) -> int:
         if segment not in sizes:
             rule = self._definitions[segment].rule
-            own = sum(1 for _ in leaves(rule))
+            own = conditions_of(self._definitions[segment])
             sizes[segment] = own + sum(self._size(inner, sizes) for inner, _ in named(rule))
         return sizes[segment]
 

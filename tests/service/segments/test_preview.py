@@ -13,8 +13,8 @@ from tests.service.segments.world import PREMIUM, changes, contact, deletions, d
 
 CAMPAIGN = "cmp_01h455vb4pex5vsknk084sn02q"
 TABLES = ("segments", "builds", "members", "due", "outbox", "rule_sets", "segment_references")
-# More comparisons than are always counted.
-MANY = [("name", "not_equals", f"nobody {n}") for n in range(preview.EXACT_LEAVES)]
+# More conditions than are always counted, with one more.
+MANY = [("name", "not_equals", f"nobody {n}") for n in range(preview.EXACT_CONDITIONS)]
 
 
 @pytest.fixture
@@ -149,6 +149,15 @@ async def test_few_conditions_are_counted_also_in_a_large_account(api, crowd, sa
     found = await previewed(api, rule(("tags", "contains", "premium"), *MANY[:-1]))
 
     assert (found.count, found.estimate) == (20, False)
+
+
+async def test_conditions_are_counted_as_they_are_written(api, crowd, sampled):
+    """One on custom data is several comparisons."""
+    await sampled()
+
+    found = await previewed(api, rule(*(("metadata.plan", "not_equals", n) for n in range(5))))
+
+    assert (found.count, found.estimate) == (60, False)
 
 
 async def test_a_sample_that_is_too_small_is_not_reckoned_from(api, crowd, sampled, monkeypatch):
