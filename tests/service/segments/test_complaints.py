@@ -26,9 +26,7 @@ async def test_rapidpro_709_a_new_contact_costs_what_it_touches(api, builder, ac
     assert await api.member_ids(segment.id) == {newcomer.id}
 
 
-async def test_dittofeed_1844_what_was_told_while_nobody_listened(
-    api, builder, contacts, account, work_db, nats
-):
+async def test_dittofeed_1844_what_was_told_while_nobody_listened(api, builder, contacts, account, work_db, nats):
     """dittofeed#1844: events were lost."""
     segment = await api.create(rule(("metadata.plan", "equals", "gold")))
     await eventually(lambda: api.is_ready(segment.id))
