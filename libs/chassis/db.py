@@ -14,14 +14,13 @@ from typing import Any, Self, TypeVar
 import asyncpg
 from google.protobuf.message import Message
 
-from chassis import idempotency, outbox
+from chassis import database_url, idempotency, outbox
 from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 
 M = TypeVar("M", bound=Message)
 
-CONNECT_SECONDS = 5.0
 UNREACHABLE = (
     OSError,
     asyncio.TimeoutError,
@@ -114,12 +113,13 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, pool_size: int = 10, name: str = "carillon") -> Self:
-        """Connects lazily: a process may start before its database."""
+        """Connects lazily: a process may start before its database. Raises ValueError: see database_url."""
+        target = database_url.read(url)
         pool = asyncpg.create_pool(
-            url,
+            target.url,
             min_size=0,
             max_size=pool_size,
-            timeout=CONNECT_SECONDS,
+            timeout=target.timeout,
             # No query on release: every transaction here ends in COMMIT, ROLLBACK or a closed connection.
             reset=no_reset,
             server_settings={"application_name": name, "jit": "off", "timezone": "UTC"},

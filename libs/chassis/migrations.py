@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -15,7 +16,9 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from chassis import database_url
 
 LOCK_TIMEOUT = "5s"
 # "carillon" in telephone keys; one number for all, because each service has a database of its own.
@@ -23,12 +26,12 @@ ADVISORY_LOCK = 22745566
 
 
 def run(url: str, versions: Path) -> None:
-    """Upgrade to the newest version in the folder."""
+    """Upgrade to the newest version in the folder. Raises ValueError: see database_url."""
     asyncio.run(upgrade(url, versions))
 
 
 async def upgrade(url: str, versions: Path) -> None:
-    engine = create_async_engine(async_url(url))
+    engine = make_engine(url)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(upgrade_sync, versions)
@@ -55,8 +58,14 @@ def script_directory(versions: Path) -> ScriptDirectory:
     return ScriptDirectory(str(versions.parent), version_locations=[str(versions)])
 
 
-def async_url(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+def make_engine(url: str) -> AsyncEngine:
+    """asyncpg reads the URL, as it does for the pool: SQLAlchemy would take `sslmode` for an argument of connect()."""
+    target = database_url.read(url)
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(target.url, timeout=target.timeout)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
 
 
 def protect(op: Operations | Any, *tables: str, service: str) -> None:

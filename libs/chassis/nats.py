@@ -53,28 +53,40 @@ def streams(kept: timedelta) -> list[StreamConfig]:
 # Wake-ups without content: losing one costs a poll interval.
 POKE = "poke."
 
+Callback = Callable[[Msg], Awaitable[None]]
+
 
 class Nats:
-    def __init__(self, client: Client, *, kept: timedelta) -> None:
-        self.client = client
+    def __init__(self, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> None:
+        """`start` connects. kept: see streams.
+
+        wait=False: for who serves requests, which needs no broker; `start` returns at once.
+        Until the connection is there `poke` does nothing, and subscriptions are kept to be made then.
+        """
+        self.client = Client()
+        self._url = url
+        self._name = name
         self._streams = streams(kept)
-        self.jetstream: JetStreamContext = client.jetstream(timeout=5.0)
+        self._wait = wait
+        self.jetstream: JetStreamContext = self.client.jetstream(timeout=5.0)
         self._connecting: asyncio.Task[None] | None = None
+        self._connected = False
+        self._kept: list[tuple[str, Callback]] = []
 
     @classmethod
     async def connect(cls, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> Self:
-        """Keeps trying for ever. kept: see streams.
-
-        wait=False: returns at once; for who serves requests, which needs no broker.
-        Without a connection `poke` does nothing, and no subscription may be made.
-        """
-        nats = cls(Client(), kept=kept)
-        nats._connecting = asyncio.create_task(nats._connect(url, name), name="nats-connect")
-        if wait:
-            await nats._connecting
+        """One that is started."""
+        nats = cls(url, name, kept=kept, wait=wait)
+        await nats.start()
         return nats
 
-    async def _connect(self, url: str, name: str) -> None:
+    async def start(self) -> None:
+        """Keeps trying for ever."""
+        self._connecting = asyncio.create_task(self._connect(), name="nats-connect")
+        if self._wait:
+            await self._connecting
+
+    async def _connect(self) -> None:
         async def on_error(error: Exception) -> None:
             log.warning("nats.error", error=type(error).__name__)
 
@@ -82,8 +94,8 @@ class Nats:
             log.warning("nats.disconnected")
 
         await self.client.connect(
-            servers=url.split(","),
-            name=name,
+            servers=self._url.split(","),
+            name=self._name,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # any number of seconds
@@ -92,9 +104,9 @@ class Nats:
             disconnected_cb=on_disconnect,
             pending_size=32 * 1024 * 1024,
         )
-
-    async def start(self) -> None:
-        """Nothing to do: see connect."""
+        self._connected = True
+        for subject, callback in self._kept:
+            await self.client.subscribe(subject, cb=callback)
 
     async def stop(self) -> None:
         if not self.client.is_connected:
@@ -133,8 +145,12 @@ class Nats:
 
         await self.subscribe(POKE + topic, wake)
 
-    async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
-        await self.client.subscribe(subject, cb=callback)
+    async def subscribe(self, subject: str, callback: Callback) -> None:
+        # What the client is told before its first connection, it forgets.
+        if self._connected:
+            await self.client.subscribe(subject, cb=callback)
+        else:
+            self._kept.append((subject, callback))
 
 
 class Poker:

@@ -1,5 +1,7 @@
 """Runs a process: starts its components in order, runs its loops, answers probes, stops in reverse on SIGTERM.
 
+Probes are answered first: a component may wait in its `start` for what it needs, as long as that takes, and readiness
+says what is missing. `build` therefore waits for nothing.
 The order of a stop: readiness turns false; loops are cancelled (they give back or leave what they hold, which a lease
 then frees); components stop in reverse order, so that servers end their calls before the database is closed; exit 0.
 A loop that raises ends the process with 1: the supervisor or Kubernetes starts it anew.
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 LOOP_LAG = Gauge("carillon_event_loop_lag_seconds", "How late the event loop woke a timer, by the last look")
 LAG_INTERVAL_SECONDS = 1.0
 READY_SECONDS = 2.0
+STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 # For readiness to be seen by load balancers before connections close; 0 on a laptop.
 DRAIN_SECONDS = float(os.environ.get("CARILLON_DRAIN_SECONDS", "0"))
 
@@ -49,7 +52,7 @@ class Process:
         self._loops: list[tuple[str, Loop]] = []
         self._checks: dict[str, ReadyCheck] = {}
         self._stopping = asyncio.Event()
-        self._started = False
+        self._phase = STARTING
 
     def add(self, component: Component) -> None:
         self._components.append(component)
@@ -68,16 +71,14 @@ class Process:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stopping.set)
         started: list[Component] = []
-        ops = Ops(self, self._ops_bind)
         try:
-            for component in [ops, *self._components]:
-                await component.start()
-                started.append(component)
-            self._started = True
+            if not await self._unless_stopped(self._start(started)):
+                return 0
+            self._phase = RUNNING
             log.info("process.started", name=self.name)
             return await self._until_stopped()
         finally:
-            self._started = False
+            self._phase = STOPPING
             for component in reversed(started):
                 try:
                     await component.stop()
@@ -86,6 +87,24 @@ class Process:
             telemetry.shut_down()
             log.info("process.stopped", name=self.name)
 
+    async def _start(self, started: list[Component]) -> None:
+        for component in [Ops(self, self._ops_bind), *self._components]:
+            await component.start()
+            started.append(component)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether it came to its end, before a stop did. Raises what it raises."""
+        working = asyncio.create_task(work, name="start")
+        stopping = asyncio.create_task(self._stopping.wait(), name="signal")
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if working.done():
+            working.result()
+            return True
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return False
+
     async def _until_stopped(self) -> int:
         tasks = [asyncio.create_task(function(), name=name) for name, function in self._loops]
         stopping = asyncio.create_task(self._stopping.wait(), name="signal")
@@ -93,7 +112,7 @@ class Process:
         try:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._started = False
+            self._phase = STOPPING
             await asyncio.sleep(DRAIN_SECONDS)
             for task in [stopping, lag, *tasks]:
                 task.cancel()
@@ -102,9 +121,9 @@ class Process:
 
     async def problems(self) -> dict[str, str]:
         """Why the process is not ready; empty when it is."""
-        if not self._started:
-            return {"process": "starting or stopping"}
-        found = {}
+        if self._phase == STOPPING:
+            return {"process": self._phase}
+        found = {} if self._phase == RUNNING else {"process": self._phase}
         for name, check in self._checks.items():
             try:
                 async with asyncio.timeout(READY_SECONDS):

@@ -120,15 +120,14 @@ class Http:
 
 async def connect(process: Process, settings: CampaignsSettings) -> tuple[Database, Nats]:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
-    nats = await Nats.connect(
-        settings.nats_url, SERVICE, kept=settings.retention, wait=isinstance(settings, WorkSettings)
-    )
+    # Who serves needs no broker: events wait in the outbox.
+    needed = isinstance(settings, WorkSettings)
+    nats = Nats(settings.nats_url, SERVICE, kept=settings.retention, wait=needed)
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
     process.ready_check("schema", lambda: schema.check(db, VERSIONS))
-    if isinstance(settings, WorkSettings):
-        # Who serves needs no broker: events wait in the outbox.
+    if needed:
         process.ready_check("nats", nats.ping)
     return db, nats
 

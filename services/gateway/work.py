@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 async def work(process: Process, settings: Settings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
-    nats = await Nats.connect(settings.nats_url, "gateway-work", kept=settings.retention)
+    nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention)
 
     async def ready() -> None:
         await schema.check(db, VERSIONS)

@@ -5,7 +5,6 @@ from importlib import import_module
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import migrations
 from deploy.local import databases
@@ -32,7 +31,7 @@ JOIN pg_roles AS r ON r.oid = ANY (p.polroles) WHERE r.rolname = $1
 @pytest.mark.parametrize("service", databases.SERVICES)
 async def test_every_table_is_behind_row_level_security(service: str, make_database: MakeDatabase) -> None:
     urls = await make_database(service)
-    engine = create_async_engine(migrations.async_url(urls.owner))
+    engine = migrations.make_engine(urls.owner)
     async with engine.connect() as connection:
         rows = (await connection.execute(sa.text(POLICIES))).all()
     await engine.dispose()
@@ -45,7 +44,7 @@ async def test_every_table_is_behind_row_level_security(service: str, make_datab
 @pytest.mark.parametrize("service", databases.SERVICES)
 async def test_serve_owns_nothing_and_bypasses_nothing(service: str, make_database: MakeDatabase) -> None:
     urls = await make_database(service)
-    engine = create_async_engine(migrations.async_url(urls.serve))
+    engine = migrations.make_engine(urls.serve)
     query = "SELECT (SELECT count(*) FROM pg_class WHERE relowner = r.oid), rolsuper, rolbypassrls FROM pg_roles AS r"
     async with engine.connect() as connection:
         row = (await connection.execute(sa.text(query + " WHERE rolname = current_user"))).one()
@@ -76,7 +75,7 @@ async def test_the_migrations_make_the_tables_that_the_code_describes(
 ) -> None:
     urls = await make_database(service)
     metadata: sa.MetaData = import_module(f"services.{service}.tables").metadata
-    engine = create_async_engine(migrations.async_url(urls.owner))
+    engine = migrations.make_engine(urls.owner)
     async with engine.connect() as connection:
         assert await connection.run_sync(migrations.drift, metadata) == []
     await engine.dispose()

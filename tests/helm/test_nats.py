@@ -30,7 +30,7 @@ from tests.helm.settings import ROOT
 
 DURABLES = {
     "contacts": {activity.LIVE, activity.BULK, search.LIVE, search.BULK},
-    "segments": {segments.LIVE, segments.BULK},
+    "segments": {segments.LIVE, segments.BULK, segments.MESSAGES},
     "campaigns": {campaigns_consumers.LIVE, campaigns_consumers.BULK},
     "gateway": set(),
 }
@@ -159,6 +159,16 @@ async def test_a_services_consumers_get_their_events_and_acknowledge_them(
         await teller.client.close()
 
 
+async def test_segments_sees_how_far_its_consumers_are(server: nats_server.Running) -> None:
+    """Where it may not ask, it takes for granted that events wait, and repairs nothing that is younger than an hour."""
+    nats = await Nats.connect(server.url("segments", "psegments"), "segments")
+    try:
+        await nats.declare_streams()
+        assert not await segments.behind(nats)
+    finally:
+        await nats.stop()
+
+
 def forbidden(service: str) -> list[str]:
     """What others publish, and what would read, change or drop the streams."""
     others = [other for other in SERVICES if other != service]
@@ -174,6 +184,7 @@ def forbidden(service: str) -> list[str]:
         f"$JS.API.CONSUMER.DURABLE.CREATE.{EVENTS}.spy",
         f"$JS.API.CONSUMER.CREATE.{EVENTS}.spy",
         f"$JS.API.CONSUMER.DELETE.{EVENTS}.{segments.LIVE}",
+        *(f"$JS.API.CONSUMER.INFO.{EVENTS}.{durable}" for other in others for durable in sorted(DURABLES[other])),
         "anything",
     ]
 

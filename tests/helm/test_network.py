@@ -25,7 +25,7 @@ VALUES = [
     if path.stem != "cluster-picks-users-values"
 ]
 CALLERS = {
-    "contacts": {"gateway", "campaigns", "campaigns-work"},
+    "contacts": {"gateway", "segments-work", "campaigns", "campaigns-work"},
     "segments": {"gateway", "contacts-work", "campaigns", "campaigns-work"},
     "campaigns": {"gateway", "contacts-work"},
 }

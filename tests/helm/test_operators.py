@@ -12,7 +12,7 @@ from tests.helm.settings import ROOT
 FULL = CHART / "ci" / "full-values.yaml"
 DURABLES = {
     "contacts-work": {activity.LIVE, activity.BULK, search.LIVE, search.BULK},
-    "segments-work": {segments.LIVE, segments.BULK},
+    "segments-work": {segments.LIVE, segments.BULK, segments.MESSAGES},
     "campaigns-work": {campaigns.LIVE, campaigns.BULK},
 }
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import asyncpg
 import pytest_asyncio
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import ids, migrations, tables
 from chassis.db import Database
@@ -50,7 +49,7 @@ def create(connection: sa.Connection) -> None:
 @pytest_asyncio.fixture(scope="package")
 async def urls(postgres: local_postgres.Server) -> databases.Urls:
     urls = databases.create(postgres.url, "contacts", passwords=stack.PASSWORDS, database=f"chassis_{ids.new().hex}")
-    engine = create_async_engine(migrations.async_url(urls.owner))
+    engine = migrations.make_engine(urls.owner)
     async with engine.begin() as connection:
         await connection.run_sync(create)
     await engine.dispose()

@@ -22,7 +22,7 @@ contacts-work:
 segments:
   {service: segments, command: serve, listens: grpc}
 segments-work:
-  {service: segments, command: work}
+  {service: segments, command: work, calls: [contacts]}
 campaigns:
   service: campaigns
   command: serve

@@ -75,6 +75,7 @@ publish:
   {{- range .durables }}
   - dead.{{ . }}
   - $JS.API.CONSUMER.DURABLE.CREATE.EVENTS.{{ . }}
+  - $JS.API.CONSUMER.INFO.EVENTS.{{ . }}
   - $JS.API.CONSUMER.MSG.NEXT.EVENTS.{{ . }}
   - $JS.ACK.EVENTS.{{ . }}.>
   {{- end }}
