@@ -43,7 +43,7 @@ async def test_mailroom_363_every_way_to_make_a_contact_is_evaluated(api: Api) -
     (await api.post("/v1/contacts/batch", {"contacts": [{"phone": other, **gold}]})).ok()
     upserted = await api.post("/v1/contacts?on_conflict=update", {"phone": third, **gold})
     assert upserted.status in (200, 201)
-    file = f"phone,metadata.plan\n{fourth},gold\n".encode()
+    file = f"phone,plan\n{fourth},gold\n".encode()
     assert (await api.upload("/v1/contacts/import", file)).ok()["imported"] == 1
 
     await becomes(api, watched, {one, other, third, fourth})
