@@ -107,7 +107,8 @@ class Evaluator:
         if book.rules.reads_engagement:
             contacts = await engagement.join(tx, contacts)
         batch = Batch([contact.facts for contact in contacts], self._clock())
-        if len(book.rules.relative):
+        # Where no rule that the clock moves reads what changed, the clock's next moment is what it was.
+        if len(rules.relative):
             await watch(tx, book.rules.relative, contacts, batch)
         stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
         before = stored_masks(book, rules, contacts, stored)
