@@ -14,7 +14,6 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="postgresql://role:password@host:port/database; the role decides")
     database_pool: int = Field(default=10, ge=1, le=200, description="Most connections of this process")
-    nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
     ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")
     token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
     token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")
@@ -29,6 +28,12 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> timedelta:
         return timedelta(hours=self.retention_hours)
+
+
+class BrokerSettings(Settings):
+    """Of a process that connects to NATS."""
+
+    nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
 
 
 class MigrateSettings(BaseSettings):

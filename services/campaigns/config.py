@@ -2,12 +2,12 @@
 
 from pydantic import Field, SecretStr
 
-from chassis.config import Settings
+from chassis.config import BrokerSettings
 
 MIB = 1024 * 1024
 
 
-class CampaignsSettings(Settings):
+class CampaignsSettings(BrokerSettings):
     secrets_keys: SecretStr = Field(
         description="Fernet keys, comma separated: the first encrypts, all decrypt. Add one in front to rotate"
     )

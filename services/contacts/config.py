@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from chassis.config import Settings
+from chassis.config import BrokerSettings
 
 
-class ErasingSettings(Settings):
+class ErasingSettings(BrokerSettings):
     erasure_key: SecretStr = Field(
         description="base64 of 32 random bytes or more, kept for ever: addresses of deleted contacts are hashed with it"
     )

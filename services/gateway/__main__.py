@@ -28,10 +28,10 @@ def serve() -> None:
 def work() -> None:
     """Publish the gateway's events."""
     from chassis import runner, telemetry
-    from chassis.config import Settings
+    from chassis.config import BrokerSettings
     from services.gateway import work as worker
 
-    settings = Settings()  # type: ignore[call-arg]
+    settings = BrokerSettings()  # type: ignore[call-arg]
     telemetry.setup("gateway", "work", log_level=settings.log_level)
     runner.run("gateway-work", functools.partial(worker.work, settings=settings), ops_bind=settings.ops_bind)
 

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from chassis import idempotency, outbox, schema
-from chassis.config import Settings
+from chassis.config import BrokerSettings
 from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.nats import Nats
@@ -19,7 +19,7 @@ from services.gateway.migrations import VERSIONS
 log = structlog.get_logger()
 
 
-async def work(process: Process, settings: Settings) -> None:
+async def work(process: Process, settings: BrokerSettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
     nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention)
 

@@ -97,6 +97,16 @@ def test_a_worker_is_reached_by_nobody_but_who_asks_how_it_is(values: Path) -> N
 
 
 @pytest.mark.parametrize("values", VALUES)
+def test_who_is_told_where_nats_is_reaches_it_and_nobody_else(values: Path) -> None:
+    objects = list(render_file(values))
+    labels = labels_of(objects)
+    for name, deployment in deployments(objects).items():
+        out = {port["port"] for rule in rules(objects, labels[name], way="egress") for port in rule["ports"]}
+        told = "CARILLON_NATS_URL" in environment(main_container(deployment))
+        assert (told, 4222 in out) == ((False, False) if name == "gateway" else (True, True)), name
+
+
+@pytest.mark.parametrize("values", VALUES)
 def test_only_what_sends_reaches_the_internet_and_nothing_inside(values: Path) -> None:
     objects = list(render_file(values))
     for name, labels in labels_of(objects).items():
@@ -127,7 +137,7 @@ def test_the_servers_of_dev_are_reached_by_what_needs_them() -> None:
     for name in (*deployments(objects), "migrate"):
         assert connects(objects, labels[name], labels["postgres"], 5432), name
     for name in deployments(objects):
-        assert connects(objects, labels[name], labels["nats"], 4222), name
+        assert connects(objects, labels[name], labels["nats"], 4222) is (name != "gateway"), name
     assert not connects(objects, labels["nats"], labels["postgres"], 5432)
     assert not connects(objects, labels["test"], labels["postgres"], 5432)
 

@@ -121,7 +121,6 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
     targets: dict[str, Any] = {f"{name}_target": f"127.0.0.1:{server.port}" for name, server in servers.items()}
     settings = GatewaySettings(
         database_url=gateway_urls.serve,
-        nats_url="",
         http_bind=bind,
         public_url=f"http://{bind}",
         token_private_key=keys.private["gateway"],

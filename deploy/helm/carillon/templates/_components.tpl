@@ -2,8 +2,9 @@
 The processes: what is true of each whatever the values say.
   service, command  `carillon SERVICE COMMAND`; serve logs in to the database as the role serve, work as work
   listens           the port that others connect to
+  nats              whether it connects to NATS
   calls             the services that it calls over gRPC: its targets, and the ways that the NetworkPolicies leave open
-  secrets           what it reads of its service's Secret besides the database, NATS and the token's key
+  secrets           what it reads of its service's Secret besides the database, the token's key and NATS
   publicUrl         whether it says to others where we are
   providers         whether it connects to the senders' providers
 */}}
@@ -11,28 +12,31 @@ The processes: what is true of each whatever the values say.
 gateway:
   {service: gateway, command: serve, listens: http, calls: [contacts, segments, campaigns], publicUrl: true}
 gateway-work:
-  {service: gateway, command: work}
+  {service: gateway, command: work, nats: true}
 contacts:
-  {service: contacts, command: serve, listens: grpc, secrets: [erasure-key]}
+  {service: contacts, command: serve, listens: grpc, nats: true, secrets: [erasure-key]}
 contacts-work:
   service: contacts
   command: work
+  nats: true
   calls: [segments, campaigns]
   secrets: [erasure-key]
 segments:
-  {service: segments, command: serve, listens: grpc}
+  {service: segments, command: serve, listens: grpc, nats: true}
 segments-work:
-  {service: segments, command: work, calls: [contacts]}
+  {service: segments, command: work, nats: true, calls: [contacts]}
 campaigns:
   service: campaigns
   command: serve
   listens: grpc
+  nats: true
   calls: [contacts, segments]
   secrets: [secrets-keys]
   publicUrl: true
 campaigns-work:
   service: campaigns
   command: work
+  nats: true
   calls: [contacts, segments]
   secrets: [secrets-keys]
   publicUrl: true

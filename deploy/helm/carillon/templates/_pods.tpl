@@ -48,7 +48,7 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 {{- $ports := include "carillon.ports" $root | fromYaml -}}
 {{- $service := $facts.service -}}
 {{ include "carillon.databaseEnv" (dict "root" $root "service" $service "role" $facts.command) }}
-{{- range $key := concat (list "nats-url" "token-private-key") ($facts.secrets | default list) }}
+{{- range $key := concat (ternary (list "nats-url") list ($facts.nats | default false)) (list "token-private-key") ($facts.secrets | default list) }}
 - name: CARILLON_{{ $key | replace "-" "_" | upper }}
   {{ include "carillon.fromSecret" (dict "root" $root "service" $service "key" $key) }}
 {{- end }}
