@@ -25,6 +25,9 @@ class Difference:
     # Members that the rule does not hold, and those that it holds and that are none.
     extra: list[str]
     lacking: list[str]
+    # When they were read.
+    began: int
+    ended: int
     # Whose membership the clock was changing while they were read, and who are not asked about.
     undecided: int
 
@@ -47,7 +50,9 @@ def difference(reading: Reading, people: People, definitions: Definitions) -> Di
         if len({holds(people[contact_id], moment) for moment in range(began, ended, STEP)}) > 1
     }
     extra, lacking = set(reading.members) - after - undecided, after - set(reading.members) - undecided
-    return Difference(reading.segment["id"], reading.definition, sorted(extra), sorted(lacking), len(undecided))
+    return Difference(
+        reading.segment["id"], reading.definition, sorted(extra), sorted(lacking), reading.began, ended, len(undecided)
+    )
 
 
 def membership(readings: Sequence[Reading], differences: Sequence[Difference]) -> list[Check]:

@@ -14,8 +14,6 @@ from deploy.local.demo.rest import Refused, Rest
 from tests.chaos.segments.book import Book
 from tests.chaos.segments.people import HOT_TAGS, People
 
-# Contacts: from here on more are deleted than made.
-ENOUGH = 5_000
 LISTS = 8
 # Of a call that names contacts: most are few, so that there are many calls.
 MOST_IN_A_CALL = 200
@@ -32,6 +30,8 @@ class Client:
     book: Book
     people: People
     rng: Random
+    # Contacts: from here on more are deleted than made.
+    enough: int
     # For the files of imports.
     folder: Path
 
@@ -43,7 +43,7 @@ class Client:
         }  # fmt: skip
         while not stop.is_set():
             (change,) = self.rng.choices(list(kinds), list(kinds.values()))
-            if len(self.book.people) > ENOUGH and change == self.create:
+            if len(self.book.people) > self.enough and change == self.create:
                 change = self.delete
             await attempt(self.book, change)
 
@@ -122,7 +122,7 @@ class Client:
         """Half of them known; now and then the same one twice."""
         rows = []
         for _ in range(self.rng.randint(1, MOST_IN_A_CALL)):
-            if self.rng.random() < 0.5 and len(self.book.people) < ENOUGH:
+            if self.rng.random() < 0.5 and len(self.book.people) < self.enough:
                 rows.append(self.people.key() | self.people.whole())
             else:
                 rows.append(self.people.patch() | self.book.people[self.book.one(self.rng)])
@@ -157,7 +157,7 @@ class Client:
         self._count(call, answer["changed"])
 
     async def delete_many(self) -> None:
-        if len(self.book.people) > ENOUGH // 4:
+        if len(self.book.people) > self.enough // 4:
             some = self.book.some(self.rng, MOST_IN_A_CALL)
             for contact_id in some:
                 self.book.forget(contact_id)

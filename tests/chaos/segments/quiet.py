@@ -15,11 +15,14 @@ from tests.throwaway_stack import ThrowawayStack
 QUIET_SECONDS = 300.0
 POLL_SECONDS = 0.25
 
-# By what there is to wait for: database, how many of it there are. Later ones follow from those before.
-WAITING: Mapping[str, tuple[str, str]] = {
+# Database, how many of it there are.
+Waiting = Mapping[str, tuple[str, str]]
+BEFORE_EVENTS: Waiting = {
     "bulk changes": ("contacts", "SELECT count(*) FROM bulk_jobs WHERE status IN ('queued', 'running')"),
     "imports": ("contacts", "SELECT count(*) FROM imports WHERE status IN ('queued', 'running', 'undoing')"),
     "events of contacts": ("contacts", "SELECT count(*) FROM outbox WHERE published_at IS NULL"),
+}
+BEHIND_EVENTS: Waiting = {
     "builds": (
         "segments",
         "SELECT (SELECT count(*) FROM builds WHERE state <> 'serving') + count(next_build) FROM segments",
@@ -52,9 +55,14 @@ async def quiet(stack: ThrowawayStack) -> float:
 
 
 async def waiting(broker: Client, databases: Mapping[str, asyncpg.Connection]) -> dict[str, int]:
-    """What there is, in this order; a look that finds nothing finds it all within a moment."""
-    left = {name: await databases[where].fetchval(sql) for name, (where, sql) in WAITING.items()}
+    """What there is, in the order in which one follows from the other: a look that finds nothing is the end."""
+    left = await counted(databases, BEFORE_EVENTS)
     for durable in (LIVE, BULK, MESSAGES):
         info = await broker.jetstream().consumer_info(EVENTS, durable)
         left[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
+    left |= await counted(databases, BEHIND_EVENTS)
     return {name: number for name, number in left.items() if number}
+
+
+async def counted(databases: Mapping[str, asyncpg.Connection], what: Waiting) -> dict[str, int]:
+    return {name: await databases[where].fetchval(sql) for name, (where, sql) in what.items()}

@@ -45,6 +45,8 @@ class Scenario:
     rounds: int = 1
     # Each once in a round at the least, in orders of the seed.
     victims: tuple[str, ...] = VICTIMS
+    # That there are at a time, about.
+    contacts: int = 5_000
     clients: int = 4
     editors: int = 2
     # That an editor keeps.
@@ -89,7 +91,7 @@ def made(scenario: Scenario, stack: ThrowawayStack, rest: Rest, history: History
     clients = []
     for number in range(scenario.clients):
         own = Random(f"{scenario.seed} client {number}")
-        clients.append(Client(rest, book, People(own, worlds), own, folder))
+        clients.append(Client(rest, book, People(own, worlds), own, scenario.contacts, folder))
     editors = []
     for number in range(scenario.editors):
         own = Random(f"{scenario.seed} editor {number}")
@@ -176,6 +178,7 @@ async def show(run: Run, wrong: Difference, people: Mapping[str, contacts_pb2.Co
         seed=run.scenario.seed,
         segment=wrong.segment_id,
         rule=json.dumps(wrong.definition, ensure_ascii=False),
+        read=f"{wrong.began} to {wrong.ended}",
         extra=wrong.extra,
         lacking=wrong.lacking,
         explained=shown,
