@@ -61,6 +61,7 @@ bench: $(READY) ## Measure; prints tables, writes bench/results
 
 chaos: $(READY) ## Break things while they run, and audit; writes chaos/results
 	@$(PY) -m tests.chaos
+	@$(PY) -m tests.chaos segments
 
 ##@ Change it
 

@@ -67,7 +67,7 @@ LAYERS = (
     Layer("chaos", 180, tests=("tests/chaos",)),
 )
 SHORT = ("-m", "not slow")
-LONG_RUN = Layer("chaos-long", 900, commands=((PYTHON, "-m", "tests.chaos"),))
+LONG_RUN = Layer("chaos-long", 900, commands=((PYTHON, "-m", "tests.chaos"), (PYTHON, "-m", "tests.chaos", "segments")))
 LONG_FACTOR = 10
 
 

@@ -1,47 +1,64 @@
-"""`python -m tests.chaos`: a seeded fault run on a stack of its own, written to chaos/results; 1 where it failed."""
+"""`python -m tests.chaos [campaign|segments]`: a seeded fault run on a stack of its own, written to chaos/results.
+
+Ends with 1 where something is wrong. `python -m tests.chaos WHICH --help` has the options of each.
+"""
 
 import argparse
-import asyncio
-import json
 import sys
-import time
-from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from random import Random, SystemRandom
 
 from rich.console import Console
 
-from deploy.local.demo import report
-from deploy.local.demo.verdict import Check
-from tests import throwaway_stack
-from tests.bench import machine
-from tests.chaos import faults, scenario
-from tests.chaos.history import History
+from tests.chaos import faults, runs, scenario
 from tests.chaos.scenario import Scenario
+from tests.chaos.segments import scenario as of_segments
 
 FREEZER = "campaigns-work"
-RESULTS = Path(__file__).resolve().parents[2] / "chaos" / "results"
+RUNS = ("campaign", "segments")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6), help="default: a new one")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="which", required=True)
+    campaign_options(kinds.add_parser("campaign", help="a campaign while every process is killed in turn (default)"))
+    segments_options(kinds.add_parser("segments", help="segments while everything changes, against the oracle"))
+    given = sys.argv[1:]
+    named = given[:1] and given[0] in (*RUNS, "-h", "--help")
+    asked = parser.parse_args(given if named else ["campaign", *given])
+    return of_a_campaign(asked) if asked.which == "campaign" else of_the_segments(asked)
+
+
+def campaign_options(parser: argparse.ArgumentParser) -> None:
+    seed_option(parser)
     parser.add_argument("--recipients", type=int, default=3000)
     parser.add_argument("--rate", type=int, default=60, help="messages a second (default 60)")
     parser.add_argument("--kill", default=",".join(faults.PROCESSES), help="comma separated; default: each once")
     parser.add_argument(
         "--careless-carrier", action="store_true", help="checks the audit: a carrier that ignores keys must fail it"
     )
-    asked = parser.parse_args()
+
+
+def segments_options(parser: argparse.ArgumentParser) -> None:
+    seed_option(parser)
+    parser.add_argument("--changes", type=int, default=100_000, help="contacts changed in all (default 100000)")
+    parser.add_argument("--rounds", type=int, default=4, help="parts, with an audit after each (default 4)")
+
+
+def seed_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6), help="default: a new one")
+
+
+def of_a_campaign(asked: argparse.Namespace) -> int:
     victims = in_order(asked.kill.split(","), asked.seed)
     console = Console()
     wanted = Scenario(asked.seed, asked.recipients, asked.rate, victims, careless_carrier=asked.careless_carrier)
     console.print(f"seed {wanted.seed}: killing {', '.join(wanted.victims)}")
-    found, history = run(wanted)
-    path = write(wanted, found, history)
-    for event in history.events:
-        console.print("  " + " ".join(f"{name}={value}" for name, value in event.items()), highlight=False)
-    right = report.checks(console, found)
+    found, history = runs.run(partial(scenario.play, wanted))
+    path = runs.write(f"kill-{wanted.seed}", wanted, found, history)
+    right = runs.tell(console, found, history)
     console.print(f"written to {path}")
     if not right:
         console.print(f"again: python -m tests.chaos --seed {wanted.seed} --recipients {wanted.recipients}")
@@ -57,29 +74,18 @@ def in_order(names: list[str], seed: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def run(wanted: Scenario) -> tuple[list[Check], History]:
-    history = History()
-    with throwaway_stack.started("chaos") as stack:
-        history.began = time.monotonic()
-        found = asyncio.run(scenario.play(wanted, stack, history))
-        if not all(check.holds for check in found):
-            throwaway_stack.keep_logs(stack.home)
-    return found, history
-
-
-def write(wanted: Scenario, found: list[Check], history: History) -> Path:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"kill-{wanted.seed}.json"
-    document = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": machine.facts(),
-        "scenario": asdict(wanted),
-        "holds": all(check.holds for check in found),
-        "checks": [asdict(check) for check in found],
-        "history": history.events,
-    }
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    return path
+def of_the_segments(asked: argparse.Namespace) -> int:
+    console = Console()
+    wanted = of_segments.Scenario(asked.seed, asked.changes, asked.rounds)
+    again = f"python -m tests.chaos segments --seed {wanted.seed} --changes {wanted.changes} --rounds {wanted.rounds}"
+    console.print(f"seed {wanted.seed}: {wanted.changes:,} changes of contacts, killing {', '.join(wanted.victims)}")
+    found, history = runs.run(partial(of_segments.play, wanted), environ=of_segments.ENVIRON)
+    path = runs.write(f"segments-{wanted.seed}", wanted, found, history)
+    right = runs.tell(console, found, history)
+    console.print(f"written to {path}")
+    if not right:
+        console.print(f"again: {again}")
+    return 0 if right else 1
 
 
 if __name__ == "__main__":

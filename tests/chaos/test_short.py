@@ -1,14 +1,14 @@
 """A short fault run, and proof that the auditor would notice."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deploy.local.demo.carrier_log import Accepted
-from tests.chaos import __main__ as chaos
-from tests.chaos import audit
+from tests.chaos import audit, runs, scenario
 from tests.chaos.scenario import Scenario
 
 SHORT = Scenario(
@@ -23,7 +23,7 @@ SHORT = Scenario(
 
 @pytest.mark.timeout(170)
 def test_a_campaign_survives_kills() -> None:
-    found, history = chaos.run(SHORT)
+    found, history = runs.run(partial(scenario.play, SHORT))
     broken = [f"{check.claim}: {check.found}" for check in found if not check.holds]
     assert not broken, history.events
 

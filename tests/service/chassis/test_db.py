@@ -1,5 +1,7 @@
 import asyncio
+from contextlib import suppress
 
+import psycopg
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
@@ -79,6 +81,24 @@ async def test_no_server_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await nowhere.ping()
     await nowhere.stop()
+
+
+async def test_a_connection_whose_server_just_ended_is_unavailable_at_any_moment_of_its_end(dbs: Databases) -> None:
+    """It goes in steps, the server's last words and the end of the stream, with turns of the loop between them."""
+    with psycopg.connect(dbs.urls.serve) as other:
+        for turns in range(8):
+            one = await Database.open(dbs.urls.serve, pool_size=1)
+            async with one.across() as tx:
+                backend = await tx.fetchval("SELECT pg_backend_pid()")
+            # Blocks, so that both have arrived when the loop turns again.
+            assert other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend]).fetchone() == (True,)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            # Where its end has been seen already, a new connection is made.
+            with suppress(Unavailable):
+                await one.ping()
+            await one.ping()
+            await one.stop()
 
 
 def call(account: AccountId, key: str, request: bytes = b"request") -> Call:

@@ -58,9 +58,9 @@ PLACES = [st.integers(0, most) for most in range(100)]
 class Picker:
     """Draws by places in lists: building strategies for each value would take most of the time."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, nows: Sequence[int] = NOWS) -> None:
         self._draw = draw
-        self.now = self.of(NOWS)
+        self.now = self.of(nows)
         pool = [draw(anything) if self.once_in(3) else self.of(WORDS) for _ in range(self.number(1, 3))]
         self.texts = [*pool, *(one.swapcase() for one in pool), *(one + other for one in pool for other in pool)]
         ahead, ago = self.some(OFFSETS, 4, 4), self.some(OFFSETS, 3, 3)
