@@ -16,7 +16,7 @@ from services.segments.evaluation import MAX_BATCH, Evaluator
 from services.segments.lanes import Lanes
 from services.segments.reconcile import Place, Reconciler
 from tests.service.segments.contacts_there import There, source
-from tests.service.segments.world import PREMIUM, changes, counts_differ, deliver, events_of, rule
+from tests.service.segments.world import PREMIUM, changes, counts_differ, deliver, events_of, rule, segment_steps
 from tests.service.stack import new_account
 
 pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
@@ -235,7 +235,10 @@ async def test_a_repair_is_told_as_any_step_is(reconciler, people, segments, wor
     await whole_pass(reconciler, account)
 
     events = (await events_of(work_db, account, "segment.members_changed"))[told:]
-    assert [row["bulk"] for row in events] == [True] * 3
+    assert all(row["bulk"] for row in events)
+    steps = segment_steps(events)
+    assert sorted(one.segment_id for one in steps) == sorted(segments)
+    assert all([step.contact_id for step in one.joined] == [people[0].id] for one in steps)
 
 
 async def test_nothing_of_an_empty_projection_is_missed_over_several_chunks(
