@@ -5,7 +5,7 @@ that way; the table has the defaults of the others. For the work role.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -152,12 +152,15 @@ async def note_updates(tx: WriteTx, account: AccountId, import_id: UUID) -> None
 
 async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[str], fresh: bool) -> None:
     await tx.execute(CREATE)
-    pieces = []
-    for start in range(0, len(contacts), COPY_ROWS):
-        some = contacts[start : start + COPY_ROWS]
-        pieces.append(copytext.rows([["t" if fresh else "f"] * len(some), *(texts(some, name) for name in columns)]))
-        await asyncio.sleep(0)
-    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces)
+    flag = "t" if fresh else "f"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(contacts), COPY_ROWS):
+            some = contacts[start : start + COPY_ROWS]
+            yield copytext.rows([[flag] * len(some), *(texts(some, name) for name in columns)])
+            await asyncio.sleep(0)
+
+    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces())
 
 
 async def clear(tx: WriteTx) -> None:
