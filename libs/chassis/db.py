@@ -6,8 +6,7 @@ the `work` role sees rows then, and its queries name the account themselves.
 """
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -76,9 +75,11 @@ class WriteTx(ReadTx):
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         await self.connection.executemany(sql, rows)
 
-    async def copy(self, table: str, *, columns: Sequence[str], pieces: Sequence[bytes]) -> None:
+    async def copy(self, table: str, *, columns: Sequence[str], pieces: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         """COPY rows of chassis.copytext in. Not into a table under row-level security (Postgres refuses)."""
-        await self.connection.copy_to_table(table, source=io.BytesIO(b"".join(pieces)), columns=columns)
+        # asyncpg reads a file in a thread, and leaves it behind in a circle of references; a generator it does not.
+        source = pieces if isinstance(pieces, AsyncIterable) else one_by_one(pieces)
+        await self.connection.copy_to_table(table, source=source, columns=columns)
 
     def add_event(self, event_type: str, message: Message, *, bulk: bool = False) -> None:
         """Tell the world of this transaction, when it commits, in the account it belongs to."""
@@ -194,6 +195,11 @@ class Database:
                 yield connection  # type: ignore[misc]  # the pool's proxy has the connection's methods
         except UNREACHABLE as error:
             raise Unavailable(Reason.UNAVAILABLE, "The database cannot be reached.") from error
+
+
+async def one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 async def roll_back(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -1,6 +1,6 @@
 """Contacts as services read them that keep a copy: in order of id, a message at a time."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -74,14 +74,13 @@ def pages(rows: Sequence[asyncpg.Record], *, versions_only: bool) -> Iterator[pb
         if rows:
             yield pb.StreamContactsResponse(contacts=map(version, rows))
         return
-    for data in events.batches(entries(map(repository.contact, rows))):
+    for data in events.batches(entries([repository.contact(row) for row in rows])):
         yield pb.StreamContactsResponse.FromString(data)
 
 
-def entries(contacts: Iterable[Contact]) -> Iterator[bytes]:
+def entries(contacts: Sequence[Contact]) -> Iterator[bytes]:
     """A serialised StreamContactsResponse of each: joined, they are one of all."""
-    for contact in contacts:
-        data = snapshot.contact(contact)
+    for data in snapshot.contacts(contacts):
         yield b"".join((FIELD, snapshot.length_of(data), data))
 
 

@@ -97,7 +97,7 @@ async def write(tx: WriteTx, rows: Sequence[Row | Refusal], *, bulk: bool) -> li
     if created:
         if await staging.insert(tx, tx.account, created, columns=COLUMNS):
             raise Overtaken
-        told = [snapshot.change(contact) for contact in created]
+        told = snapshot.changes(created)
         tx.add_events(events.contacts_changed("contact.created", tx.account, told, bulk=bulk))
     if created or updated:
         await staging.clear(tx)

@@ -46,10 +46,15 @@ def check(value: Json, *, field: str) -> None:
 def check_texts(value: dict[str, str]) -> Json:
     """A flat object of texts, as a row of a file gives it; itself. Raises Refused."""
     everything = "".join([*value, *value.values()])
-    # A character takes at most six bytes (as a control), a key and its value six signs besides.
-    if 6 * (len(everything) + len(value)) > limits.METADATA_BYTES or "\0" in everything:
+    if not fits(len(everything), len(value)) or "\0" in everything:
         check(value, field="metadata")
     return value
+
+
+def fits(characters: int, keys: int) -> bool:
+    """Whether a flat object of texts cannot be too large, whatever is in it."""
+    # A character takes at most six bytes (as a control), a key and its value six signs besides.
+    return 6 * (characters + keys) <= limits.METADATA_BYTES
 
 
 def merge(present: Json, patch: Json) -> Json:

@@ -33,15 +33,19 @@ async def commit(
     outcomes: Sequence[Read],
     records_done: int,
     bytes_done: int,
+    contended: bool = False,
 ) -> Outcome:
-    """outcomes: one a record. Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock."""
+    """outcomes: one a record. contended: others may take keys while the chunk runs.
+
+    Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock.
+    """
     drafts, faults = parted(outcomes)
     known = sum(isinstance(outcome, Known) for outcome in outcomes)
     async with db.across() as tx:
         outcome = await resolve(tx, lease, reader=reader, drafts=drafts)
         outcome.errors.extend(faults)
         outcome.duplicate_rows += known
-        await write(tx, lease, outcome, columns=reader.columns)
+        await write(tx, lease, outcome, columns=reader.columns, contended=contended)
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
@@ -83,7 +87,7 @@ async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Seque
     return chunk.resolve(drafts)
 
 
-async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...]) -> None:
+async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...], contended: bool) -> None:
     if outcome.updated:
         now = datetime.now(UTC)
         for before, after in outcome.updated:
@@ -104,8 +108,15 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
     if outcome.created:
         # The server inserts while the events are made here.
         lost, changes = await asyncio.gather(
-            staging.insert(tx, lease.account, outcome.created, columns=columns, import_id=lease.import_id),
-            told([(row, ()) for row in outcome.created]),
+            staging.insert(
+                tx,
+                lease.account,
+                outcome.created,
+                columns=columns,
+                import_id=lease.import_id,
+                contended=contended,
+            ),
+            told_of_new(outcome.created),
         )
         if lost:
             changes = drop_lost(lease, outcome, lost=lost, changes=changes)
@@ -121,6 +132,15 @@ def drop_lost(lease: Lease, outcome: Outcome, *, lost: set[UUID], changes: list[
     outcome.imported_rows -= len(lost)
     outcome.duplicate_rows += len(lost)
     return [change for row, change in zip(outcome.created, changes, strict=True) if row.id not in lost]
+
+
+async def told_of_new(created: Sequence[Contact]) -> list[bytes]:
+    """As `told`, of contacts that were not there."""
+    made: list[bytes] = []
+    for start in range(0, len(created), SLICE):
+        made += snapshot.changes(created[start : start + SLICE])
+        await asyncio.sleep(0)
+    return made
 
 
 async def told(changes: Sequence[tuple[Contact, Sequence[str]]]) -> list[bytes]:

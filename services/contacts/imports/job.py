@@ -7,9 +7,9 @@ nothing. A killed worker's import is taken up, when the lease ran out, behind it
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import asyncpg
 import structlog
@@ -20,15 +20,16 @@ from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
 from chassis.telemetry import with_remote_parent
-from formats.records import FAILED_ON_OUR_SIDE, Record, Unreadable
+from formats.records import FAILED_ON_OUR_SIDE, Unreadable
 from services.contacts import convert, metrics
-from services.contacts.imports import chunk, dry_runs, files, repository, sources
+from services.contacts.imports import batches, chunk, dry_runs, files, repository, sources
+from services.contacts.imports.batches import Batch, halves
 from services.contacts.imports.known import KnownRows
 from services.contacts.imports.preview import is_row
 from services.contacts.imports.rehearsal import Rehearsal
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.resolve import Outcome
-from services.contacts.imports.rows import Read, RowReader
+from services.contacts.imports.rows import RowReader
 
 log = structlog.get_logger()
 
@@ -39,11 +40,6 @@ RETRY_SECONDS = 2.0
 TURN_SECONDS = 5.0
 # A file that fails so often without a step forward fails for good.
 ATTEMPTS = 5
-CHUNK_RECORDS = 2_500
-# Bounds the memory of a chunk whose rows are large.
-CHUNK_BYTES = 4 * 1024 * 1024
-# Batches that wait to be written: while the database works, rows are read.
-READ_AHEAD = 2
 # What passes by itself: the loop goes on at its next turn.
 DATABASE_TROUBLE = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CONTENDED = (chunk.Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
@@ -53,23 +49,13 @@ class GaveWay(Exception):
     """The import goes on later, behind its last committed chunk."""
 
 
-@dataclass(slots=True)
-class Batch:
-    """Rows read, not yet written: one outcome a record."""
-
-    outcomes: list[Read]
-    # Behind its last record.
-    records_done: int
-    bytes_done: int
-
-
 class ImportWorker:
     def __init__(
         self,
         db: Database,
         wake: asyncio.Event,
         *,
-        chunk_records: int = CHUNK_RECORDS,
+        chunk_records: int = batches.CHUNK_RECORDS,
         turn_seconds: float = TURN_SECONDS,
     ) -> None:
         """wake: set when an import was queued; the poll is the safety net."""
@@ -142,8 +128,8 @@ class ImportWorker:
         reader = RowReader(lease.plan)
         known = KnownRows(self._db, lease, reader)
         turn_ends = time.monotonic() + self._turn_seconds
-        async with aclosing(ahead(self._batches(lease, known), READ_AHEAD)) as batches:
-            async for batch in batches:
+        async with aclosing(self._batches(lease, known)) as read:
+            async for batch in read:
                 known.learn(await self._commit(lease, reader, batch=batch))
                 if time.monotonic() >= turn_ends:
                     await self._give_way(lease)
@@ -157,13 +143,15 @@ class ImportWorker:
             await rehearsal.begin()
             async with self._db.across() as tx:
                 await dry_runs.restart(tx, lease)
-            rows = self._batches(lease, KnownRows(self._db, lease, reader))
-            async with aclosing(ahead(rows, READ_AHEAD)) as batches:
-                async for batch in batches:
+            async with aclosing(self._batches(lease, KnownRows(self._db, lease, reader))) as read:
+                async for batch in read:
                     failed = await rehearsal.chunk(batch.outcomes)
                     async with self._db.across() as tx:
                         await repository.add_errors(tx, lease, failed)
                         await dry_runs.count(tx, lease, rehearsal.counts, bytes_done=batch.bytes_done)
+
+    def _batches(self, lease: Lease, known: KnownRows) -> AsyncGenerator[Batch, None]:
+        return batches.read_ahead(self._db, lease, known, chunk_records=self._chunk_records)
 
     async def _give_way(self, lease: Lease) -> None:
         """Raises GaveWay where another account waits for the first of its imports."""
@@ -198,6 +186,7 @@ class ImportWorker:
                     outcomes=part.outcomes,
                     records_done=part.records_done,
                     bytes_done=part.bytes_done,
+                    contended=lost > 0,
                 )
             except CONTENDED:
                 lost += 1
@@ -207,34 +196,6 @@ class ImportWorker:
             else:
                 metrics.count(outcome)
         return outcome
-
-    async def _batches(self, lease: Lease, known: KnownRows) -> AsyncGenerator[Batch, None]:
-        """Raises Unreadable behind the last row that could be read."""
-        batch = Batch([], max(lease.records_done, lease.plan.skipped_records), 0)
-        size = 0
-        unread: list[Record] = []
-        broken_off: Unreadable | None = None
-        try:
-            stored = files.read(self._db, lease.account, lease.file_id)
-            async with aclosing(sources.records(lease.plan, stored, behind=batch.records_done)) as slices:
-                async for records, fed in slices:
-                    fresh = [record for record in records if record[0] > batch.records_done]
-                    batch.records_done += len(fresh)
-                    batch.bytes_done = fed
-                    size += sum(map(weight, fresh))
-                    unread += fresh
-                    if len(unread) >= self._chunk_records or size >= CHUNK_BYTES:
-                        batch.outcomes, unread, size = await known.read(unread), [], 0
-                        yield batch
-                        batch = Batch([], batch.records_done, fed)
-                    await asyncio.sleep(0)
-        except Unreadable as unreadable:
-            broken_off = unreadable
-        if unread:
-            batch.outcomes = await known.read(unread)
-            yield batch
-        if broken_off is not None:
-            raise broken_off
 
     async def _finish(self, lease: Lease, *, error: str) -> None:
         async with self._db.across() as tx:
@@ -280,42 +241,3 @@ class ImportWorker:
                 return
             except Unavailable:
                 log.warning("imports.heartbeat_failed")
-
-
-async def ahead(source: AsyncGenerator[Batch, None], most: int) -> AsyncGenerator[Batch, None]:
-    """What the source yields, up to `most` of it made before it is asked for; then its error, if it has one."""
-    made: asyncio.Queue[Batch | Exception | None] = asyncio.Queue(most)
-
-    async def make() -> None:
-        async with aclosing(source):
-            try:
-                async for batch in source:
-                    await made.put(batch)
-            except Exception as error:
-                await made.put(error)
-            else:
-                await made.put(None)
-
-    making = asyncio.create_task(make())
-    try:
-        while (batch := await made.get()) is not None:
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
-    finally:
-        making.cancel()
-        await asyncio.wait([making])
-
-
-def halves(batch: Batch) -> Sequence[Batch]:
-    """The batch in two, so that each can be committed by itself; one record stays as it is."""
-    middle = len(batch.outcomes) // 2
-    if not middle:
-        return [batch]
-    first = Batch(batch.outcomes[:middle], batch.records_done - (len(batch.outcomes) - middle), batch.bytes_done)
-    return [first, Batch(batch.outcomes[middle:], batch.records_done, batch.bytes_done)]
-
-
-def weight(record: Record) -> int:
-    cells = record[1]
-    return sum(map(len, cells)) if isinstance(cells, list) else 0

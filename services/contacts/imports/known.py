@@ -17,7 +17,7 @@ from services.contacts.imports.rows import Read, RowReader
 
 # Of the rows of the chunk before.
 WORTH_ASKING = 0.5
-SLICE = 250
+SLICE = 500
 
 
 class KnownRows:
@@ -33,18 +33,22 @@ class KnownRows:
         rows = outcome.imported_rows + outcome.duplicate_rows
         self._asking = self._possible and outcome.duplicate_rows > WORTH_ASKING * rows
 
-    async def read(self, records: Sequence[Record]) -> list[Read]:
-        """One outcome a record, as the reader's."""
+    async def ask(self, records: Sequence[Record]) -> list[bool]:
+        """Of each record, whether its contact is known to be there; none where it is not asked."""
         if not self._asking:
-            return await self._read(records, frozenset())
-        phones = [phone for record in records if (phone := self._reader.phone_of(record)) is not None]
+            return []
+        phones = []
+        for start in range(0, len(records), SLICE):
+            phones += [self._reader.phone_of(record) for record in records[start : start + SLICE]]
+            await asyncio.sleep(0)
         async with self._db.across() as tx:
-            held = await staging.held_phones(tx, self._lease.account, phones)
-        return await self._read(records, held)
+            free = await staging.free_phones(tx, self._lease.account, [phone for phone in phones if phone is not None])
+        return [phone is not None and phone not in free for phone in phones]
 
-    async def _read(self, records: Sequence[Record], held: frozenset[str]) -> list[Read]:
+    async def read(self, records: Sequence[Record], known: Sequence[bool]) -> list[Read]:
+        """One outcome a record, as the reader's. known: as `ask` answered."""
         outcomes: list[Read] = []
         for start in range(0, len(records), SLICE):
-            outcomes += self._reader.read_all(records[start : start + SLICE], held)
+            outcomes += self._reader.read_all(records[start : start + SLICE], known[start : start + SLICE])
             await asyncio.sleep(0)
         return outcomes

@@ -1,20 +1,21 @@
 """Makes contacts of a file's rows, by the same rules as a single create."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
+from uuid import UUID
 
 from chassis import ids
 from formats import phones
 from formats.countries import code_of
 from formats.records import Broken, Record
 from services.contacts.domain import metadata, tags
-from services.contacts.domain.cells import plain
 from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused, invalid
+from services.contacts.imports.by_column import CellReader, ColumnReader, Row, is_readable, trimmed
 from services.contacts.imports.keeping import Keeping
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
@@ -34,6 +35,8 @@ COLUMNS = {
 }
 # The cells of a column of tags repeat.
 TAG_CELLS_KEPT = 1024
+# Of rows that make no contact.
+NO_ID = UUID(int=0)
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Draft:
 
     row: int
     # Trimmed, as many as the file has columns.
-    cells: list[str]
+    cells: Row
     contact: Contact
     keys: list[tuple[Key, str]]
 
@@ -86,14 +89,59 @@ class RowReader:
         # A row's phone says which contact it is about.
         self.by_phone_alone = self._phone is not None and "external_id" not in targets
         self._checks = [(at, read) for at, column, read in self._cells if column != "phone"]
+        # None where cells lean on one another.
+        self._by_column = self._column_reader() if is_readable(targets) else None
 
-    def read_all(self, records: Sequence[Record], held: Collection[str] = ()) -> list[Read]:
-        """One outcome a record. held: phones of contacts that are there, whose rows need not be read in full."""
+    def _column_reader(self) -> ColumnReader:
+        return ColumnReader(
+            [CellReader(*cell) for cell in self._cells],
+            tags=self._tags_in if self._tagged else None,
+            extras=self._extras,
+        )
+
+    def read_all(self, records: Sequence[Record], known: Sequence[bool] = ()) -> list[Read]:
+        """One outcome a record. known: of each, whether its contact is there, so that it need not be read in full."""
         now = datetime.now(UTC)
-        return [self._read(record, now, held) for record in records]
+        known = known or [False] * len(records)
+        # In the order of the file, whichever way a row is read.
+        row_ids = [NO_ID if there else ids.new() for there in known]
+        outcomes: list[Read] = [None] * len(records)
+        alone = (
+            range(len(records))
+            if self._by_column is None
+            else self._read_columns(self._by_column, records, outcomes, row_ids=row_ids, known=known, now=now)
+        )
+        for at in alone:
+            outcomes[at] = self._read(records[at], row_ids[at], known=known[at], now=now)
+        return outcomes
+
+    def _read_columns(
+        self,
+        reader: ColumnReader,
+        records: Sequence[Record],
+        outcomes: list[Read],
+        *,
+        row_ids: Sequence[UUID],
+        known: Sequence[bool],
+        now: datetime,
+    ) -> Iterable[int]:
+        """Fills in the outcomes of rows with which nothing is wrong; which ones are left."""
+        width = self._width
+        whole = [at for at, (_, cells) in enumerate(records) if isinstance(cells, list) and len(cells) == width]
+        if not whole:
+            return range(len(records))
+        rows = trimmed([records[at][1] for at in whole], marked=self._marked)  # type: ignore[misc]  # no Broken ones
+        made = reader.read(rows, row_ids=[row_ids[at] for at in whole], known=[known[at] for at in whole], now=now)
+        for at, cells, contact in zip(whole, rows, made, strict=True):
+            row = records[at][0] - self._plan.preamble
+            if contact is True:
+                outcomes[at] = Known(row)
+            elif contact is not False and (keys := pairs(contact)):
+                outcomes[at] = Draft(row, cells, contact, keys)
+        return [at for at, outcome in enumerate(outcomes) if outcome is None]
 
     def phone_of(self, record: Record) -> str | None:
-        """The contact's phone as it is stored; None where the row has none that can be read."""
+        """The contact's phone, as it is stored if the contact is there; None where the row has none."""
         cells = record[1]
         if isinstance(cells, Broken) or self._phone is None or self._phone >= len(cells):
             return None
@@ -101,26 +149,27 @@ class RowReader:
         # What is stored reads as itself, so that a phone that is stored in this very form needs no reading.
         if phones.is_e164(cell):
             return cell
+        compacted = phones.compact(cell)
+        if compacted is not None and phones.is_e164(compacted):
+            return compacted
         number = phones.normalise(cell, self._plan.default_region)
         return None if number is None else number.e164
 
-    def _read(self, record: Record, now: datetime, held: Collection[str]) -> Read:
+    def _read(self, record: Record, row_id: UUID, *, known: bool, now: datetime) -> Read:
         row = record[0] - self._plan.preamble
-        cells = record[1]
-        if isinstance(cells, Broken):
-            return RowError(row, "validation_failed", cells.reason)
-        cells = [cell.strip() for cell in cells]
-        if self._marked and "'" in "".join(cells):
-            cells = [plain(cell) for cell in cells]
+        raw = record[1]
+        if isinstance(raw, Broken):
+            return RowError(row, "validation_failed", raw.reason)
+        (cells,) = trimmed([raw], marked=self._marked) or [()]
         if not any(cells):
             return None
         try:
             if len(cells) != self._width:
                 cells = fitted(cells, self._width)
-            if held and self.phone_of(record) in held:
+            if known:
                 self._check(cells)
                 return Known(row)
-            contact = Contact(ids.new(), now, now)
+            contact = Contact(row_id, now, now)
             fill(contact, self._sets(cells))
         except Refused as refused:
             return self.error(row, refused, cells)
@@ -135,7 +184,7 @@ class RowReader:
                 sets["tags"] = tags.clean(tags.parse_cell(cell))
         return Patch(sets)
 
-    def _sets(self, cells: list[str]) -> dict[str, object]:
+    def _sets(self, cells: Row) -> dict[str, object]:
         """What the cells that are not empty write, by column of the contact. Raises Refused."""
         sets: dict[str, object] = {column: read(cells[at]) for at, column, read in self._cells if cells[at]}
         if self._named and "name" in sets:
@@ -144,11 +193,11 @@ class RowReader:
             extras = {title: cells[at] for at, title in self._extras if cells[at]}
             if extras:
                 sets["metadata"] = self._beside(sets.get("metadata"), metadata.check_texts(extras))
-        if self._tagged and (tagged := self._read_tags("" if self._tags is None else cells[self._tags])):
+        if self._tagged and (tagged := self._tags_in(cells)):
             sets["tags"] = tagged
         return sets
 
-    def _check(self, cells: list[str]) -> None:
+    def _check(self, cells: Row) -> None:
         """What `_sets` refuses in the cells beside the phone. Raises Refused."""
         for at, read in self._checks:
             if cells[at]:
@@ -156,11 +205,14 @@ class RowReader:
         if self._extras:
             metadata.check_texts({title: cells[at] for at, title in self._extras if cells[at]})
         if self._tagged:
-            self._read_tags("" if self._tags is None else cells[self._tags])
+            self._tags_in(cells)
 
     def _beside(self, given: object, extras: metadata.Json) -> metadata.Json:
         """The columns of the metadata over its object, where the row has one. Raises Refused."""
         return metadata.merge(given, extras) if isinstance(given, dict) else extras
+
+    def _tags_in(self, cells: Row) -> list[str]:
+        return self._read_tags("" if self._tags is None else cells[self._tags])
 
     def _tags_of(self, cell: str) -> list[str]:
         return tags.clean([*tags.parse_cell(cell), *self._plan.tags])
@@ -204,11 +256,11 @@ def read_flag(field: str, cell: str) -> bool:
     return word in TRUE
 
 
-def fitted(cells: list[str], width: int) -> list[str]:
+def fitted(cells: Row, width: int) -> Row:
     """A ragged row as wide as the header. Raises Refused where a cell would be lost."""
     if any(cells[width:]):
         raise Refused(invalid("", "The row has more cells than the header; quote the cells that hold the delimiter."))
-    return cells[:width] + [""] * (width - len(cells))
+    return cells[:width] + ("",) * (width - len(cells))
 
 
 def parted(outcomes: Sequence[Read]) -> tuple[list[Draft], list[RowError]]:

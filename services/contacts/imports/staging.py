@@ -5,7 +5,7 @@ that way; the table has the defaults of the others. For the work role.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -40,8 +40,20 @@ SELECT k.value, c.id FROM unnest($2::text[]) AS k(value)
 JOIN contacts AS c ON c.account_id = $1 AND c.email_normal = k.value AND c.phone IS NULL
 """,
 }
-# ON CONFLICT only for what came in since HOLDERS was asked.
+FREE_PHONES = """
+SELECT k.value FROM unnest($2::text[]) AS k(value)
+WHERE NOT EXISTS (SELECT FROM contacts AS c WHERE c.account_id = $1 AND c.phone = k.value)
+"""
 INSERT = """
+WITH added AS (
+    INSERT INTO contacts (account_id, id, import_id, created_at, updated_at{names})
+    SELECT $1, id, $2, created_at, created_at{names} FROM staged WHERE fresh
+)
+INSERT INTO contact_tags (account_id, tag, contact_id)
+SELECT $1, tag, id FROM staged, unnest(tags) AS tag WHERE fresh
+"""
+# Leaves out those whose keys are taken; each key is looked up once more for it.
+INSERT_FREE = """
 WITH added AS (
     INSERT INTO contacts (account_id, id, import_id, created_at, updated_at{names})
     SELECT $1, id, $2, created_at, created_at{names} FROM staged WHERE fresh
@@ -83,8 +95,8 @@ async def holders(tx: WriteTx, account: AccountId, keys: Iterable[tuple[Key, str
 
 
 @lru_cache
-def insert_sql(columns: Sequence[str]) -> str:
-    return INSERT.format(names="".join(f", {name}" for name in columns))
+def insert_sql(columns: Sequence[str], statement: str) -> str:
+    return statement.format(names="".join(f", {name}" for name in columns))
 
 
 @lru_cache
@@ -92,9 +104,9 @@ def update_sql(columns: Sequence[str]) -> str:
     return UPDATE.format(changes="".join(f", {name} = s.{name}" for name in columns))
 
 
-async def held_phones(tx: WriteTx, account: AccountId, phones: Sequence[str]) -> frozenset[str]:
-    """Those of the phones that contacts have."""
-    return frozenset([row[0] for row in await tx.fetch(HOLDERS["phone"], account, phones)])
+async def free_phones(tx: WriteTx, account: AccountId, phones: Sequence[str]) -> frozenset[str]:
+    """Those of the phones that no contact has."""
+    return frozenset([row[0] for row in await tx.fetch(FREE_PHONES, account, phones)])
 
 
 async def insert(
@@ -104,10 +116,17 @@ async def insert(
     *,
     columns: tuple[str, ...],
     import_id: UUID | None = None,
+    contended: bool = True,
 ) -> set[UUID]:
-    """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken."""
+    """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken.
+
+    contended=False: raises asyncpg.UniqueViolationError instead, and costs less where all are free.
+    """
     await stage(tx, new, columns=("id", "created_at", *columns), fresh=True)
-    if await tx.fetchval(insert_sql(columns), account, import_id) == len(new):
+    if not contended:
+        await tx.execute(insert_sql(columns, INSERT), account, import_id)
+        return set()
+    if await tx.fetchval(insert_sql(columns, INSERT_FREE), account, import_id) == len(new):
         return set()
     return {contact.id for contact in new} - {row[0] for row in await tx.fetch(ADDED, account)}
 
@@ -133,12 +152,15 @@ async def note_updates(tx: WriteTx, account: AccountId, import_id: UUID) -> None
 
 async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[str], fresh: bool) -> None:
     await tx.execute(CREATE)
-    pieces = []
-    for start in range(0, len(contacts), COPY_ROWS):
-        some = contacts[start : start + COPY_ROWS]
-        pieces.append(copytext.rows([["t" if fresh else "f"] * len(some), *(texts(some, name) for name in columns)]))
-        await asyncio.sleep(0)
-    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces)
+    flag = "t" if fresh else "f"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(contacts), COPY_ROWS):
+            some = contacts[start : start + COPY_ROWS]
+            yield copytext.rows([[flag] * len(some), *(texts(some, name) for name in columns)])
+            await asyncio.sleep(0)
+
+    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces())
 
 
 async def clear(tx: WriteTx) -> None:

@@ -1,7 +1,9 @@
 """Keeps the search index up with the contacts' own events, in two lanes: nobody's edit waits behind an import.
 
 The bulk lane gives way while an import runs: both would share the processors, and the file's own row count is what
-somebody waits for. It does so for PATIENCE_SECONDS after an event, so that a long import's words are not far behind.
+somebody waits for. It does so for LONG_PATIENCE_SECONDS after an event; for PATIENCE_SECONDS where an import has ended
+since, because somebody waits for its words then and events are taken in their order. Two consumers share the lane: one
+makes words while the database stores those of the other.
 """
 
 import asyncio
@@ -28,24 +30,28 @@ LIVE_EVENTS = 64
 BULK_EVENTS = 8
 CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
+BULK_CONSUMERS = 2
 PATIENCE_SECONDS = 20.0
+LONG_PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.25
-# Of any account.
+# Of any account. $1: when the event was made.
 IMPORTING = """
-SELECT EXISTS (
-    SELECT FROM imports WHERE account_id IS NOT NULL AND status = 'running' AND lease_until > now()
-)
+SELECT EXISTS (SELECT FROM imports WHERE account_id IS NOT NULL AND status = 'running' AND lease_until > now()),
+    EXISTS (SELECT FROM imports WHERE account_id IS NOT NULL AND finished_at > $1)
 """
 # Of the wire's Contact: what words are made of.
 READ_FIELDS = {"phone", "email", "first_name", "last_name", "name"}
 
 
 def consumers(nats: Nats, db: Database) -> list[Consumer]:
-    """The two consumers of `work`, to be run."""
+    """The consumers of `work`, to be run."""
     indexer = SearchIndexer(db)
     return [
         Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=indexer.handle, batch=LIVE_EVENTS),
-        Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=indexer.handle, batch=BULK_EVENTS),
+        *(
+            Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=indexer.handle, batch=BULK_EVENTS)
+            for _ in range(BULK_CONSUMERS)
+        ),
     ]
 
 
@@ -56,7 +62,7 @@ class SearchIndexer:
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
         if events[0].bulk:
-            await self._give_way(until=events[0].time + timedelta(seconds=PATIENCE_SECONDS))
+            await self._give_way(events[0].time)
         newest: dict[UUID, Entry] = {}
         gone: dict[UUID, int] = {}
         for event in events:
@@ -75,11 +81,15 @@ class SearchIndexer:
             async with self._db.write(account) as tx:
                 await entries.forget(tx, account, list(gone.items()))
 
-    async def _give_way(self, *, until: datetime) -> None:
-        while datetime.now(UTC) < until:
+    async def _give_way(self, since: datetime) -> None:
+        """since: when the event was made."""
+        while (waited := datetime.now(UTC) - since) < timedelta(seconds=LONG_PATIENCE_SECONDS):
             async with self._db.across() as tx:
-                if not await tx.fetchval(IMPORTING):
-                    return
+                row = await tx.fetchrow(IMPORTING, since)
+            assert row is not None
+            importing, ended = row
+            if not importing or (ended and waited >= timedelta(seconds=PATIENCE_SECONDS)):
+                return
             await asyncio.sleep(POLL_SECONDS)
 
 

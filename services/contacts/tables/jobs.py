@@ -127,6 +127,8 @@ imports = Table(
     ),
     Index("imports_undoing", "queued_at", postgresql_where=text("status = 'undoing'")),
     Index("imports_sha256", "account_id", "sha256"),
+    # Over all accounts: see search.consumers.
+    Index("imports_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
 import_updates = Table(

@@ -46,13 +46,13 @@ def small_slices(monkeypatch):
 def asked(monkeypatch):
     """The phones that were looked up ahead."""
     phones: list[str] = []
-    look_up = staging.held_phones
+    look_up = staging.free_phones
 
-    async def held_phones(tx, account, wanted):
+    async def free_phones(tx, account, wanted):
         phones.extend(wanted)
         return await look_up(tx, account, wanted)
 
-    monkeypatch.setattr(staging, "held_phones", held_phones)
+    monkeypatch.setattr(staging, "free_phones", free_phones)
     return phones
 
 

@@ -48,9 +48,11 @@ def test_it_reads_as_what_protobuf_would_have_written(contact, changed):
     assert list(read.changes) == [expected]
 
 
-@given(st.lists(CONTACTS, min_size=2, max_size=4))
-def test_joined_bytes_are_one_message(contacts):
-    read = events_pb2.ContactsChanged.FromString(b"".join(map(snapshot.change, contacts)))
+@given(st.lists(CONTACTS, max_size=6), st.integers(1, 4))
+def test_many_at_once_are_one_message_when_joined(contacts, times):
+    # Repeated, so that values meet.
+    contacts *= times
+    read = events_pb2.ContactsChanged.FromString(b"".join(snapshot.changes(contacts)))
     assert [change.contact for change in read.changes] == [convert.contact(contact) for contact in contacts]
 
 

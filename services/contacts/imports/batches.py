@@ -1,0 +1,121 @@
+"""The rows of a file in batches, read ahead of who writes them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from chassis.db import Database
+from formats.records import Record, Unreadable
+from services.contacts.imports import files, sources
+from services.contacts.imports.known import KnownRows
+from services.contacts.imports.repository import Lease
+from services.contacts.imports.rows import Read
+
+CHUNK_RECORDS = 2_500
+# Bounds the memory of a chunk whose rows are large.
+CHUNK_BYTES = 4 * 1024 * 1024
+# Batches that wait to be written: while the database works, rows are read.
+READ_AHEAD = 2
+
+Made = TypeVar("Made")
+
+
+@dataclass(slots=True)
+class Taken:
+    """Records taken out of the file, and of each whether its contact is known to be there; see `KnownRows.ask`."""
+
+    records: list[Record]
+    known: list[bool]
+    # Behind its last record.
+    records_done: int
+    bytes_done: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows read, not yet written: one outcome a record."""
+
+    outcomes: list[Read]
+    records_done: int
+    bytes_done: int
+
+
+def read_ahead(
+    db: Database, lease: Lease, known: KnownRows, *, chunk_records: int = CHUNK_RECORDS
+) -> AsyncGenerator[Batch, None]:
+    """From behind what the lease says is dealt with. Raises Unreadable behind the last row that could be read."""
+    return ahead(batches(db, lease, known, chunk_records), READ_AHEAD)
+
+
+async def batches(db: Database, lease: Lease, known: KnownRows, size: int) -> AsyncGenerator[Batch, None]:
+    # While the database says which rows are known, others are read.
+    async with aclosing(ahead(taken(db, lease, known, size), 1)) as pieces:
+        async for piece in pieces:
+            yield Batch(await known.read(piece.records, piece.known), piece.records_done, piece.bytes_done)
+
+
+async def taken(db: Database, lease: Lease, known: KnownRows, size: int) -> AsyncGenerator[Taken, None]:
+    """Raises Unreadable behind the last record that could be taken."""
+    done = max(lease.records_done, lease.plan.skipped_records)
+    fed = weighed = 0
+    unread: list[Record] = []
+    broken_off: Unreadable | None = None
+    try:
+        stored = files.read(db, lease.account, lease.file_id)
+        async with aclosing(sources.records(lease.plan, stored, behind=done)) as slices:
+            async for records, fed in slices:
+                fresh = [record for record in records if record[0] > done]
+                done += len(fresh)
+                weighed += sum(map(weight, fresh))
+                unread += fresh
+                if len(unread) >= size or weighed >= CHUNK_BYTES:
+                    yield Taken(unread, await known.ask(unread), done, fed)
+                    unread, weighed = [], 0
+                await asyncio.sleep(0)
+    except Unreadable as unreadable:
+        broken_off = unreadable
+    if unread:
+        yield Taken(unread, await known.ask(unread), done, fed)
+    if broken_off is not None:
+        raise broken_off
+
+
+async def ahead(source: AsyncGenerator[Made, None], most: int) -> AsyncGenerator[Made, None]:
+    """What the source yields, up to `most` of it made before it is asked for; then its error, if it has one."""
+    made: asyncio.Queue[Made | Exception | None] = asyncio.Queue(most)
+
+    async def make() -> None:
+        async with aclosing(source):
+            try:
+                async for batch in source:
+                    await made.put(batch)
+            except Exception as error:
+                await made.put(error)
+            else:
+                await made.put(None)
+
+    making = asyncio.create_task(make())
+    try:
+        while (batch := await made.get()) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+    finally:
+        making.cancel()
+        await asyncio.wait([making])
+
+
+def halves(batch: Batch) -> Sequence[Batch]:
+    """The batch in two, so that each can be committed by itself; one record stays as it is."""
+    middle = len(batch.outcomes) // 2
+    if not middle:
+        return [batch]
+    first = Batch(batch.outcomes[:middle], batch.records_done - (len(batch.outcomes) - middle), batch.bytes_done)
+    return [first, Batch(batch.outcomes[middle:], batch.records_done, batch.bytes_done)]
+
+
+def weight(record: Record) -> int:
+    cells = record[1]
+    return sum(map(len, cells)) if isinstance(cells, list) else 0
