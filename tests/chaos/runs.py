@@ -43,13 +43,13 @@ def run(play: Play, *, environ: dict[str, str] | None = None) -> tuple[list[Chec
     return found, history
 
 
-def tell(console: Console, found: list[Check], history: History) -> bool:
+def tell(console: Console, found: list[Check], history: History, *, against: str) -> bool:
     """Prints what happened and what was found; whether all is right."""
     for event in history.events:
         console.print(
             "  " + " ".join(f"{name}={value}" for name, value in event.items()), highlight=False, markup=False
         )
-    return report.checks(console, found)
+    return report.checks(console, found, against=against)
 
 
 def write(name: str, scenario: "DataclassInstance", found: list[Check], history: History) -> Path:

@@ -8,6 +8,7 @@ from rich.table import Table
 from deploy.local.demo.following import Freshness
 from deploy.local.demo.verdict import Check
 
+CARRIER = "the file's generator and the carrier's own log"
 STATS = ("total", "sent", "delivered", "failed", "pending", "skipped", "uncertain")
 # With the env file sourced; README.md explains each.
 SEGMENT = '{"name": "Premium Customers", "conditions": [{"field": "tags", "operator": "contains", "value": "premium"}]}'
@@ -49,9 +50,9 @@ def freshness(console: Console, measured: Freshness) -> None:
     console.print(table)
 
 
-def checks(console: Console, made: list[Check]) -> bool:
+def checks(console: Console, made: list[Check], *, against: str = CARRIER) -> bool:
     """Prints every check; whether all hold."""
-    table = Table(title="Checked against the file's generator and the carrier's own log", title_justify="left")
+    table = Table(title=f"Checked against {against}", title_justify="left")
     for name in ("", "claim", "found"):
         table.add_column(name)
     for check in made:
