@@ -16,8 +16,8 @@ from tests.chaos.segments.scenario import Scenario
 SHORT = Scenario(
     seed=20_261_129,
     changes=2_000,
-    # A worker that evaluates, one that tells of contacts, and what both need.
-    victims=("segments-work", "postgres", "contacts-work", "nats"),
+    # A worker that evaluates, and what it needs.
+    victims=("segments-work", "postgres", "nats"),
     contacts=800,
     segments=15,
     kill_pause_seconds=0.5,
