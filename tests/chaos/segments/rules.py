@@ -24,8 +24,14 @@ class Rules:
         self._worlds = worlds
         self._lists = lists
         self._segments = segments
+        # At first each kind alone: a rule that also reads something else may be put right by that.
+        self._alone = [self._segment, self._consent, self._tag, self._time, self._list]
 
     def definition(self) -> Definition:
+        if self._alone and self._lists:
+            kind = self._alone.pop()
+            if kind != self._segment or self._segments():
+                return {"conditions": [kind()]}
         kind = self._rng.random()
         if kind < 0.15:
             return segment_load.written(self._rng.randrange(10**6))
