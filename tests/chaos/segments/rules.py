@@ -29,9 +29,9 @@ class Rules:
 
     def definition(self) -> Definition:
         if self._alone and self._lists:
-            kind = self._alone.pop()
-            if kind != self._segment or self._segments():
-                return {"conditions": [kind()]}
+            made = self._alone.pop()
+            if made != self._segment or self._segments():
+                return {"conditions": [made()]}
         kind = self._rng.random()
         if kind < 0.15:
             return segment_load.written(self._rng.randrange(10**6))
