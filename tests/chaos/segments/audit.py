@@ -68,7 +68,7 @@ def membership(readings: Sequence[Reading], differences: Sequence[Difference]) -
         ),
         none(
             "segments whose member_count is not the number of members",
-            [one.segment["id"] for one in readings if one.segment["member_count"] != len(one.members)],
+            [one.segment["id"] for one in readings if one.steady and one.segment["member_count"] != len(one.members)],
         ),
     ]
 

@@ -15,8 +15,8 @@ from tests.throwaway_stack import ThrowawayStack
 
 # Segments that are read at a time.
 AT_ONCE = 4
-# As long as contacts step in and out by the clock, a segment is read again; for so long.
-STEADY_SECONDS = 120.0
+# Of a segment that contacts step in and out of by the clock meanwhile.
+ATTEMPTS = 4
 ROWS = """
 SELECT s.id, b.members, (SELECT count(*) FROM members m WHERE m.account_id = s.account_id AND m.build_id = b.id) AS rows
 FROM segments s JOIN builds b ON b.account_id = s.account_id AND b.id = s.served_build
@@ -29,12 +29,15 @@ TIMES = ("created_at", "updated_at")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A segment and its members, who were the same from `began` to `ended`, in microseconds since 1970."""
+    """A segment and its members."""
 
     segment: dict[str, Any]
     members: list[str]
+    # Microseconds since 1970.
     began: int
     ended: int
+    # Nobody stepped in or out meanwhile; else pages and count are of different moments.
+    steady: bool = True
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -91,29 +94,29 @@ async def contacts(rest: Rest) -> dict[str, contacts_pb2.Contact]:
 
 
 async def segments(rest: Rest) -> list[Reading]:
-    """All of them. Raises TimeoutError for one whose members do not stand still long enough to be read."""
+    """All of them."""
     listed, _ = await pages(rest, "/v1/segments")
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def read(segment_id: str) -> Reading:
-        async with slots, asyncio.timeout(STEADY_SECONDS):
-            while (found := await members(rest, segment_id)) is None:
-                pass
+        async with slots:
+            for _ in range(ATTEMPTS):
+                found = await members(rest, segment_id)
+                if found.steady:
+                    break
             return found
 
     return await asyncio.gather(*(read(segment["id"]) for segment in listed))
 
 
-async def members(rest: Rest, segment_id: str) -> Reading | None:
-    """None where somebody stepped in or out meanwhile: then pages and count are of different moments."""
+async def members(rest: Rest, segment_id: str) -> Reading:
     began = now()
     found, revisions = await pages(rest, f"/v1/segments/{segment_id}/members")
     segment = await rest.get(f"/v1/segments/{segment_id}")
     ended = now()
     last = await rest.get(f"/v1/segments/{segment_id}/members", limit="1")
-    if revisions != {last["revision"]}:
-        return None
-    return Reading(segment, [member["contact"]["id"] for member in found], began, ended)
+    steady = revisions == {last["revision"]}
+    return Reading(segment, [member["contact"]["id"] for member in found], began, ended, steady)
 
 
 async def rows(stack: ThrowawayStack) -> dict[str, tuple[int, int]]:

@@ -150,6 +150,7 @@ async def judge(run: Run) -> list[Check]:
         members=sum(len(one.members) for one in found),
         with_members=sum(0 < len(one.members) < len(people) for one in found),
         by_the_clock=sum(bool(re.search("in_last|in_next", json.dumps(one.definition))) for one in found),
+        moving=sum(not one.steady for one in found),
         undecided=sum(one.undecided for one in differences),
     )
     for one in differences:
