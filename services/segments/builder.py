@@ -52,7 +52,8 @@ async def work(db: Database, build: Build, *, clock: Callable[[], int] = contact
     ends = time.monotonic() + TURN_SECONDS
     current: Build | None = build
     try:
-        while current is not None and time.monotonic() < ends:
+        # What was found is used up: finding it again would take longer.
+        while current is not None and (time.monotonic() < ends or current.found is not None):
             current = await step(db, current, clock)
             # Live changes come first.
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import pytest
 
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis.errors import DeadlineExceeded, NotFound, Unavailable
-from services.segments import builder, builds, service, steps
+from services.segments import builder, builds, filling, service, steps
 from services.segments.builds import State
 from services.segments.evaluation import Evaluator
 from tests.service.segments.world import (
@@ -34,8 +34,8 @@ def evaluator(work_db):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(steps, "FILL_CHUNK", 10)
-    monkeypatch.setattr(steps, "FILL_JOINS", 4)
+    monkeypatch.setattr(filling, "FIND_ROWS", 10)
+    monkeypatch.setattr(filling, "JOIN_ROWS", 4)
     monkeypatch.setattr(steps, "ANNOUNCE_CHUNK", 7)
     monkeypatch.setattr(steps, "SWEEP_CHUNK", 9)
 
