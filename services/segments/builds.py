@@ -33,8 +33,8 @@ MAX_FAILURES = 10
 COLUMNS = (
     "account_id, id, segment_id, definition, inlined, state, cut, replaces, position, to_look_at, lease_generation"
 )
-# Least recently worked on first, so that a small build is not stuck behind a large one. The next build of a segment
-# waits until the one before it was announced, and until the segments that its rule names are filled.
+# Least recently worked on first, so that a small build is not stuck behind a large one, and sweeping last. The next
+# build of a segment waits until the one before it was announced, and until the segments that its rule names are filled.
 CLAIM = f"""
 UPDATE builds SET lease_until = now() + $1, lease_generation = lease_generation + 1
 WHERE (account_id, id) = (
@@ -47,7 +47,7 @@ WHERE (account_id, id) = (
             SELECT FROM segment_references r
             JOIN builds o ON o.account_id = r.account_id AND o.segment_id = r.names AND o.state = 'building'
             WHERE r.account_id = b.account_id AND r.segment_id = b.segment_id))
-    ORDER BY lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY state = 'retired', lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}
 """
 HELD = f"SELECT {COLUMNS} FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4"

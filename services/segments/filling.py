@@ -44,16 +44,17 @@ LOCK = """
 SELECT FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
 ORDER BY contact_id FOR NO KEY UPDATE
 """
-# Of contacts whose rows are locked, in a statement of its own: so what is known of their messages, which leave the
-# contact's row as it is, stands still too. A live change may have made one a member before.
+# Waiting for a row, Postgres holds the newer version against the predicate before it answers with it. A live change may
+# have made a contact a member just before.
 JOIN = """
 INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
-SELECT $1, $2, p.contact_id, coalesce((
-    SELECT o.joined_at FROM members o WHERE o.account_id = $1 AND o.contact_id = p.contact_id AND o.build_id = (
+SELECT $1, $2, c.contact_id, coalesce((
+    SELECT o.joined_at FROM members o WHERE o.account_id = $1 AND o.contact_id = c.contact_id AND o.build_id = (
         SELECT served_build FROM segments WHERE account_id = $1 AND id = $4)), now()), 0
-FROM contacts_projection p {join}
-WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
-ORDER BY p.contact_id
+FROM (
+    SELECT p.contact_id FROM contacts_projection p {join}
+    WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
+    ORDER BY p.contact_id FOR NO KEY UPDATE OF p) AS c
 ON CONFLICT DO NOTHING
 """
 
@@ -114,8 +115,11 @@ async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: Sequence[U
     """Those of the contacts that the rule matches become members. Returns how many were not."""
     if not contacts:
         return 0
-    await tx.execute(LOCK, build.account, contacts)
     predicate = compile_sql(rule, first=5, now=now)
+    if predicate.join:
+        # Messages leave the contact's row as it is. Once it is locked, what is known of them stands still, for the
+        # statements that follow.
+        await tx.execute(LOCK, build.account, contacts)
     sql = JOIN.format(join=predicate.join, predicate=predicate.sql)
     done = await tx.execute(sql, build.account, build.id, contacts, build.segment, *predicate.args)
     return int(done.removeprefix("INSERT 0 "))
