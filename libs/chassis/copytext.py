@@ -5,7 +5,7 @@ Source: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"; ar
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NULL = r"\N"
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -35,6 +35,11 @@ def parameter(column: Sequence[str | None]) -> str:
     if MEANT.search("".join(filter(None, column))):
         column = [value if value is None else quoted(value) for value in column]
     return "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in column]) + "}"
+
+
+def numbers(column: Iterable[int]) -> str:
+    """The same of whole numbers."""
+    return "{" + ",".join(map(str, column)) + "}"
 
 
 def quoted(value: str) -> str:
