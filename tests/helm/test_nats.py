@@ -22,6 +22,7 @@ from services.contacts.bulk import service as bulk
 from services.contacts.exports import service as exports
 from services.contacts.imports import service as imports
 from services.contacts.search import consumers as search
+from services.gateway.feed import writer as feed
 from services.segments import builder
 from services.segments import consumers as segments
 from tests.helm import nats_server
@@ -32,13 +33,13 @@ DURABLES = {
     "contacts": {activity.LIVE, activity.BULK, search.LIVE, search.BULK},
     "segments": {segments.LIVE, segments.BULK, segments.MESSAGES},
     "campaigns": {campaigns_consumers.LIVE, campaigns_consumers.BULK},
-    "gateway": set(),
+    "gateway": {feed.LIVE, feed.BULK},
 }
 POKES = {
     "contacts": {imports.POKE, bulk.POKE, exports.POKE},
     "segments": {builder.TOPIC},
     "campaigns": {campaigns.CAMPAIGNS, campaigns.RECEIPTS},
-    "gateway": set(),
+    "gateway": {f"{feed.TOPIC}.acct"},
 }
 ENTITIES = {
     "contacts": {"contact", "list", "suppression", "import"},

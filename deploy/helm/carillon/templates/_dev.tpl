@@ -17,6 +17,7 @@ upgrade changes nothing. Each call makes up others: call it once.
 {{- end -}}
 {{- $_ := set $state "erasure" (randBytes 32) -}}
 {{- $_ := set $state "sealing" (randBytes 32 | replace "+" "-" | replace "/" "_") -}}
+{{- $_ := set $state "webhook-sealing" (randBytes 32 | replace "+" "-" | replace "/" "_") -}}
 {{- range $name, $encoded := $known -}}
 {{- $_ := set $state $name (b64dec $encoded) -}}
 {{- end -}}
