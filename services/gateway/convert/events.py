@@ -91,16 +91,22 @@ def envelope(*, event_id: str, event_type: str, time: datetime, position: int | 
     The data of a type that a newer part of the system tells and this build does not know is null, and its bytes are
     in `data_base64`.
     """
-    body: dict[str, Any] = {
+    message = parse(event_type, data)
+    stamp = time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    body = envelope_of(message, event_id=event_id, event_type=event_type, time=stamp, position=position)
+    return body if message is not None else body | {"data_base64": b64encode(data).decode()}
+
+
+def envelope_of(
+    message: Message | None, *, event_id: str, event_type: str, time: str, position: int | None
+) -> dict[str, Any]:
+    return {
         "id": event_id,
         "type": event_type,
-        "timestamp": time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z",
+        "timestamp": time,
         "position": position,
+        "data": None if message is None else plain(message),
     }
-    message = parse(event_type, data)
-    if message is None:
-        return body | {"data": None, "data_base64": b64encode(data).decode()}
-    return body | {"data": plain(message)}
 
 
 def plain(message: Message) -> Any:

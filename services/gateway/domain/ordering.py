@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+# Before every revision: nobody goes past one that is under way.
+FIRST = -(1 << 63)
 # Revision, position, and the number in the order of adding.
 Place = tuple[int, int, int]
 
@@ -22,10 +24,12 @@ class Entry(Generic[T]):
     item: T
     position: int
     number: int
+    # Revision by object.
+    objects: dict[int, int]
     due: bool
     running: bool = False
-    # (object, place in the object's line)
-    places: list[tuple[int, Place]] = field(default_factory=list)
+    # Its place in the line of each object.
+    places: dict[int, Place] = field(default_factory=dict)
 
 
 class Lines(Generic[T]):
@@ -49,11 +53,8 @@ class Lines(Generic[T]):
     def add(self, name: Hashable, item: T, *, position: int, objects: Iterable[tuple[int, int]], due: bool) -> None:
         """objects: (object, revision). due: False for one that waits for its next attempt."""
         self._added += 1
-        entry = Entry(name, item, position, self._added, due)
-        for thing, revision in dict(objects).items():
-            place = (revision, position, entry.number)
-            insort(self._lines.setdefault(thing, []), place)
-            entry.places.append((thing, place))
+        entry = Entry(name, item, position, self._added, dict(objects), due)
+        self._line_up(entry)
         self._entries[name] = self._by_number[entry.number] = entry
         self._suggest(entry)
 
@@ -78,15 +79,31 @@ class Lines(Generic[T]):
         entry = self._entries[name]
         entry.running = entry.due = False
         self.running -= 1
+        self._line_up(entry)
+        self._suggest_heads(entry)
 
     def end(self, name: Hashable) -> None:
         """It was delivered, given up, or is not ours any more."""
         entry = self._entries.pop(name)
         del self._by_number[entry.number]
         self.running -= entry.running
-        for thing, place in entry.places:
+        for thing, place in entry.places.items():
+            self._lines[thing].remove(place)
+        self._suggest_heads(entry)
+
+    def _line_up(self, entry: Entry[T]) -> None:
+        """By its revisions, or before all others while it runs."""
+        for thing, revision in entry.objects.items():
+            line = self._lines.setdefault(thing, [])
+            if thing in entry.places:
+                line.remove(entry.places[thing])
+            entry.places[thing] = (FIRST if entry.running else revision, entry.position, entry.number)
+            insort(line, entry.places[thing])
+
+    def _suggest_heads(self, entry: Entry[T]) -> None:
+        """Who leads the lines that it left or fell back in."""
+        for thing in entry.objects:
             line = self._lines[thing]
-            line.remove(place)
             if line:
                 self._suggest(self._by_number[line[0][2]])
             else:
@@ -100,11 +117,12 @@ class Lines(Generic[T]):
         return entry.due and not entry.running
 
     def _leads(self, entry: Entry[T]) -> bool:
-        return all(self._lines[thing][0] == place for thing, place in entry.places)
+        return all(self._lines[thing][0] == place for thing, place in entry.places.items())
 
     def _start(self, entry: Entry[T]) -> T:
         entry.running = True
         self.running += 1
+        self._line_up(entry)
         return entry.item
 
     def _out_of_a_circle(self) -> T | None:
