@@ -58,13 +58,13 @@ def of_dev() -> str:
 def of_production() -> str:
     """The users of deploy/helm/values/nats.yaml, as the nats-io chart merges them into its configuration."""
     values = yaml.safe_load((EXAMPLES / "nats.yaml").read_text())
-    merged = values["config"]["merge"]["authorization"]
+    merged = values["config"]["merge"]["accounts"]["CARILLON"]
     users = "\n".join(nats_user(user) for user in merged["users"])
     return f"""
         listen: "0.0.0.0:4222"
         http: "0.0.0.0:8222"
         jetstream {{ store_dir: "/data" }}
-        authorization {{ users: [ {users} ] }}
+        accounts {{ CARILLON: {{ jetstream: {merged["jetstream"]}, users: [ {users} ] }} }}
     """
 
 

@@ -47,7 +47,9 @@ listen: "0.0.0.0:4222"
 http: "0.0.0.0:8222"
 max_payload: 4MB
 jetstream { store_dir: "/data" }
-authorization {
+accounts {
+  CARILLON: {
+  jetstream: enabled
   users: [
   {{- range $service, $user := .Files.Get "files/nats-users.json" | fromJson }}
     {
@@ -57,6 +59,7 @@ authorization {
     }
   {{- end }}
   ]
+  }
 }
 {{- end -}}
 
