@@ -4,7 +4,8 @@
     python examples/segment_copy.py seg_… members.db
 
 CARILLON_URL and CARILLON_API_KEY (scope segments:read) are for the first copy. CARILLON_NATS_URL is the subscriber's:
-the user's name is its consumer's too, and the inbox prefix is `_INBOX_` and that name.
+the user's name is its consumer's too (CARILLON_NATS_CONSUMER names another one), and the inbox prefix is `_INBOX_` and
+that name.
 
 How it stays right: the consumer is there before the copy is made, so that no change is missed. The copy's pages say at
 which revision of the segment they begin; steps up to there are in it. Of each contact the highest membership revision
@@ -77,7 +78,7 @@ def apply(db: sqlite3.Connection, data: bytes, *, segment_id: str, begun: int) -
 
 async def main(segment_id: str, file: str) -> None:
     url = os.environ["CARILLON_NATS_URL"]
-    consumer = urlsplit(url).username or ""
+    consumer = os.environ.get("CARILLON_NATS_CONSUMER") or urlsplit(url).username or ""
     db = sqlite3.connect(file)
     db.executescript(SCHEMA)
     begun = first_copy(db, segment_id)

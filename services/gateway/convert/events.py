@@ -160,4 +160,4 @@ def is_map(field: FieldDescriptor) -> bool:
 
 def value_reader(field: FieldDescriptor) -> Reader:
     kind = cast(Descriptor, field.message_type)
-    return reader(cast(FieldDescriptor, kind.fields_by_name["value"]))
+    return reader(kind.fields_by_name["value"])

@@ -56,7 +56,8 @@ async def test_what_was_delivered_and_not_recorded_is_delivered_again(
 ) -> None:
     sub = await subscriber(gateway, nats)
     async with listening() as receiver:
-        webhook = await sub.webhook(receiver.url)
+        # The worker tells of the account too.
+        webhook = await sub.webhook(receiver.url, event_types=["contact.*"])
         async with worker(environment, tmp_path / "first.log") as first:
 
             async def kill_first(_: dict[str, Any]) -> web.StreamResponse:
