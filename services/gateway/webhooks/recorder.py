@@ -42,6 +42,7 @@ class Recorder:
 
     async def _write(self, attempts: Sequence[Attempt]) -> None:
         async with self._db.across() as tx:
-            await queue.record(tx, attempts)
+            # The endpoint first, as those do who delete it with all that is its.
             for gone in {one.endpoint.key: one.endpoint for one in attempts if one.outcome == "gone"}.values():
                 await queue.disable_gone(tx, gone)
+            await queue.record(tx, attempts)
