@@ -120,11 +120,11 @@ def latencies(file: Path, names: list[str], published: dict[str, float]) -> list
 
 
 async def half(
-    stack: ThrowawayStack, jetstream: JetStreamContext, account: str, file: Path, names: list[str]
+    stack: ThrowawayStack, jetstream: JetStreamContext, account: str, file: Path, names: list[str], *, seconds: int
 ) -> tuple[dict[str, float], dict[str, object]]:
     """A run at the full rate; the healthy endpoints have everything at its end."""
     with watched(stack.pid("gateway-work")) as used:
-        published = await publish(jetstream, account, EVENTS_PER_SECOND * SECONDS, per_second=EVENTS_PER_SECOND)
+        published = await publish(jetstream, account, EVENTS_PER_SECOND * seconds, per_second=EVENTS_PER_SECOND)
         missing = await all_there(file, names, set(published), seconds=30)
     took = latencies(file, names, published)
     found = arrivals(file)
@@ -139,7 +139,9 @@ async def half(
     }
 
 
-async def measure(stack: ThrowawayStack) -> tuple[dict[str, object], dict[str, object], dict[str, int], float]:
+async def measure(
+    stack: ThrowawayStack, seconds: int
+) -> tuple[dict[str, object], dict[str, object], dict[str, int], float]:
     key = await asyncio.to_thread(stack.create_account, "bench webhooks")
     account = await account_of(stack, key)
     healthy = [f"healthy-{number}" for number in range(HEALTHY)]
@@ -155,10 +157,10 @@ async def measure(stack: ThrowawayStack) -> tuple[dict[str, object], dict[str, o
                 await endpoint(name)
             warm = await publish(jetstream, account, WARM_EVENTS, per_second=EVENTS_PER_SECOND)
             await all_there(file, healthy, set(warm), seconds=30)
-            _, alone = await half(stack, jetstream, account, file, healthy)
+            _, alone = await half(stack, jetstream, account, file, healthy, seconds=seconds)
             for name in OTHERS:
                 await endpoint(name)
-            published, beside = await half(stack, jetstream, account, file, healthy)
+            published, beside = await half(stack, jetstream, account, file, healthy, seconds=seconds)
             async with aiohttp.ClientSession() as http, http.put(f"{url}/temper/good") as answer:
                 answer.raise_for_status()
             began = time.monotonic()
@@ -168,9 +170,9 @@ async def measure(stack: ThrowawayStack) -> tuple[dict[str, object], dict[str, o
     return alone, beside, missing, caught_up
 
 
-def run() -> Outcome:
+def run(seconds: int = SECONDS) -> Outcome:
     with throwaway_stack.started("bench-webhooks") as stack:
-        alone, beside, missing, caught_up = asyncio.run(measure(stack))
+        alone, beside, missing, caught_up = asyncio.run(measure(stack, seconds))
     missed = []
     for name, found in (("alone", alone), ("beside the others", beside)):
         if float(str(found["webhooks_per_second"])) < 0.97 * LIMIT_PER_SECOND:
@@ -191,6 +193,6 @@ def run() -> Outcome:
         columns=["endpoints", "webhooks/s", "p50 ms", "p99 ms", "missing"],
         rows=rows,
         figures={"alone": alone, "beside": beside, "missing": missing, "caught_up_seconds": round(caught_up, 1)},
-        settings={"healthy": HEALTHY, "others": OTHERS, "events_per_second": EVENTS_PER_SECOND, "seconds": SECONDS},
+        settings={"healthy": HEALTHY, "others": OTHERS, "events_per_second": EVENTS_PER_SECOND, "seconds": seconds},
         missed=missed,
     )
