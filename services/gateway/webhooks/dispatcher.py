@@ -22,7 +22,7 @@ from chassis.nats import POKE, Nats
 from services.gateway.domain import retries
 from services.gateway.webhooks import fan_out, queue
 from services.gateway.webhooks.queue import Held, Key
-from services.gateway.webhooks.runner import Means, Runner
+from services.gateway.webhooks.runner import FAULT_REST, Means, Runner
 
 log = structlog.get_logger()
 
@@ -33,8 +33,6 @@ POLL_SECONDS = 1.0
 SHORTEST_SECONDS = 0.02
 # For what is under way when the process is told to stop.
 GRACE_SECONDS = 3.0
-# For an endpoint whose runner failed in a way that is our fault.
-FAULT_REST = timedelta(seconds=30)
 
 
 class Dispatcher:

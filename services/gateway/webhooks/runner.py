@@ -45,6 +45,8 @@ LOOK_SECONDS = 0.25
 # A runner that has nothing to do waits so long for the next event before it lets go: events often come in rows.
 LINGER_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
+# Where it is not the endpoint that failed, but we: the database is away, or the key to its secret.
+FAULT_REST = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._interrupted = False
         self._probes = 1
         self._objects = 0
         self._after = 0
@@ -78,6 +81,8 @@ class Runner:
     @property
     def rest(self) -> timedelta:
         """How long the endpoint is to be left alone."""
+        if self._interrupted:
+            return FAULT_REST
         return retries.probe_delay(self.failures) if retries.is_down(self.failures) else timedelta(0)
 
     def poke(self) -> None:
@@ -180,6 +185,7 @@ class Runner:
         if not task.cancelled() and task.exception() is not None:
             # It is not written down: whoever loads it next makes it again.
             log.warning("webhook.interrupted", error=type(task.exception()).__name__)
+            self._interrupted = True
             self.stop()
 
     async def _deliver(self, delivery: Delivery) -> None:

@@ -26,11 +26,11 @@ LEASE = timedelta(seconds=2)
 
 @asynccontextmanager
 async def delivering(
-    db: Database, nats: Nats, *, timeout: float = 5.0, places: int = 16, transport: Transport | None = None
+    db: Database, nats: Nats, *, timeout: float = 5.0, places: int = 16, secrets_key: str = SECRETS_KEY
 ) -> AsyncIterator[Dispatcher]:
-    transport = transport or Transport(timeout=timeout, private=True)
+    transport = Transport(timeout=timeout, private=True)
     await transport.start()
-    means = Means(db=db, transport=transport, bodies=Bodies(db), recorder=Recorder(db), sealer=Sealer(SECRETS_KEY))
+    means = Means(db=db, transport=transport, bodies=Bodies(db), recorder=Recorder(db), sealer=Sealer(secrets_key))
     dispatcher = Dispatcher(means, nats, topic=TOPIC, places=places, lease=LEASE)
     task = asyncio.create_task(dispatcher.run())
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from cryptography.fernet import Fernet
 from standardwebhooks import Webhook
 
 from chassis.nats import Nats
@@ -323,3 +324,29 @@ async def test_two_workers_share_the_endpoints_and_deliver_once(sub: Subscriber,
         await eventually(nothing_waits)
         for receiver in (one, two):
             assert sorted(receiver.ids) == sorted(each.id for each in told)
+
+
+async def test_a_fault_of_ours_costs_no_attempt_and_is_no_busy_loop(
+    sub: Subscriber, receiver: Receiver, gateway: Gateway, nats: Nats
+) -> None:
+    """The worker has not been given the key yet under which the secret is sealed."""
+    webhook = await sub.webhook(receiver.url)
+    await sub.writer.write(sub.account, [event(sub.account, contact("a"))])
+
+    async def rests() -> bool:
+        async with gateway.work.across() as tx:
+            return bool(
+                await tx.fetchval(
+                    "SELECT holder IS NULL AND due_at > now() + interval '1 second' FROM webhook_queues "
+                    "WHERE account_id = $1",
+                    sub.account,
+                )
+            )
+
+    async with delivering(gateway.work, nats, secrets_key=Fernet.generate_key().decode()):
+        await eventually(rests)
+    assert await sub.attempts(webhook) == []
+    await sub.hurry()
+    async with delivering(gateway.work, nats):
+        (made,) = await sub.ended(webhook, 1)
+    assert made["number"] == 1
