@@ -2,6 +2,8 @@
 the document describes. Tags, activity, preferences and opt-outs are in test_seed_contact_history.py, lists in
 test_seed_lists.py."""
 
+import functools
+import operator
 from typing import Any
 
 import pytest_asyncio
@@ -50,9 +52,7 @@ async def test_list_contacts_by_cursor_search_stage_and_country(api: Api) -> Non
     assert await found("?country=TR") == [bob_id]
     assert await found("?stage=customer&country=US") == []
     for search, expected in {"archer": [ann], "ann%40exam": [ann], "1234567": [bob_id], "eve": [eve]}.items():
-        await eventually(
-            lambda search=search: found(f"?search={search}"), lambda seen, expected=expected: seen == expected
-        )
+        await eventually(functools.partial(found, f"?search={search}"), functools.partial(operator.eq, expected))
     first = (await api.get("/v1/contacts?limit=2")).ok()
     assert ([one["id"] for one in first["data"]], first["has_more"]) == ([eve, bob_id], True)
     second = (await api.get(f"/v1/contacts?limit=2&cursor={first['next_cursor']}")).ok()
