@@ -15,7 +15,7 @@ from services.gateway.dialects.addressbook.route import TAG
 from services.gateway.routers import lists as canonical
 from services.gateway.routers.lists import READ, WRITE, list_id
 from services.gateway.routes import JSON_LIMIT_BYTES, Routes
-from services.gateway.schemas.lists import ContactList, MembersAdded, MembersRemoved
+from services.gateway.schemas.lists import EXAMPLE_LIST, ContactList, MembersAdded, MembersRemoved
 
 routes = Routes(TAG)
 
@@ -101,7 +101,7 @@ async def remove_from_lists(caller: CallerOf, body: schemas.AddressBookListConta
     reasons=[Reason.NOT_FOUND],
 )
 async def list_members(
-    caller: CallerOf, id: Annotated[str, Path(alias="listId")], page: pages.NumberedPage
+    caller: CallerOf, id: Annotated[str, Path(alias="listId", examples=[EXAMPLE_LIST])], page: pages.NumberedPage
 ) -> Response:
     client = caller.backends.lists
     known = list_id(id)

@@ -20,7 +20,7 @@ from services.gateway.schemas.fields import ShortText, Text
 
 routes = Routes("Chat dialect")
 
-ContactId = Annotated[str, Path(alias="contactId")]
+ContactId = Annotated[str, Path(alias="contactId", examples=[schemas.EXAMPLE_CONTACT])]
 PHONE = "With its country code; one of phoneNumber and email"
 
 
@@ -35,7 +35,7 @@ PHONE = "With its country code; one of phoneNumber and email"
 )
 async def get_contact(
     caller: CallerOf,
-    phone: Annotated[ShortText | None, Query(alias="phoneNumber", description=PHONE)] = None,
+    phone: Annotated[ShortText | None, Query(alias="phoneNumber", description=PHONE, examples=["+1234567890"])] = None,
     email: Annotated[Text | None, Query()] = None,
 ) -> Response:
     """Where several contacts share an email, the one updated last."""
