@@ -13,6 +13,7 @@ from services.campaigns.providers.port import Outbound
 # Servers that do not say 8BITMIME must not be given any.
 POLICY = SMTP.clone(cte_type="7bit")
 WIDE_POLICY = SMTP.clone(utf8=True)
+SPECIAL = set('()<>[]:;,\\" ')
 
 
 class Unfit(Exception):
@@ -44,13 +45,13 @@ def built(message: Outbound, *, from_name: str | None, reply_to: str | None) -> 
     is_wide = not (sender.isascii() and to.isascii())
     message_id = f"{message.key}@{sender.rpartition('@')[2]}"
     mail = EmailMessage(WIDE_POLICY if is_wide else POLICY)
-    mail["From"] = Address(from_name or "", addr_spec=sender)
-    mail["To"] = Address(addr_spec=to)
+    mail["From"] = mailbox(sender, from_name or "")
+    mail["To"] = mailbox(to)
     mail["Subject"] = " ".join((message.subject or "").split())
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = f"<{message_id}>"
     if reply_to:
-        mail["Reply-To"] = Address(addr_spec=on_the_wire(reply_to))
+        mail["Reply-To"] = mailbox(on_the_wire(reply_to))
     if message.unsubscribe_url:
         mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
@@ -58,6 +59,17 @@ def built(message: Outbound, *, from_name: str | None, reply_to: str | None) -> 
     if message.html is not None:
         mail.add_alternative(message.html, subtype="html")
     return Mail(sender, to, message_id, mail.as_bytes(), is_wide)
+
+
+def mailbox(address: str, shown: str = "") -> Address:
+    """Raises ValueError, MessageError."""
+    if address.isascii():
+        return Address(shown, addr_spec=address)
+    # Its parser knows no RFC 6531.
+    if not address.isprintable() or SPECIAL & set(address):
+        raise ValueError("no address")
+    name, _, domain = address.rpartition("@")
+    return Address(shown, username=name, domain=domain)
 
 
 def on_the_wire(address: str) -> str:

@@ -11,7 +11,7 @@ from email.policy import default
 from pathlib import Path
 from typing import Any
 
-from aiosmtpd.smtp import SMTP as SmtpProtocol
+from aiosmtpd import smtp
 from aiosmtpd.smtp import AuthResult, Envelope, Session
 
 from deploy.local.carrier.app import Carrier
@@ -68,7 +68,7 @@ class Mailbox:
     transports: list[Any] = field(default_factory=list)
 
     async def handle_EHLO(
-        self, server: SmtpProtocol, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+        self, server: smtp.SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         self.greeted += 1
         self.transports.append(server.transport)
@@ -76,7 +76,7 @@ class Mailbox:
         return [self.answers["EHLO"]] if "EHLO" in self.answers else responses
 
     async def handle_MAIL(
-        self, server: SmtpProtocol, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: smtp.SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.gate is not None:
             self.waiting += 1
@@ -88,14 +88,14 @@ class Mailbox:
         return "250 OK"
 
     async def handle_RCPT(
-        self, server: SmtpProtocol, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: smtp.SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if "RCPT" in self.answers:
             return self.answers["RCPT"]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SmtpProtocol, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: smtp.SMTP, session: Session, envelope: Envelope) -> str:
         if "DATA" in self.answers:
             return self.answers["DATA"]
         assert isinstance(envelope.content, bytes)
@@ -117,7 +117,7 @@ class Mailbox:
 async def mailbox(**options: Any) -> AsyncIterator[Mailbox]:
     box = Mailbox()
     server = await asyncio.get_running_loop().create_server(
-        lambda: SmtpProtocol(box, hostname="peer.test", **options), HOST, 0
+        lambda: smtp.SMTP(box, hostname="peer.test", **options), HOST, 0
     )
     box.port = server.sockets[0].getsockname()[1]
     async with server:

@@ -59,8 +59,8 @@ async def test_a_mail(provider: SmtpProvider, box: Mailbox) -> None:
     assert found["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert found.get_content_type() == "multipart/alternative"
     text, html = found.iter_parts()
-    assert (text.get_content_type(), text.get_content()) == ("text/plain", "Hallo Ännchen\n")
-    assert (html.get_content_type(), html.get_content()) == ("text/html", "<p>Hallo Ännchen</p>\n")
+    assert (text.get_content_type(), text.get_content()) == ("text/plain", "Hallo Ännchen\r\n")
+    assert (html.get_content_type(), html.get_content()) == ("text/html", "<p>Hallo Ännchen</p>\r\n")
     # For any server: nothing but ASCII, no line too long.
     content = envelope.content
     assert isinstance(content, bytes)
@@ -72,7 +72,7 @@ async def test_a_mail_of_text_alone(provider: SmtpProvider, box: Mailbox) -> Non
     await provider.send(mail(html=None, unsubscribe_url=None, subject=None, text="x" * 5000 + "\n.\nend"))
     (found,) = box.mails
     assert (found.get_content_type(), found["Subject"], found["List-Unsubscribe"]) == ("text/plain", "", None)
-    assert found.get_content() == "x" * 5000 + "\n.\nend\n"
+    assert found.get_content() == "x" * 5000 + "\r\n.\r\nend\r\n"
 
 
 async def test_a_repeated_attempt_has_the_same_message_id(provider: SmtpProvider, box: Mailbox) -> None:
@@ -186,7 +186,7 @@ async def test_closed_it_keeps_no_connection_and_still_sends(provider: SmtpProvi
 
 @pytest.mark.parametrize(("password", "expected"), [("right", Accepted), ("wrong", Unavailable)])
 async def test_it_logs_in(password: str, expected: type) -> None:
-    async with mailbox(authenticator=authenticate, auth_required=True, auth_require_tls=False) as box:
+    async with mailbox(authenticator=authenticate, auth_require_tls=False) as box:
         provider = smtp(box, username="user", password=password)
         assert isinstance(await provider.send(mail()), expected)
         await provider.close()
