@@ -54,9 +54,7 @@ async def test_test_messages_of_a_test_key_go_nowhere(world: World, account: Acc
         ("DeleteCampaign", pb.DeleteCampaignRequest),
     ],
 )
-async def test_a_test_key_leaves_live_campaigns_alone(
-    world: World, account: AccountId, name: str, make: type
-) -> None:
+async def test_a_test_key_leaves_live_campaigns_alone(world: World, account: AccountId, name: str, make: type) -> None:
     live = await world.ready(account, 1)
     if name == "PauseCampaign":
         await world.start(account, live)

@@ -271,7 +271,9 @@ class World:
         call = Outgoing(account, scopes, idempotency=(key, b"fingerprint-" + name.encode()) if key else None)
         return await self.client.unary(method, request, call=call, timeout=10)
 
-    async def template(self, account: AccountId, body: str = "Hello {{ name }}", **fields: Any) -> pb.Template:
+    async def template(
+        self, account: AccountId, body: str = "Hello {{ name | default: 'you' }}", **fields: Any
+    ) -> pb.Template:
         request = pb.CreateTemplateRequest(name="T", channel=contacts_pb.CHANNEL_SMS, body=body)
         request.MergeFrom(pb.CreateTemplateRequest(**fields))
         return (await self.call(account, "CreateTemplate", request)).template
