@@ -77,6 +77,8 @@ class Found:
     bulk: float = 0.0
     bulk_by_two: float = 0.0
     million: float = 0.0
+    # Seconds after the last of the million was published until membership was right everywhere.
+    behind: float = 0.0
     idle: float = 0.0
     latency: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
@@ -166,7 +168,7 @@ async def measure(stack: ThrowawayStack) -> Found:
     console.print(f"latency: {len(found.latency):,} samples")
     found.idle = await idle(stack)
     console.print(f"idle: {found.idle:.2%}; now beside a million")
-    found.million, found.beside = await beside_a_million(feed, follower, fresh)
+    found.million, found.behind, found.beside = await beside_a_million(feed, follower, fresh)
     await client.close()
     return found
 
@@ -181,8 +183,8 @@ async def idle(stack: ThrowawayStack) -> float:
 
 async def beside_a_million(
     feed: Feed, follower: Follower, people: list[contacts_pb2.Contact]
-) -> tuple[float, list[float]]:
-    """New contacts a second, and the latencies of single changes meanwhile."""
+) -> tuple[float, float, list[float]]:
+    """New contacts a second, seconds from the last one's event to right membership, latencies of single changes."""
     # Made before, for making them would hold up what is measured.
     events = await asyncio.to_thread(events_of_a_million)
     done = asyncio.Event()
@@ -190,10 +192,11 @@ async def beside_a_million(
     began = time.perf_counter()
     for data in events:
         await feed.publish_data(data, created=True, bulk=True)
+    published = time.perf_counter()
     await feed.drained(bulk=True)
-    rate = MILLION / segment_feed.since(began)
+    rate, behind = MILLION / segment_feed.since(began), segment_feed.since(published)
     done.set()
-    return rate, await following
+    return rate, behind, await following
 
 
 def events_of_a_million() -> list[bytes]:
@@ -216,6 +219,7 @@ def run(rounds: int = 1) -> Outcome:
         ["ms beside 1,000,000 new contacts, p50", f"{beside_p50 * 1000:.0f}", ""],
         ["… p99", f"{beside_p99 * 1000:.0f}", f"{beside_p99 / LIMIT_P99_BESIDE:.2f}"],
         ["… of which a second", f"{found.million:,.0f}", ""],
+        ["… s after the last one's event until membership is right", f"{found.behind:.0f}", ""],
         ["% of a processor when idle", f"{found.idle * 100:.2f}", f"{found.idle / LIMIT_IDLE:.2f}"],
     ]
     missed = [
@@ -244,6 +248,7 @@ def run(rounds: int = 1) -> Outcome:
             "beside_p50_s": beside_p50,
             "beside_p99_s": beside_p99,
             "beside_per_second": found.million,
+            "behind_s": found.behind,
             "idle_share": found.idle,
             "samples": len(found.latency),
             "samples_beside": len(found.beside),
