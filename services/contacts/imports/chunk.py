@@ -34,18 +34,20 @@ async def commit(
     records_done: int,
     bytes_done: int,
     contended: bool = False,
+    mostly_new: bool = False,
 ) -> Outcome:
     """outcomes: one a record. contended: others may take keys while the chunk runs.
 
+    mostly_new: nobody is asked who has the keys, of which each row has one; the insert says which were taken.
     Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock.
     """
     drafts, faults = parted(outcomes)
     known = sum(isinstance(outcome, Known) for outcome in outcomes)
     async with db.across() as tx:
-        outcome = await resolve(tx, lease, reader=reader, drafts=drafts)
+        outcome = await resolve(tx, lease, reader=reader, drafts=drafts, mostly_new=mostly_new)
         outcome.errors.extend(faults)
         outcome.duplicate_rows += known
-        await write(tx, lease, outcome, columns=reader.columns, contended=contended)
+        await write(tx, lease, outcome, columns=reader.columns, contended=contended or mostly_new)
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
@@ -62,9 +64,12 @@ async def commit(
     return outcome
 
 
-async def resolve(tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Sequence[Draft]) -> Outcome:
-    wanted = [pair for draft in drafts for pair in draft.keys]
-    holders = await staging.holders(tx, lease.account, wanted)
+async def resolve(
+    tx: WriteTx, lease: Lease, *, reader: RowReader, drafts: Sequence[Draft], mostly_new: bool
+) -> Outcome:
+    holders: dict[tuple[identity.Key, str], UUID] = {}
+    if not mostly_new:
+        holders = await staging.holders(tx, lease.account, [pair for draft in drafts for pair in draft.keys])
     present: dict[UUID, Contact] = {}
     if lease.plan.writes_present and holders:
         locked = await contacts.lock_many(tx, lease.account, sorted(set(holders.values())))
@@ -126,7 +131,7 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
 
 
 def drop_lost(lease: Lease, outcome: Outcome, *, lost: set[UUID], changes: list[bytes]) -> list[bytes]:
-    """Rows whose keys were taken while the chunk ran are duplicates; where those change contacts, look anew."""
+    """Rows whose keys were taken are duplicates; where those change contacts, look anew."""
     if lease.plan.writes_present:
         raise Overtaken
     outcome.imported_rows -= len(lost)

@@ -130,7 +130,7 @@ class ImportWorker:
         turn_ends = time.monotonic() + self._turn_seconds
         async with aclosing(self._batches(lease, known)) as read:
             async for batch in read:
-                known.learn(await self._commit(lease, reader, batch=batch))
+                known.learn(await self._commit(lease, reader, batch=batch, mostly_new=known.mostly_new))
                 if time.monotonic() >= turn_ends:
                     await self._give_way(lease)
 
@@ -171,7 +171,7 @@ class ImportWorker:
         async with self._db.across() as tx:
             await repository.counted(tx, lease, rows)
 
-    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch) -> Outcome:
+    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch, mostly_new: bool) -> Outcome:
         """Where others write the same keys at once the batch is parted, down to single rows that must get by."""
         waiting = deque([batch])
         lost = 0
@@ -187,6 +187,7 @@ class ImportWorker:
                     records_done=part.records_done,
                     bytes_done=part.bytes_done,
                     contended=lost > 0,
+                    mostly_new=mostly_new and not lost,
                 )
             except CONTENDED:
                 lost += 1

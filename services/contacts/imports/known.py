@@ -1,8 +1,9 @@
 """Rows whose contact is there already, told apart before they are read in full: what an unchanged file mostly holds.
 
 For files that leave such contacts as they are and name contacts by phone, not by external id, which could point at
-another contact. It costs a look-up, so it is asked only while most rows of the file turn out to be duplicates. A
-contact that is deleted between the look-up and the commit was there when its row was looked at.
+another contact. It costs a look-up, so it is asked only while most rows of the file turn out to be duplicates; while
+hardly any do, the look-up before the insert is left out as well. A contact that is deleted between the look-up and the
+commit was there when its row was looked at.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from services.contacts.imports.rows import Read, RowReader
 
 # Of the rows of the chunk before.
 WORTH_ASKING = 0.5
+MOSTLY_NEW = 0.05
 SLICE = 500
 
 
@@ -26,12 +28,16 @@ class KnownRows:
         self._lease = lease
         self._reader = reader
         self._possible = not lease.plan.writes_present and reader.by_phone_alone
+        self._one_key = not lease.plan.writes_present and reader.has_one_key
         self._asking = False
+        # Of the next chunk, by the last: see chunk.commit.
+        self.mostly_new = False
 
     def learn(self, outcome: Outcome) -> None:
         """outcome: of the chunk that was committed last."""
         rows = outcome.imported_rows + outcome.duplicate_rows
         self._asking = self._possible and outcome.duplicate_rows > WORTH_ASKING * rows
+        self.mostly_new = self._one_key and outcome.duplicate_rows <= MOSTLY_NEW * rows
 
     async def ask(self, records: Sequence[Record]) -> list[bool]:
         """Of each record, whether its contact is known to be there; none where it is not asked."""

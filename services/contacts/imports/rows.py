@@ -95,8 +95,10 @@ class RowReader:
         self._read_tags = lru_cache(maxsize=TAG_CELLS_KEPT)(self._tags_of)
         targets = [column.target for column in plan.columns]
         self._phone = targets.index("phone") if "phone" in targets else None
+        # Its phone, or else its email.
+        self.has_one_key = "external_id" not in targets
         # A row's phone says which contact it is about.
-        self.by_phone_alone = self._phone is not None and "external_id" not in targets
+        self.by_phone_alone = self._phone is not None and self.has_one_key
         self._checks = [(at, read) for at, column, read in self._cells if column != "phone"]
         # None where cells lean on one another.
         self._by_column = self._column_reader() if is_readable(targets) else None

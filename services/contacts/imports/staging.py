@@ -52,7 +52,7 @@ WITH added AS (
 INSERT INTO contact_tags (account_id, tag, contact_id)
 SELECT $1, tag, id FROM staged, unnest(tags) AS tag WHERE fresh
 """
-# Leaves out those whose keys are taken; each key is looked up once more for it.
+# Leaves out those whose keys are taken, and answers which; each key is looked up once more for it.
 INSERT_FREE = """
 WITH added AS (
     INSERT INTO contacts (account_id, id, import_id, created_at, updated_at{names})
@@ -62,9 +62,8 @@ WITH added AS (
     INSERT INTO contact_tags (account_id, tag, contact_id)
     SELECT $1, tag, added.id FROM added, unnest(added.tags) AS tag
 )
-SELECT count(*) FROM added
+SELECT id FROM staged WHERE fresh AND id NOT IN (SELECT id FROM added)
 """
-ADDED = "SELECT s.id FROM staged AS s JOIN contacts AS c ON c.account_id = $1 AND c.id = s.id WHERE s.fresh"
 UPDATE = """
 UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
 FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id
@@ -126,9 +125,7 @@ async def insert(
     if not contended:
         await tx.execute(insert_sql(columns, INSERT), account, import_id)
         return set()
-    if await tx.fetchval(insert_sql(columns, INSERT_FREE), account, import_id) == len(new):
-        return set()
-    return {contact.id for contact in new} - {row[0] for row in await tx.fetch(ADDED, account)}
+    return {row[0] for row in await tx.fetch(insert_sql(columns, INSERT_FREE), account, import_id)}
 
 
 async def update(

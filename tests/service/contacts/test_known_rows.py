@@ -7,6 +7,7 @@ import pytest
 from carillon.contacts.v1 import contacts_pb2 as pb
 from services.contacts.imports import known, sources, staging
 from services.contacts.imports.job import ImportWorker
+from tests.service.contacts.events import outbox
 
 # Enough that most are read after the worker has learnt from the first.
 FILLING = [f"+1415555300{n},Filler,,," for n in range(10)]
@@ -104,3 +105,55 @@ async def test_it_is_left_alone_where_a_row_may_mean_more(book, work_db, asked, 
     await run(book, work_db, file, **options)
     await run(book, work_db, file, **options)
     assert not asked
+
+
+NEW = "phone,email,external_id\n" + "".join(f"+1415555{n:04},,\n" for n in range(60))
+THERE = ["+14155559001,,", ",there@example.org,", "+14155550003,again@example.org,"]
+
+
+async def test_among_new_rows_those_whose_contact_is_there_are_duplicates(book, work_db, admin, monkeypatch):
+    """The keys of new rows are not looked up; of the ones that are taken nothing is written and nothing told."""
+    looked_up = spy_on_holders(monkeypatch)
+    there = [
+        (await book.create(phone="+14155559001")).contact.id,
+        (await book.create(email="there@example.org")).contact.id,
+    ]
+    file = NEW.replace(",external_id", ",stage") + "\n".join(THERE) + "\n+14155550060,,\n+14155550060,,\n"
+    counts, _ = await run(book, work_db, file)
+    assert counts == (65, 61, 0, 4, 0)
+    assert not {"+14155550059", "+14155559001"} & set(looked_up)
+    kept = {contact.id for contact in await book.all()}
+    assert len(kept) == 63
+    told = [
+        change.contact.id
+        for kind, _, message in await outbox(admin, book.account)
+        if kind == "contact.created"
+        for change in message.changes
+    ]
+    assert sorted(told) == sorted(kept)
+    assert kept.issuperset(there)
+
+
+async def test_rows_with_an_external_id_are_looked_up_however_new_they_are(book, work_db, monkeypatch):
+    """One of their keys may be another contact's."""
+    looked_up = spy_on_holders(monkeypatch)
+    await book.create(phone="+14155559001")
+    await book.create(external_id="x")
+    counts, errors = await run(book, work_db, NEW + "+14155559001,,x\n")
+    assert counts == (61, 60, 0, 0, 1)
+    assert [code for _, code, _ in errors] == ["identity_conflict"]
+    assert "+14155550059" in looked_up
+
+
+def spy_on_holders(monkeypatch) -> list[str]:
+    """The keys that were looked up."""
+    keys: list[str] = []
+    look_up = staging.holders
+
+    async def holders(tx, account, wanted):
+        wanted = list(wanted)
+        keys.extend(value for _, value in wanted)
+        return await look_up(tx, account, wanted)
+
+    monkeypatch.setattr(staging, "holders", holders)
+    return keys

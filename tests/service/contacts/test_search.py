@@ -70,6 +70,16 @@ async def test_a_search_narrows_with_the_filters(book, work_db):
     assert await found(book, "ann", channel=pb.CHANNEL_EMAIL) == set()
 
 
+async def test_a_walk_that_saw_all_that_a_filter_leaves_is_the_end(book, work_db, monkeypatch):
+    """The postings of common words may be those of nearly everybody."""
+    monkeypatch.setattr(pages, "RARE", 0)
+    monkeypatch.setattr(pages, "sift", None)
+    vip = (await book.create(name="Ann Lee", phone="+12015550123", tags=["vip"])).contact.id
+    await book.create(name="Ann Ray", phone="+12015550124")
+    await index(work_db, book.account)
+    assert await found(book, "ann", tag="vip") == {vip}
+
+
 @pytest.mark.usefixtures("plan_kind")
 @pytest.mark.parametrize("order", [pb.CONTACT_ORDER_UNSPECIFIED, pb.CONTACT_ORDER_NAME, pb.CONTACT_ORDER_UPDATED_AT])
 async def test_pages_of_a_search_have_each_contact_once(book, work_db, order):
