@@ -14,6 +14,8 @@ from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
 from services.gateway.config import GatewaySettings
+from services.gateway.dialects import addressbook, chat
+from services.gateway.dialects.chat.query_key import QueryKey
 from services.gateway.feed.streams import Streams
 from services.gateway.routers import (
     activity,
@@ -105,6 +107,9 @@ def build() -> FastAPI:
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    for dialect in (chat, addressbook):
+        mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)
+    app.add_middleware(QueryKey)
     app.router.routes.extend(public.ROUTES)
     paths = {route.path for route in app.router.routes if isinstance(route, Route)}
     app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
