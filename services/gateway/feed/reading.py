@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chassis.db import Database
 from chassis.errors import FailedPrecondition, Reason
 from chassis.ids import AccountId
+from services.gateway import plans
 from services.gateway.domain import event_types
 from services.gateway.feed import repository
 from services.gateway.feed.repository import Event, Glance
@@ -31,6 +32,7 @@ async def page(db: Database, account: AccountId, *, after: int, types: Sequence[
     Raises FailedPrecondition(POSITION_EXPIRED) where events behind `after` are no longer kept.
     """
     async with db.read(account, snapshot=True) as tx:
+        await plans.by_index(tx)
         head = await repository.head(tx, account)
         if after > 0:
             first = await repository.first(tx, account)

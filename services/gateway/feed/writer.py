@@ -11,6 +11,7 @@ from chassis.consumer import Consumer, Invalid, Received
 from chassis.db import Database
 from chassis.ids import AccountId, encode_account
 from chassis.nats import Nats
+from services.gateway import plans
 from services.gateway.feed import repository
 from services.gateway.feed.repository import Event
 from services.gateway.webhooks import fan_out
@@ -43,6 +44,7 @@ class FeedWriter:
         """Idempotent by the events' ids. Raises Invalid for an id that is no UUID."""
         named = {event_id(one): one for one in received}
         async with self._db.across() as tx:
+            await plans.by_index(tx)
             position = await repository.lock_head(tx, account)
             known = await repository.known(tx, account, list(named))
             new = [(name, one) for name, one in named.items() if name not in known]

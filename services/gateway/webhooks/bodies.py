@@ -7,6 +7,7 @@ import orjson
 
 from chassis.db import Database
 from chassis.ids import AccountId
+from services.gateway import plans
 from services.gateway.convert.events import envelope
 from services.gateway.domain import event_types
 from services.gateway.webhooks import queue
@@ -44,6 +45,7 @@ class Bodies:
     async def _make(self, name: Name, delivery: Delivery) -> bytes | None:
         account, position = name
         async with self._db.across() as tx:
+            await plans.by_index(tx)
             data = await queue.body(tx, account, position)
         if data is None:
             return None

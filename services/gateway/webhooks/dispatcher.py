@@ -19,6 +19,7 @@ from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.ids import AccountId, decode_account
 from chassis.nats import POKE, Nats
+from services.gateway import plans
 from services.gateway.domain import retries
 from services.gateway.webhooks import fan_out, queue
 from services.gateway.webhooks.queue import Held, Key
@@ -130,6 +131,7 @@ class Dispatcher:
             RUNNING.set(len(self._runners))
         try:
             async with self._db.across() as tx:
+                await plans.by_index(tx)
                 await queue.let_go(tx, self._holder, key, failures=runner.failures, rest=rest)
         except (CarillonError, asyncpg.PostgresError) as error:
             # The lease lets go of it.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from chassis.db import Database
+from services.gateway import plans
 from services.gateway.webhooks import queue
 from services.gateway.webhooks.queue import Attempt
 
@@ -42,6 +43,7 @@ class Recorder:
 
     async def _write(self, attempts: Sequence[Attempt]) -> None:
         async with self._db.across() as tx:
+            await plans.by_index(tx)
             # The endpoint first, as those do who delete it with all that is its.
             for gone in {one.endpoint.key: one.endpoint for one in attempts if one.outcome == "gone"}.values():
                 await queue.disable_gone(tx, gone)

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from chassis import ids
 from chassis.db import Database
+from services.gateway import plans
 from services.gateway.domain import retries
 from services.gateway.domain.ordering import Lines
 from services.gateway.webhooks import fan_out, queue, signing
@@ -140,6 +141,7 @@ class Runner:
     async def _look(self) -> None:
         self._looked = now = time.monotonic()
         async with self._means.db.across() as tx:
+            await plans.by_index(tx)
             again: list[Delivery] = []
             if now - self._looked_again >= AGAIN_SECONDS:
                 self._looked_again = now
@@ -226,6 +228,7 @@ class Runner:
 
     async def _recover(self) -> None:
         async with self._means.db.across() as tx:
+            await plans.by_index(tx)
             await queue.bring_forward(tx, self.endpoint.key)
         self._looked_again = float("-inf")
         self.poke()
