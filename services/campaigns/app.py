@@ -1,7 +1,8 @@
 """The composition roots: what each process of this service is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
+from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
@@ -23,23 +26,28 @@ from chassis.tokens import TokenSigner, TokenVerifier
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
+from services.campaigns.replying import Replies
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.links import FollowedLinks
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
+from services.campaigns.tracking_links import Links
 from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.freezer import Freezer
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
+from services.campaigns.work.reconciling import Checked, Reconciler
 from services.campaigns.work.scheduler import Scheduler
 from services.campaigns.work.sending import Sendings
 
@@ -56,17 +64,24 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     db, nats = await connect(process, settings)
     contacts, audiences = ask_peers(process, settings)
     sendings = reach_providers(process, settings)
-    wake = Poker(nats, CAMPAIGNS)
+    wake, wake_receipts = Poker(nats, CAMPAIGNS), Poker(nats, RECEIPTS)
+    secrets_keys = settings.secrets_keys.get_secret_value()
+    sealer = Sealer(secrets_keys)
+    replies = Replies(db, tell_contacts(process, settings).tell)
     servicer = CampaignsServicer(
         templates=Templates(db),
-        senders=Senders(db, Sealer(settings.secrets_keys.get_secret_value())),
+        senders=Senders(db, sealer),
         campaigns=Campaigns(db, audiences, wake=wake),
         audiences=Audiences(db, contacts, audiences),
         trials=Trials(db, contacts, sendings.once),
         uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
         recipients=Recipients(db),
-        receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
+        receipts=Receipts(db, sealer, public_url=settings.public_url, replies=replies, wake=wake_receipts),
         quiet_hours=QuietHours(db, wake=wake),
+        links=FollowedLinks(
+            db, Links(secrets_keys, public_url=settings.public_url), replies=replies, wake=wake_receipts
+        ),
+        timelines=Timelines(db),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
@@ -97,10 +112,24 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
     process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
+    replies = Replies(db, tell_contacts(process, settings).tell)
+    process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS)))
+    process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[Checked]:
+    """Every campaign's numbers against its ledger, at once; of one account, or of all."""
+    telemetry.setup(SERVICE, "reconcile", log_level=settings.log_level)
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    try:
+        async for checked in Reconciler(db, interval=timedelta(0)).everything(account):
+            yield checked
+    finally:
+        await db.stop()
 
 
 class Http:
@@ -141,6 +170,13 @@ def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Cont
     for client in (contacts, lists, audiences, segments):
         process.add(client)
     return peers.Contacts(contacts), peers.Audiences(peers.Segments(segments), peers.Lists(lists, audiences))
+
+
+def tell_contacts(process: Process, settings: CampaignsSettings) -> peers.Told:
+    signer = TokenSigner(SERVICE, settings.token_private_key)
+    client = Client(settings.contacts_target, RepliesServiceStub, audience="contacts", signer=signer)
+    process.add(client)
+    return peers.Told(client)
 
 
 def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:

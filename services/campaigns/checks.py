@@ -133,8 +133,10 @@ def secrets(text: str) -> str:
     """Strings by name; the values of headers, so without control characters."""
     found = json_object(text, "/secrets")
     for key, value in found.items():
-        if key != "authorization":
-            raise errors.invalid(f"/secrets/{key}", "The http provider has no such secret; it has authorization.")
+        if key not in ("authorization", "webhook_secret"):
+            raise errors.invalid(
+                f"/secrets/{key}", "The http provider has no such secret; it has authorization and webhook_secret."
+            )
         if not isinstance(value, str) or not value.isprintable() or not value.isascii():
             raise errors.invalid(f"/secrets/{key}", f"{key} must be a string of printable ASCII.")
     return dumped(found)

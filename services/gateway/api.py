@@ -19,12 +19,14 @@ from services.gateway.routers import (
     campaigns,
     campaigns_audience,
     campaigns_quiet_hours,
+    campaigns_timeline,
     consent,
     contacts,
     exports,
     import_progress,
     import_steps,
     imports,
+    links,
     lists,
     public,
     receipts,
@@ -60,6 +62,7 @@ NOUNS = (
     campaigns,
     campaigns_audience,
     campaigns_quiet_hours,
+    campaigns_timeline,
     recipients,
 )
 
@@ -94,7 +97,7 @@ def build() -> FastAPI:
     )
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
-    mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    mount(app, [*receipts.routes.operations, *links.routes.operations], prefix="", in_schema=True)
     app.router.routes.extend(public.ROUTES)
     paths = {route.path for route in app.router.routes if isinstance(route, Route)}
     app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
