@@ -61,7 +61,8 @@ async def test_an_opening_and_a_click_move_the_numbers(world: World, account: Ac
     stats = await world.check_stats(account, campaign)
     assert (stats.sent, stats.delivered, stats.opened, stats.clicked) == (1, 1, 1, 1)
     (after,) = await world.recipients(account, campaign)
-    assert after.HasField("opened_at") and after.HasField("clicked_at")
+    assert after.HasField("opened_at")
+    assert after.HasField("clicked_at")
     types = [row["type"] for row in await world.admin("SELECT type FROM outbox WHERE account_id = $1", account)]
     assert (types.count("message.opened"), types.count("message.clicked")) == (1, 1)
 
@@ -120,7 +121,8 @@ async def test_links_outlive_a_rotation_of_the_keys(world: World, account: Accou
     rotated = Links(f"{new}, {SECRETS_KEY}", public_url=PUBLIC_URL)
     token = LINKS.click_url(account, ids.new(), SHOP).rpartition("/")[2].partition(".")[2]
     found = rotated.read(account, token)
-    assert found is not None and found.url == SHOP
+    assert found is not None
+    assert found.url == SHOP
     assert Links(new, public_url=PUBLIC_URL).read(account, token) is None
 
 

@@ -429,6 +429,17 @@ class World:
         finally:
             await connection.close()
 
+    @asynccontextmanager
+    async def holding(self, lock: str) -> AsyncIterator[None]:
+        """A lock, as the superuser, for as long as the block lasts."""
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            async with connection.transaction():
+                await connection.execute(lock)
+                yield
+        finally:
+            await connection.close()
+
     # --- the engine
 
     def dispatcher(self, **options: Any) -> Dispatcher:

@@ -19,11 +19,14 @@ class Store:
 
     def __init__(self) -> None:
         self.groups: list[tuple[AccountId, list[str]]] = []
+        # One for each transaction that has begun.
+        self.begun = asyncio.Semaphore(0)
         self.free = asyncio.Event()
         self.fails: Exception | None = None
 
     async def write(self, account: AccountId, items: Sequence[str]) -> list[str | CarillonError]:
         self.groups.append((account, list(items)))
+        self.begun.release()
         await self.free.wait()
         if self.fails is not None:
             raise self.fails
@@ -34,12 +37,10 @@ async def test_those_that_wait_share_a_commit() -> None:
     store = Store()
     commits: GroupCommit[str, str] = GroupCommit("test", store.write)
     first = asyncio.create_task(commits.add(ONE, "a", size=1))
-    while not store.groups:
-        await asyncio.sleep(0)
+    await store.begun.acquire()
     rest = [asyncio.create_task(commits.add(ONE, item, size=1)) for item in ("b", "bad", "c")]
     other = asyncio.create_task(commits.add(OTHER, "d", size=1))
-    while len(store.groups) < 2:
-        await asyncio.sleep(0)
+    await store.begun.acquire()
     assert not any(task.done() for task in (first, *rest, other))
     store.free.set()
     results = await asyncio.gather(first, *rest, other, return_exceptions=True)
@@ -78,8 +79,7 @@ async def test_who_stops_waiting_keeps_nobody() -> None:
     store = Store()
     commits: GroupCommit[str, str] = GroupCommit("test", store.write)
     gone, stays = (asyncio.create_task(commits.add(ONE, item, size=1)) for item in "ab")
-    while not store.groups:
-        await asyncio.sleep(0)
+    await store.begun.acquire()
     gone.cancel()
     store.free.set()
     assert await stays == "B"

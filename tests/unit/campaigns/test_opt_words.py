@@ -31,9 +31,7 @@ def test_a_word_alone_opts_out(body: str) -> None:
     assert meaning(body) is Word.OPT_OUT
 
 
-@pytest.mark.parametrize(
-    "body", ["START", "start.", "UNSTOP", "Subscribe!", "ALTA", "старт", "开始", "스타트 시작"[4:]]
-)
+@pytest.mark.parametrize("body", ["START", "start.", "UNSTOP", "Subscribe!", "ALTA", "старт", "开始", "시작"])
 def test_a_word_alone_opts_in(body: str) -> None:
     assert meaning(body) is Word.OPT_IN
 
@@ -41,8 +39,8 @@ def test_a_word_alone_opts_in(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     ["don't stop", "Don’t STOP!", "never stop", "stop it, you're making me blush", "bus stop", "stop 123", "S.T.O.P",
-     "I want to cancel my order", "starting", "stopwatch", "stop start", "", " ", "?", "no", "yes", "ok", "acha", "seis",
-     "fin", "Huy", "T", "STOP " * 40],
+     "I want to cancel my order", "starting", "stopwatch", "stop start", "", " ", "?", "no", "yes", "ok", "acha",
+     "seis", "fin", "Huy", "T", "STOP " * 40],
 )  # fmt: skip
 def test_what_merely_holds_a_word_says_nothing(body: str) -> None:
     assert meaning(body) is Word.NONE
