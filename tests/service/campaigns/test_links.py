@@ -104,7 +104,7 @@ async def test_only_what_was_signed_here_leads_anywhere(world: World, account: A
         foreign.click_url(account, recipient, SHOP),
         short,
         short + ("A" if last != "A" else "B") + "A",
-        good.replace(".", ".A", 1),
+        ".A".join(good.rsplit(".", 1)),
         f"{PUBLIC_URL}/t/x.{'A' * 100}",
         f"{PUBLIC_URL}/t/x.",
         f"{PUBLIC_URL}/t/x.é",
