@@ -45,8 +45,10 @@ async def campaign(rest: Rest, stack: ThrowawayStack, file: Path) -> tuple[str, 
     before = log.stat().st_size if log.exists() else 0
     await rest.post(f"{path}/start")
     async with asyncio.timeout(200):
-        while (await rest.get(path))["status"] != "completed":
+        made = await rest.get(path)
+        while made["status"] != "completed":
             await asyncio.sleep(0.2)
+            made = await rest.get(path)
     with log.open("rb") as accepted:
         accepted.seek(before)
         names = [orjson.loads(line)["id"] for line in accepted]
@@ -82,8 +84,10 @@ async def one_round(rest: Rest, stack: ThrowawayStack, file: Path, url: str, siz
     took = await report(url, names, size)
     taken = time.perf_counter() - began
     async with asyncio.timeout(120):
-        while (await rest.get(path))["stats"]["delivered"] < RECIPIENTS:
+        made = await rest.get(path)
+        while made["stats"]["delivered"] < RECIPIENTS:
             await asyncio.sleep(0.05)
+            made = await rest.get(path)
     applied = time.perf_counter() - began
     return Round(
         size, RECIPIENTS / taken, percentile(took, 0.5) * 1000, percentile(took, 0.99) * 1000, RECIPIENTS / applied
@@ -94,9 +98,9 @@ async def measure(stack: ThrowawayStack, rounds: int) -> list[Round]:
     file = stack.home.folder / "demo" / "recipients.csv"
     write_recipients(file)
     key = await asyncio.to_thread(stack.create_account, "bench receipts")
-    async with aiohttp.ClientSession() as http:
-        async with http.put(f"{stack.carrier_url}/control", json={"receipts": "hold"}) as answer:
-            answer.raise_for_status()
+    control = f"{stack.carrier_url}/control"
+    async with aiohttp.ClientSession() as http, http.put(control, json={"receipts": "hold"}) as answer:
+        answer.raise_for_status()
     async with Rest(stack.url, key) as rest:
         sender = await rest.post(
             "/v1/senders",
