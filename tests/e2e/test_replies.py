@@ -1,4 +1,4 @@
-"""People answer: STOP ends the channel before it is acknowledged, a reply stands on the timeline and moves a segment."""
+"""People answer: STOP is in force when it is acknowledged, a reply stands on the timeline and moves a segment."""
 
 import asyncio
 

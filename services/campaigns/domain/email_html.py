@@ -68,7 +68,8 @@ def is_web(url: str) -> bool:
         split = urlsplit(url)
     except ValueError:
         return False
-    return split.scheme in ("http", "https") and bool(split.hostname)
+    # A name in other letters has no one form in a header.
+    return split.scheme in ("http", "https") and bool(split.hostname) and split.netloc.isascii()
 
 
 def with_pixel(source: str, url: str) -> str:

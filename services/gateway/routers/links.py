@@ -2,6 +2,8 @@
 
 import base64
 import html
+import string
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +18,7 @@ from services.gateway.routes import PUBLIC, Routes
 routes = Routes("Links")
 
 MAX_TOKEN_LENGTH = 3000
+ASCII = string.ascii_letters + string.digits + string.punctuation
 REASONS = [Reason.NOT_FOUND, Reason.OVERLOADED]
 # One transparent pixel.
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -53,7 +56,8 @@ async def follow_link(request: Request, token: str) -> Response:
     if answer.kind == pb.LINK_KIND_OPEN:
         return Response(PIXEL, media_type="image/gif")
     if answer.kind == pb.LINK_KIND_CLICK:
-        return Response(status_code=302, headers={"Location": answer.url})
+        # A header is ASCII; what it has besides is encoded as browsers do, and all else is as it was signed.
+        return Response(status_code=302, headers={"Location": quote(answer.url, safe=ASCII)})
     return page("Unsubscribe?", "You will get no more emails of this kind from the sender.", more=BUTTON)
 
 

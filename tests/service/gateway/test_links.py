@@ -24,10 +24,15 @@ async def test_an_opening_is_answered_with_a_picture(gateway: Gateway) -> None:
     assert (got.call.account, got.request.token, got.request.unsubscribe) == (gateway.account_id, "signed", False)
 
 
-async def test_a_click_leads_to_exactly_what_was_signed(gateway: Gateway) -> None:
-    gateway.campaigns.answers["FollowLink"] = pb.FollowLinkResponse(kind=pb.LINK_KIND_CLICK, url=SHOP)
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [(SHOP, SHOP), ("https://shop.example/→?q=ü%20", "https://shop.example/%E2%86%92?q=%C3%BC%20")],
+    ids=["ascii", "other letters"],
+)
+async def test_a_click_leads_to_exactly_what_was_signed(gateway: Gateway, url: str, location: str) -> None:
+    gateway.campaigns.answers["FollowLink"] = pb.FollowLinkResponse(kind=pb.LINK_KIND_CLICK, url=url)
     answer = await follow(gateway)
-    assert (answer.status, answer.headers["location"]) == (302, SHOP)
+    assert (answer.status, answer.headers["location"]) == (302, location)
 
 
 async def test_looking_at_the_link_to_unsubscribe_asks_first(gateway: Gateway) -> None:

@@ -46,7 +46,7 @@ def test_a_web_link_leads_here_and_says_whereto(source: str, url: str) -> None:
      '<a href="javascript:alert(1)">x</a>', '<a href="//evil.example">x</a>', '<a name="x">x</a>', "<abbr>x</abbr>",
      '<a href="https://a.example/\nSet-Cookie: x">x</a>', "<a href=", '<a href="https://a.example', "no links < > &",
      '<a href="https://">x</a>', '<link href="https://a.example/x.css">', '<img src="https://a.example/x.png">',
-     '<a href="http://[bad">x</a>', '<a href="https://a.example\\@b.example">x</a>'],
+     '<a href="http://[bad">x</a>', '<a href="https://münchen.example/">x</a>', '<a href="https://a.example\\@b.example">x</a>'],
 )  # fmt: skip
 def test_everything_else_stays_byte_for_byte(source: str) -> None:
     assert rewritten(source) == source
