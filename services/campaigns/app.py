@@ -40,7 +40,6 @@ from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
-from services.campaigns.tracking_links import Links
 from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
@@ -65,8 +64,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     contacts, audiences = ask_peers(process, settings)
     sendings = reach_providers(process, settings)
     wake, wake_receipts = Poker(nats, CAMPAIGNS), Poker(nats, RECEIPTS)
-    secrets_keys = settings.secrets_keys.get_secret_value()
-    sealer = Sealer(secrets_keys)
+    sealer = Sealer(settings.secrets_keys.get_secret_value())
     replies = Replies(db, tell_contacts(process, settings).tell)
     servicer = CampaignsServicer(
         templates=Templates(db),
@@ -78,9 +76,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         recipients=Recipients(db),
         receipts=Receipts(db, sealer, public_url=settings.public_url, replies=replies, wake=wake_receipts),
         quiet_hours=QuietHours(db, wake=wake),
-        links=FollowedLinks(
-            db, Links(secrets_keys, public_url=settings.public_url), replies=replies, wake=wake_receipts
-        ),
+        links=FollowedLinks(db, sealer, replies=replies, wake=wake_receipts),
         timelines=Timelines(db),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))

@@ -24,6 +24,7 @@ REFUSED = Counter("carillon_campaigns_hooks_refused_total", "Requests beyond the
 
 # Of one transaction.
 MAX_GROUP = 500
+MAX_GROUP_BYTES = 4 * 1024 * 1024
 MAX_WAITING = 5000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 
@@ -81,7 +82,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self, account: AccountId, lane: Lane[Item, Result]) -> None:
         """Until the lane is empty."""
         while lane.queue:
-            group = [lane.queue.popleft() for _ in range(min(len(lane.queue), MAX_GROUP))]
+            group = next_group(lane.queue)
             try:
                 settle(group, await self._write(account, [one.item for one in group]))
             except BaseException as error:
@@ -94,6 +95,14 @@ class GroupCommit(Generic[Item, Result]):
             COMMITS.labels(self._kind).inc()
             GROUPS.labels(self._kind).observe(len(group))
         del self._lanes[account]
+
+
+def next_group(queue: deque[Waiting[Item, Result]]) -> list[Waiting[Item, Result]]:
+    """At least one."""
+    group, size = [queue.popleft()], 0
+    while queue and len(group) < MAX_GROUP and (size := size + group[-1].size) < MAX_GROUP_BYTES:
+        group.append(queue.popleft())
+    return group
 
 
 def settle(group: Sequence[Waiting[Item, Result]], results: Sequence[Result | CarillonError]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 # More would be an email that nobody can read; those behind stay as they are.
 MAX_LINKS = 500
-# A longer URL would make a link that mail programs break.
+# In bytes. A longer URL would make a link that mail programs break.
 MAX_URL = 2000
 
 ANCHOR = re.compile(r"<a(?=[\s/])", re.IGNORECASE)
@@ -62,7 +62,7 @@ def end_of_tag(source: str, start: int) -> int | None:
 
 def is_web(url: str) -> bool:
     """An absolute http or https URL that may stand in a header: what is followed leads nowhere else."""
-    if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
+    if len(url.encode("utf-8", "replace")) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
         return False
     try:
         split = urlsplit(url)

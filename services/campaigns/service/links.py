@@ -10,14 +10,15 @@ from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import CarillonError, NotFound, Reason
 from chassis.ids import AccountId
-from services.campaigns import convert
+from services.campaigns import convert, tracking
 from services.campaigns.domain.recipient import Receipt
 from services.campaigns.group_commit import GroupCommit
 from services.campaigns.replying import Replies
 from services.campaigns.repository import inbound as inbound_queries
 from services.campaigns.repository import receipts as receipt_queries
 from services.campaigns.repository.receipts import Followed
-from services.campaigns.tracking_links import Kind, Links
+from services.campaigns.sealing import Sealer
+from services.campaigns.tracking import Kind
 
 KINDS = {
     Kind.OPEN: pb.LINK_KIND_OPEN,
@@ -30,17 +31,18 @@ SIZE = 200
 
 
 class FollowedLinks:
-    def __init__(self, db: Database, links: Links, *, replies: Replies, wake: Callable[[], None]) -> None:
+    def __init__(self, db: Database, sealer: Sealer, *, replies: Replies, wake: Callable[[], None]) -> None:
         """wake: called when there is something for the workers."""
         self._db = db
-        self._links = links
+        self._sealer = sealer
         self._replies = replies
         self._wake = wake
         self._commits: GroupCommit[Followed, None] = GroupCommit("links", self._store)
 
     async def follow(self, call: Call, request: pb.FollowLinkRequest) -> pb.FollowLinkResponse:
         """Answers when it is stored. Raises NotFound, ResourceExhausted(OVERLOADED)."""
-        link = self._links.read(call.account, request.token)
+        account = ids.encode_account(call.account).removeprefix("acct_")
+        link = tracking.read(self._sealer, f"{account}.{request.token}")
         if link is None:
             raise NotFound(Reason.NOT_FOUND, "There is no such link.")
         applied = False
@@ -51,7 +53,7 @@ class FollowedLinks:
         elif request.unsubscribe:
             applied = await self._unsubscribe(call.account, link.recipient)
         self._wake()
-        return pb.FollowLinkResponse(kind=KINDS[link.kind], url=link.url, applied=applied)
+        return pb.FollowLinkResponse(kind=KINDS[link.kind], url=link.extra.decode(), applied=applied)
 
     async def _store(self, account: AccountId, group: Sequence[Followed]) -> list[CarillonError | None]:
         async with self._db.write(account) as tx:

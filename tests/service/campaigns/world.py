@@ -51,7 +51,6 @@ from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
-from services.campaigns.tracking_links import Links
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.freezer import Freezer
@@ -511,12 +510,7 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
         recipients=Recipients(serve_db),
         receipts=Receipts(serve_db, sealer, public_url=PUBLIC_URL, replies=Replies(serve_db, tell), wake=lambda: None),
         quiet_hours=QuietHours(serve_db, wake=lambda: None),
-        links=FollowedLinks(
-            serve_db,
-            Links(SECRETS_KEY, public_url=PUBLIC_URL),
-            replies=Replies(serve_db, tell),
-            wake=lambda: None,
-        ),
+        links=FollowedLinks(serve_db, sealer, replies=Replies(serve_db, tell), wake=lambda: None),
         timelines=Timelines(serve_db),
     )
     server = Server("127.0.0.1:0", keys.verifier("campaigns"))
