@@ -213,6 +213,8 @@ async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:
         "contact_id": None,
         "reason": None,
         "delivered_at": None,
+        "opened_at": None,
+        "clicked_at": None,
     }
     by_cursor = await gateway.call("GET", f"/v1/campaigns/{CMP}/recipients?limit=7&status=delivered")
     assert (by_cursor.body["next_cursor"], by_cursor.body["has_more"]) == ("next", True)
