@@ -56,6 +56,8 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Pokes: a campaign has something to do; receipts were stored.
 CAMPAIGNS = "campaigns.work"
 RECEIPTS = "campaigns.receipts"
+# Seconds that receipts gather before they are applied together: a provider posts them one by one.
+LINGER = 0.1
 
 
 async def serve(process: Process, settings: ServeSettings) -> None:
@@ -107,9 +109,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("freezer", polling("freezer", freezer.step, await listen(nats, CAMPAIGNS)))
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
-    process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
+    process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS), LINGER))
     replies = Replies(db, tell_contacts(process, settings).tell)
-    process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS)))
+    process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS), LINGER))
     process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
@@ -193,6 +195,6 @@ async def listen(nats: Nats, topic_name: str) -> asyncio.Event:
 
 
 def polling(
-    name: str, step: Callable[[], Awaitable[bool]], woken: asyncio.Event | None
+    name: str, step: Callable[[], Awaitable[bool]], woken: asyncio.Event | None, linger: float = 0.0
 ) -> Callable[[], Coroutine[Any, Any, None]]:
-    return lambda: poll(name, step, woken=woken)
+    return lambda: poll(name, step, woken=woken, linger=linger)

@@ -3,13 +3,10 @@
 The migrations in migrations/versions make what stands here; a guard test compares the two.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
-    Column,
     DateTime,
     Index,
     Integer,
@@ -23,21 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from chassis import tables
+from services.campaigns import tables_of_counts, tables_of_replies
+from services.campaigns.columns import moment, optional, required
 
 metadata = MetaData()
 tables.add_to(metadata)
-
-
-def required(name: str, kind: Any, *, default: str | None = None) -> Column[Any]:
-    return Column(name, kind, nullable=False, server_default=None if default is None else text(default))
-
-
-def optional(name: str, kind: Any) -> Column[Any]:
-    return Column(name, kind, nullable=True)
-
-
-def moment(name: str) -> Column[Any]:
-    return required(name, DateTime(timezone=True), default="now()")
+tables_of_counts.add_to(metadata)
+tables_of_replies.add_to(metadata)
 
 
 templates = Table(
@@ -160,45 +149,6 @@ campaign_stats = Table(
         "AND least(total, sent, delivered, failed, pending, skipped, uncertain, opened, clicked) >= 0",
         name="campaign_stats_add_up",
     ),
-    postgresql_with={"fillfactor": 50},
-)
-
-# What was added to the stats within each minute: their sums are the stats. Written with them, see add_stats.
-campaign_minutes = Table(
-    "campaign_minutes",
-    metadata,
-    required("account_id", UUID()),
-    required("campaign_id", UUID()),
-    required("minute", DateTime(timezone=True)),
-    required("sent", BigInteger, default="0"),
-    required("delivered", BigInteger, default="0"),
-    required("failed", BigInteger, default="0"),
-    required("skipped", BigInteger, default="0"),
-    required("uncertain", BigInteger, default="0"),
-    required("opened", BigInteger, default="0"),
-    required("clicked", BigInteger, default="0"),
-    PrimaryKeyConstraint("account_id", "campaign_id", "minute", name="campaign_minutes_pkey"),
-    postgresql_with={"fillfactor": 50},
-)
-
-# How many recipients of a chunk are in which state, so that a page of one state need not read the ledger through: an
-# index on what changes would cost every step of a recipient. Kept by triggers on recipients, see migration 0004.
-chunk_states = Table(
-    "chunk_states",
-    metadata,
-    required("account_id", UUID()),
-    required("campaign_id", UUID()),
-    required("chunk", Integer),
-    required("pending", Integer, default="0"),
-    required("claimed", Integer, default="0"),
-    required("sent", Integer, default="0"),
-    required("delivered", Integer, default="0"),
-    required("opened", Integer, default="0"),
-    required("clicked", Integer, default="0"),
-    required("failed", Integer, default="0"),
-    required("skipped", Integer, default="0"),
-    required("uncertain", Integer, default="0"),
-    PrimaryKeyConstraint("account_id", "campaign_id", "chunk", name="chunk_states_pkey"),
     postgresql_with={"fillfactor": 50},
 )
 
@@ -353,39 +303,6 @@ receipts = Table(
     moment("due_at"),
     PrimaryKeyConstraint("account_id", "sender_id", "provider_message_id", "status", name="receipts_pkey"),
     Index("receipts_due", "due_at"),
-)
-
-# Messages from recipients, and opt-outs by link: stored before they are acknowledged, and told to contacts. Those that
-# are done stay for a while, so that a provider's repetition is known.
-inbound = Table(
-    "inbound",
-    metadata,
-    required("account_id", UUID()),
-    required("sender_id", UUID()),
-    # The provider's name of the message; of a link its own.
-    required("provider_message_id", Text),
-    required("id", UUID()),
-    required("channel", Text),
-    required("address", Text),
-    required("to_address", Text),
-    required("text", Text),
-    # What the whole of it means: `opt_out`, `opt_in`, empty for nothing.
-    required("word", Text),
-    # Where it was said: `reply`, `unsubscribe_link`.
-    required("source", Text),
-    required("at", DateTime(timezone=True)),
-    # The line that it answers; null where none is known yet, or ever.
-    optional("campaign_id", UUID()),
-    optional("recipient_id", UUID()),
-    moment("received_at"),
-    moment("due_at"),
-    required("tries", Integer, default="0"),
-    optional("done_at", DateTime(timezone=True)),
-    PrimaryKeyConstraint("account_id", "sender_id", "provider_message_id", name="inbound_pkey"),
-    Index("inbound_due", "due_at", postgresql_where=text("done_at IS NULL")),
-    # One after the other of one address.
-    Index("inbound_open", "account_id", "channel", "address", "id", postgresql_where=text("done_at IS NULL")),
-    Index("inbound_received_at", "received_at", postgresql_using="brin"),
 )
 
 # What is left of a rate, shared by all replicas (GCRA): one row for a sender, one for a campaign with its own limit.

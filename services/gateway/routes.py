@@ -191,9 +191,10 @@ class StrictRoute(APIRoute):
 
         async def strict(received: Request) -> Response:
             request = JsonRequest(received.scope, received.receive)
+            # Of others' calls nothing is refused for what somebody hung on to the URL: a tracker, a proxy.
             if scope != "none":
                 await admit(request, scope)
-            refuse_unknown_parameters(request, known)
+                refuse_unknown_parameters(request, known)
             if request.method == "DELETE" and not knows_versions:
                 conditional.refuse(request.headers.get("if-match"))
             if body_limit is not None and not upload:

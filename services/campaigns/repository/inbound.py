@@ -85,7 +85,6 @@ OPEN = """
 SELECT EXISTS (SELECT FROM inbound WHERE account_id = $1 AND done_at IS NULL AND word <> ''
   AND (channel, address) IN (SELECT * FROM unnest($2::text[], $3::text[])))
 """
-OLDEST = "SELECT extract(epoch FROM now() - min(received_at))::float8 FROM inbound WHERE done_at IS NULL AND tries > 0"
 CLEAN = "DELETE FROM inbound WHERE received_at < now() - $1::interval AND done_at IS NOT NULL"
 
 

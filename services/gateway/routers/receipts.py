@@ -3,9 +3,6 @@
 The body goes on as it came, since the provider's signature is over its bytes; the campaigns service reads it.
 """
 
-from typing import Annotated
-
-from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,8 +28,6 @@ REASONS = [
     Reason.OVERLOADED,
 ]
 
-BodyHash = Annotated[str | None, Query(alias="bodySHA256", max_length=200, description="Of a signed JSON body")]
-
 
 @routes.add(
     "POST",
@@ -44,7 +39,7 @@ BodyHash = Annotated[str | None, Query(alias="bodySHA256", max_length=200, descr
     reasons=REASONS,
     upload=schemas.RECEIPTS_BODY,
 )
-async def record_receipts(request: Request, sender_id: str, token: str, body_hash: BodyHash = None) -> Response:
+async def record_receipts(request: Request, sender_id: str, token: str) -> Response:
     """Answered when they are stored: what is not 2xx is to be sent again. A wrong token or signature is refused. What
     is told twice, late or in another order changes nothing."""
     return await take(request, pb.HOOK_RECEIPTS, sender_id=sender_id, token=token)
@@ -60,7 +55,7 @@ async def record_receipts(request: Request, sender_id: str, token: str, body_has
     reasons=REASONS,
     upload=schemas.INBOUND_BODY,
 )
-async def record_inbound(request: Request, sender_id: str, token: str, body_hash: BodyHash = None) -> Response:
+async def record_inbound(request: Request, sender_id: str, token: str) -> Response:
     """Answered when they are stored, and one that opts out (STOP and its equals) or in when that is in force: nothing
     is sent on the channel to somebody whose STOP was answered with 2xx. Twilio is answered in XML."""
     return await take(request, pb.HOOK_INBOUND, sender_id=sender_id, token=token)
