@@ -1,4 +1,4 @@
-"""`carillon campaigns serve|work|reconcile|migrate`."""
+"""`carillon campaigns serve|work|reconcile|reseal|migrate`."""
 
 import asyncio
 from collections import Counter
@@ -56,6 +56,32 @@ def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account
     except CarillonError as error:
         print(f"stopped: {error.detail} Run it again.")
         raise typer.Exit(1) from None
+
+
+@cli.command()
+def reseal() -> None:
+    """Encrypt senders' secrets anew with the first of the secrets keys, so that the others can be taken away.
+
+    Beside the services, and as often as wanted. Exits with 1 where none of the keys opens a sender's secrets.
+    """
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+
+    async def run() -> bool:
+        senders, resealed, lost = 0, 0, 0
+        async for step in app.reseal(settings):
+            senders, resealed, lost = senders + step.senders, resealed + step.resealed, lost + len(step.lost)
+            for sender in step.lost:
+                print(f"{sender}: none of the keys opens its secrets; set them again")
+        print(f"done: {senders} senders looked at, {resealed} encrypted anew, {lost} cannot be opened")
+        return lost == 0
+
+    try:
+        whole = asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What is done stays; run it again.")
+        raise typer.Exit(1) from None
+    if not whole:
+        raise typer.Exit(1)
 
 
 @cli.command()

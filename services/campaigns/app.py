@@ -31,15 +31,18 @@ from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.links import FollowedLinks
+from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
 from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
+from services.campaigns.work import resealing
 from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
@@ -47,6 +50,7 @@ from services.campaigns.work.freezer import Freezer
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
 from services.campaigns.work.reconciling import Checked, Reconciler
+from services.campaigns.work.resealing import Step
 from services.campaigns.work.scheduler import Scheduler
 from services.campaigns.work.sending import Sendings
 
@@ -80,6 +84,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         quiet_hours=QuietHours(db, wake=wake),
         links=FollowedLinks(db, sealer, replies=replies, wake=wake_receipts),
         timelines=Timelines(db),
+        previews=Previews(db, contacts),
+        sender_trials=SenderTrials(db, contacts, sendings.of_sender),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
@@ -126,6 +132,17 @@ async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> Asy
     try:
         async for checked in Reconciler(db, interval=timedelta(0)).everything(account):
             yield checked
+    finally:
+        await db.stop()
+
+
+async def reseal(settings: WorkSettings) -> AsyncIterator[Step]:
+    """Raises CarillonError where the database cannot be reached."""
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    await db.start()
+    try:
+        async for step in resealing.reseal(db, Sealer(settings.secrets_keys.get_secret_value())):
+            yield step
     finally:
         await db.stop()
 
@@ -180,12 +197,14 @@ def tell_contacts(process: Process, settings: CampaignsSettings) -> peers.Told:
 def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
     http = Http()
     process.add(http)
-    return Sendings(
+    sendings = Sendings(
         http.session,
         Sealer(settings.secrets_keys.get_secret_value()),
         public_url=settings.public_url,
         timeout=settings.provider_timeout_seconds,
     )
+    process.add(sendings.providers)
+    return sendings
 
 
 async def listen(nats: Nats, topic_name: str) -> asyncio.Event:

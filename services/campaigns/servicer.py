@@ -8,9 +8,11 @@ from chassis.grpc_server import rpc
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.links import FollowedLinks
+from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
 from services.campaigns.service.timelines import Timelines
@@ -33,6 +35,8 @@ class CampaignsServicer:
         quiet_hours: QuietHours,
         links: FollowedLinks,
         timelines: Timelines,
+        previews: Previews,
+        sender_trials: SenderTrials,
     ) -> None:
         self._templates = templates
         self._senders = senders
@@ -45,6 +49,8 @@ class CampaignsServicer:
         self._quiet_hours = quiet_hours
         self._links = links
         self._timelines = timelines
+        self._previews = previews
+        self._sender_trials = sender_trials
 
     @rpc(admits={"gateway"})
     async def CreateTemplate(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
@@ -67,6 +73,10 @@ class CampaignsServicer:
         return await self._templates.page(call, request)
 
     @rpc(admits={"gateway"})
+    async def RenderTemplate(self, call: Call, request: pb.RenderTemplateRequest) -> pb.RenderTemplateResponse:
+        return await self._previews.render(call, request)
+
+    @rpc(admits={"gateway"})
     async def CreateSender(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
         return await self._senders.create(call, request)
 
@@ -85,6 +95,10 @@ class CampaignsServicer:
     @rpc(admits={"gateway"})
     async def ListSenders(self, call: Call, request: pb.ListSendersRequest) -> pb.ListSendersResponse:
         return await self._senders.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def TestSender(self, call: Call, request: pb.TestSenderRequest) -> pb.TestSenderResponse:
+        return await self._sender_trials.send(call, request)
 
     @rpc(admits={"gateway"})
     async def CreateCampaign(self, call: Call, request: pb.CreateCampaignRequest) -> pb.CreateCampaignResponse:

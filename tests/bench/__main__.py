@@ -27,6 +27,7 @@ BENCHES = {
     "dispatch": "tests.bench.dispatch",
     "receipts": "tests.bench.receipts",
     "recipients": "tests.bench.recipients",
+    "webhooks": "tests.bench.webhooks",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",
     "asgi_server": "tests.bench.decisions.asgi_server",

@@ -9,7 +9,7 @@ from alembic import op
 from chassis.migrations import protect
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 SCHEMA = """
 ALTER TABLE recipients ADD COLUMN opened_at TIMESTAMP WITH TIME ZONE;
