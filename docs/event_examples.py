@@ -121,6 +121,20 @@ DATA: dict[str, dict[str, Any]] = {
     "message.sent": delivered("SENT"),
     "message.delivered": delivered("DELIVERED", delivered_at=NOW, state_revision=3),
     "message.failed": delivered("FAILED", reason="provider_refused", state_revision=3),
+    "message.opened": delivered("OPENED", delivered_at=NOW, opened_at=NOW, state_revision=4),
+    "message.clicked": delivered("CLICKED", delivered_at=NOW, opened_at=NOW, clicked_at=NOW, state_revision=5),
+    "message.received": delivered("DELIVERED", delivered_at=NOW, state_revision=3)
+    | {
+        "received": {
+            "id": "msg_01h455vb4pex5vsknk084sn02q",
+            "sender_id": "sender_01h455vb4pex5vsknk084sn02q",
+            "address": "+12015550123",
+            "to": "+15550100",
+            "text": "Is it still on?",
+            "at": NOW,
+            "provider_message_id": "SM4711",
+        }
+    },
     "account.created": {
         "account": {"id": "acct_01h455vb4pex5vsknk084sn02q", "name": "Example Ltd", "created_at": THEN}
     },

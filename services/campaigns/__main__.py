@@ -1,12 +1,15 @@
-"""`carillon campaigns serve|work|migrate`."""
+"""`carillon campaigns serve|work|reconcile|reseal|migrate`."""
 
 import asyncio
+from collections import Counter
+from typing import Annotated
 
 import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
 from chassis.errors import CarillonError
+from chassis.ids import decode_account, encode
 from services.campaigns import app
 from services.campaigns.config import ServeSettings, WorkSettings
 
@@ -25,6 +28,34 @@ def work() -> None:
     """Freeze audiences, send, apply receipts, keep schedules, publish this service's events."""
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
     runner.run("campaigns-work", lambda process: app.work(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "") -> None:
+    """Hold the stats, the timeline and the chunks' states of every campaign against its ledger, and repair them.
+
+    `work` does it by itself, slowly. May be stopped at any time.
+    """
+    owner = decode_account(account) if account else None
+    if account and owner is None:
+        raise typer.BadParameter("no account's id", param_hint="--account")
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+
+    async def run() -> None:
+        campaigns, repaired = 0, Counter[str]()
+        async for checked in app.reconcile(settings, account=owner):
+            campaigns += 1
+            repaired += checked.repaired
+            if checked.repaired:
+                print(f"{encode('cmp', checked.campaign)}: {checked.repaired.total()} numbers put right")
+        found = ", ".join(f"{number} {what}" for what, number in sorted(repaired.items())) or "nothing"
+        print(f"done: {campaigns} campaigns looked at, repaired: {found}")
+
+    try:
+        asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} Run it again.")
+        raise typer.Exit(1) from None
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
+from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
@@ -23,9 +26,11 @@ from chassis.tokens import TokenSigner, TokenVerifier
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
+from services.campaigns.replying import Replies
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.links import FollowedLinks
 from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
@@ -33,6 +38,7 @@ from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
@@ -43,6 +49,7 @@ from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.freezer import Freezer
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
+from services.campaigns.work.reconciling import Checked, Reconciler
 from services.campaigns.work.resealing import Step
 from services.campaigns.work.scheduler import Scheduler
 from services.campaigns.work.sending import Sendings
@@ -53,6 +60,8 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Pokes: a campaign has something to do; receipts were stored.
 CAMPAIGNS = "campaigns.work"
 RECEIPTS = "campaigns.receipts"
+# Seconds that receipts gather before they are applied together: a provider posts them one by one.
+LINGER = 0.1
 
 
 async def serve(process: Process, settings: ServeSettings) -> None:
@@ -60,17 +69,21 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     db, nats = await connect(process, settings)
     contacts, audiences = ask_peers(process, settings)
     sendings = reach_providers(process, settings)
-    wake = Poker(nats, CAMPAIGNS)
+    wake, wake_receipts = Poker(nats, CAMPAIGNS), Poker(nats, RECEIPTS)
+    sealer = Sealer(settings.secrets_keys.get_secret_value())
+    replies = Replies(db, tell_contacts(process, settings).tell)
     servicer = CampaignsServicer(
         templates=Templates(db),
-        senders=Senders(db, Sealer(settings.secrets_keys.get_secret_value())),
+        senders=Senders(db, sealer),
         campaigns=Campaigns(db, audiences, wake=wake),
         audiences=Audiences(db, contacts, audiences),
         trials=Trials(db, contacts, sendings.once),
         uploads=Uploads(db, contacts, limit_bytes=settings.upload_limit_bytes),
         recipients=Recipients(db),
-        receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
+        receipts=Receipts(db, sealer, public_url=settings.public_url, replies=replies, wake=wake_receipts),
         quiet_hours=QuietHours(db, wake=wake),
+        links=FollowedLinks(db, sealer, replies=replies, wake=wake_receipts),
+        timelines=Timelines(db),
         previews=Previews(db, contacts),
         sender_trials=SenderTrials(db, contacts, sendings.of_sender),
     )
@@ -102,11 +115,25 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("freezer", polling("freezer", freezer.step, await listen(nats, CAMPAIGNS)))
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
-    process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS)))
+    process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS), LINGER))
+    replies = Replies(db, tell_contacts(process, settings).tell)
+    process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS), LINGER))
+    process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[Checked]:
+    """Every campaign's numbers against its ledger, at once; of one account, or of all."""
+    telemetry.setup(SERVICE, "reconcile", log_level=settings.log_level)
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    try:
+        async for checked in Reconciler(db, interval=timedelta(0)).everything(account):
+            yield checked
+    finally:
+        await db.stop()
 
 
 async def reseal(settings: WorkSettings) -> AsyncIterator[Step]:
@@ -160,6 +187,13 @@ def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Cont
     return peers.Contacts(contacts), peers.Audiences(peers.Segments(segments), peers.Lists(lists, audiences))
 
 
+def tell_contacts(process: Process, settings: CampaignsSettings) -> peers.Told:
+    signer = TokenSigner(SERVICE, settings.token_private_key)
+    client = Client(settings.contacts_target, RepliesServiceStub, audience="contacts", signer=signer)
+    process.add(client)
+    return peers.Told(client)
+
+
 def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
     http = Http()
     process.add(http)
@@ -180,6 +214,6 @@ async def listen(nats: Nats, topic_name: str) -> asyncio.Event:
 
 
 def polling(
-    name: str, step: Callable[[], Awaitable[bool]], woken: asyncio.Event | None
+    name: str, step: Callable[[], Awaitable[bool]], woken: asyncio.Event | None, linger: float = 0.0
 ) -> Callable[[], Coroutine[Any, Any, None]]:
-    return lambda: poll(name, step, woken=woken)
+    return lambda: poll(name, step, woken=woken, linger=linger)

@@ -30,3 +30,6 @@ class WorkSettings(CampaignsSettings):
         default=5.0, ge=1, le=60, description="After how long without a heartbeat another worker takes a chunk over"
     )
     provider_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="For one call to a provider")
+    reconcile_hours: float = Field(
+        default=24.0, gt=0, description="Between two looks at a campaign that hold its numbers against its ledger"
+    )

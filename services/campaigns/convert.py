@@ -15,7 +15,7 @@ from chassis import ids
 from services.campaigns import contents, sending_hours
 from services.campaigns.domain.content import WhatsApp
 from services.campaigns.domain.funnel import Funnel
-from services.campaigns.domain.stats import NAMES
+from services.campaigns.domain.stats import NAMES, TIMED
 from services.campaigns.providers.port import WhatsAppTemplate
 from services.campaigns.repository.erasure import ERASED
 
@@ -23,6 +23,7 @@ TEMPLATE = "tmpl"
 SENDER = "sender"
 CAMPAIGN = "cmp"
 RECIPIENT = "rcp"
+MESSAGE = "msg"
 SEGMENT = "seg"
 LIST = "lst"
 CONTACT = "cnt"
@@ -43,7 +44,6 @@ RECIPIENT_STATUSES = {
 }
 RECIPIENT_STATUS_NAMES = {number: name for name, number in RECIPIENT_STATUSES.items()}
 REFUSALS = {number: name.removeprefix("REFUSAL_").lower() for name, number in contacts.Refusal.items() if number}
-RECEIPT_STATUS_NAMES = {pb.RECEIPT_STATUS_DELIVERED: "delivered", pb.RECEIPT_STATUS_FAILED: "failed"}
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
@@ -147,4 +147,11 @@ def recipient(row: asyncpg.Record | Mapping[str, Any]) -> pb.Recipient:
         delivered_at=timestamp(row["delivered_at"]),
         provider_message_id=row["provider_message_id"] or "",
         state_revision=row["state_revision"],
+        # Not read by who sends: nobody has opened yet what was not sent.
+        opened_at=timestamp(row.get("opened_at")),
+        clicked_at=timestamp(row.get("clicked_at")),
     )
+
+
+def minute(row: asyncpg.Record) -> pb.TimelineMinute:
+    return pb.TimelineMinute(minute=timestamp(row["minute"]), **{name: row[name] for name in TIMED})

@@ -7,7 +7,9 @@ from chassis.errors import (
     NotFound,
     PermissionDenied,
     Reason,
+    ResourceExhausted,
     Unauthenticated,
+    Unavailable,
     Violation,
 )
 from services.campaigns.domain.campaign import InvalidState
@@ -87,3 +89,22 @@ def live_campaign() -> PermissionDenied:
 
 def not_the_senders_token() -> Unauthenticated:
     return Unauthenticated(Reason.UNAUTHENTICATED, "The token in the path is not the sender's.")
+
+
+def not_signed(header: str) -> Unauthenticated:
+    return Unauthenticated(Reason.UNAUTHENTICATED, f"{header} is missing, or does not sign this request.")
+
+
+def overloaded() -> ResourceExhausted:
+    return ResourceExhausted(
+        Reason.OVERLOADED, "More comes in than can be stored just now; send it again.", metadata={"retry_after": "1"}
+    )
+
+
+def not_heard_yet() -> Unavailable:
+    """An opt-out that is stored and that contacts does not know yet."""
+    return Unavailable(
+        Reason.UNAVAILABLE,
+        "The message is stored; its opt-out or opt-in takes effect when contacts answers again.",
+        metadata={"retry_after": "5"},
+    )

@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
-from carillon.contacts.v1 import audiences_pb2, lists_pb2
+from carillon.contacts.v1 import audiences_pb2, lists_pb2, replies_pb2
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
+from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1 import segments_pb2 as segments
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import ids
@@ -63,6 +64,23 @@ class Contacts:
             self._client.stub.GetContact, request, call=Outgoing(account), timeout=READ_SECONDS, safe=True
         )
         return answer.contact
+
+
+class Told:
+    """Contacts, as what recipients say is told to it."""
+
+    def __init__(self, client: Client[RepliesServiceStub]) -> None:
+        self._client = client
+
+    async def tell(self, account: AccountId, replies: Sequence[replies_pb2.Reply], timeout: float) -> Sequence[str]:
+        """The contact of each, empty where nobody has the address. Raises chassis.errors."""
+        request = replies_pb2.TakeRepliesRequest(replies=replies)
+        answer = await self._client.unary(
+            self._client.stub.TakeReplies, request, call=Outgoing(account), timeout=timeout, safe=True
+        )
+        if len(answer.contact_ids) != len(replies):
+            raise RuntimeError("contacts answered for another number of replies")
+        return answer.contact_ids
 
 
 class Segments:

@@ -7,6 +7,7 @@ from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.links import FollowedLinks
 from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
@@ -14,6 +15,7 @@ from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 
@@ -31,6 +33,8 @@ class CampaignsServicer:
         recipients: Recipients,
         receipts: Receipts,
         quiet_hours: QuietHours,
+        links: FollowedLinks,
+        timelines: Timelines,
         previews: Previews,
         sender_trials: SenderTrials,
     ) -> None:
@@ -43,6 +47,8 @@ class CampaignsServicer:
         self._recipients = recipients
         self._receipts = receipts
         self._quiet_hours = quiet_hours
+        self._links = links
+        self._timelines = timelines
         self._previews = previews
         self._sender_trials = sender_trials
 
@@ -165,5 +171,13 @@ class CampaignsServicer:
         return await self._quiet_hours.set(call, request)
 
     @rpc(admits={"gateway"})
-    async def RecordReceipts(self, call: Call, request: pb.RecordReceiptsRequest) -> pb.RecordReceiptsResponse:
-        return await self._receipts.record(call, request)
+    async def TakeHook(self, call: Call, request: pb.TakeHookRequest) -> pb.TakeHookResponse:
+        return await self._receipts.take(call, request)
+
+    @rpc(admits={"gateway"})
+    async def FollowLink(self, call: Call, request: pb.FollowLinkRequest) -> pb.FollowLinkResponse:
+        return await self._links.follow(call, request)
+
+    @rpc(admits={"gateway"})
+    async def GetTimeline(self, call: Call, request: pb.GetTimelineRequest) -> pb.GetTimelineResponse:
+        return await self._timelines.page(call, request)

@@ -3,13 +3,10 @@
 The migrations in migrations/versions make what stands here; a guard test compares the two.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
-    Column,
     DateTime,
     Index,
     Integer,
@@ -23,21 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from chassis import tables
+from services.campaigns import tables_of_counts, tables_of_replies
+from services.campaigns.columns import moment, optional, required
 
 metadata = MetaData()
 tables.add_to(metadata)
-
-
-def required(name: str, kind: Any, *, default: str | None = None) -> Column[Any]:
-    return Column(name, kind, nullable=False, server_default=None if default is None else text(default))
-
-
-def optional(name: str, kind: Any) -> Column[Any]:
-    return Column(name, kind, nullable=True)
-
-
-def moment(name: str) -> Column[Any]:
-    return required(name, DateTime(timezone=True), default="now()")
+tables_of_counts.add_to(metadata)
+tables_of_replies.add_to(metadata)
 
 
 templates = Table(
@@ -158,7 +147,10 @@ campaign_stats = Table(
     required("uncertain", BigInteger, default="0"),
     required("opened", BigInteger, default="0"),
     required("clicked", BigInteger, default="0"),
+    # When they were last held against the ledger.
+    required("reconciled_at", DateTime(timezone=True), default="'epoch'"),
     PrimaryKeyConstraint("account_id", "campaign_id", name="campaign_stats_pkey"),
+    Index("campaign_stats_reconciled", "reconciled_at"),
     CheckConstraint(
         "total = sent + pending + skipped + uncertain AND delivered + failed <= sent "
         "AND least(total, sent, delivered, failed, pending, skipped, uncertain, opened, clicked) >= 0",
@@ -206,6 +198,8 @@ recipients = Table(
     optional("unanswered_since", DateTime(timezone=True)),
     optional("sent_at", DateTime(timezone=True)),
     optional("delivered_at", DateTime(timezone=True)),
+    optional("opened_at", DateTime(timezone=True)),
+    optional("clicked_at", DateTime(timezone=True)),
     optional("provider_message_id", Text),
     required("state_revision", BigInteger, default="1"),
     # In the order in which they were added: (chunk, id).

@@ -17,6 +17,7 @@ from carillon.contacts.v1 import (
     exports_pb2,
     imports_pb2,
     lists_pb2,
+    replies_pb2,
     suppression_uploads_pb2,
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
@@ -61,6 +62,8 @@ from services.contacts.listing.requests import read_filter
 from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
+from services.contacts.replies.service import ReplyService
+from services.contacts.replies.servicer import RepliesServicer
 from services.contacts.search.consumers import consumers as search_consumers
 from services.contacts.search.rebuild import rebuild
 from services.contacts.service import ContactService
@@ -98,7 +101,10 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     activity = ActivityServicer(ActivityService(db))
     server.add(activity_pb2.DESCRIPTOR.services_by_name["ActivityService"], activity)
     server.add(audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(db)))
-    server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(db, hashes)))
+    consent = ConsentService(db, hashes)
+    server.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(consent))
+    replies = RepliesServicer(ReplyService(db, consent, hashes))
+    server.add(replies_pb2.DESCRIPTOR.services_by_name["RepliesService"], replies)
     server.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(ImportLifecycle(db, wake_importers))
     )

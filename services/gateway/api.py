@@ -23,6 +23,7 @@ from services.gateway.routers import (
     campaigns,
     campaigns_audience,
     campaigns_quiet_hours,
+    campaigns_timeline,
     consent,
     contacts,
     events,
@@ -30,6 +31,7 @@ from services.gateway.routers import (
     import_progress,
     import_steps,
     imports,
+    links,
     lists,
     public,
     receipts,
@@ -69,6 +71,7 @@ NOUNS = (
     campaigns,
     campaigns_audience,
     campaigns_quiet_hours,
+    campaigns_timeline,
     recipients,
     webhooks,
     webhook_attempts,
@@ -106,7 +109,7 @@ def build() -> FastAPI:
     )
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
-    mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    mount(app, [*receipts.routes.operations, *links.routes.operations], prefix="", in_schema=True)
     for dialect in (chat, addressbook):
         mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)
     app.add_middleware(QueryKey)

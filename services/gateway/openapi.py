@@ -90,6 +90,8 @@ def finish(method: str, operation: dict[str, Any]) -> None:
         operation["x-body-limit-bytes"] = limit
     validation = operation["responses"].get("422", {}).get("content", {})
     validation.pop("application/json", None)
+    if not validation:
+        operation["responses"].pop("422", None)
     secured = "security" in operation
     if method == "post" and secured:
         operation.setdefault("parameters", []).append(POST_HEADER)

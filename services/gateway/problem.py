@@ -27,6 +27,7 @@ STATUS: dict[str, int] = {
     Reason.IDEMPOTENCY_KEY_REUSED: 422,
     Reason.IDEMPOTENCY_IN_PROGRESS: 409,
     Reason.RATE_LIMITED: 429,
+    Reason.OVERLOADED: 503,
     Reason.DEADLINE_EXCEEDED: 504,
     Reason.UNAVAILABLE: 503,
     Reason.INTERNAL: 500,

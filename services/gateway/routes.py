@@ -206,9 +206,10 @@ class StrictRoute(APIRoute):
 
         async def strict(received: Request) -> Response:
             request = self.request_class(received.scope, received.receive)
+            # Of others' calls nothing is refused for what somebody hung on to the URL: a tracker, a proxy.
             if scope != "none":
                 await admit(request, scope, base=self.base)
-            self.on_unknown_parameters(request, unknown_parameters(request, known))
+                self.on_unknown_parameters(request, unknown_parameters(request, known))
             if request.method == "DELETE" and not knows_versions:
                 conditional.refuse(request.headers.get("if-match"))
             if body_limit is not None and not upload:

@@ -25,6 +25,8 @@ BENCHES = {
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
+    "receipts": "tests.bench.receipts",
+    "recipients": "tests.bench.recipients",
     "webhooks": "tests.bench.webhooks",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",

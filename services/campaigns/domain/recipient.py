@@ -21,8 +21,12 @@ class Status(StrEnum):
 
 
 class Receipt(StrEnum):
+    """What is told of a message after it was sent, each by the name of the state that it leads to."""
+
     DELIVERED = "delivered"
     FAILED = "failed"
+    OPENED = "opened"
+    CLICKED = "clicked"
 
 
 class Reason(StrEnum):
@@ -46,8 +50,12 @@ class Reason(StrEnum):
     UNDELIVERED = "undelivered"
 
 
-# A receipt is believed where it says more than what is known. Delivered outranks failed whichever came first, so
-# that the end does not depend on the order of arrival.
+# A receipt is believed where it says more than what is known, so that the end does not depend on the order of arrival:
+#
+#     uncertain < sent < failed < delivered < opened < clicked
+#
+# A message that was delivered stays delivered, whatever is told of it afterwards; one that was opened or clicked was
+# delivered, whether or not that was told.
 RANK: dict[Status, int] = {
     Status.UNCERTAIN: 0,
     Status.SENT: 1,

@@ -47,6 +47,8 @@ class Stats:
 
 
 NAMES = tuple(field.name for field in fields(Stats))
+# Of which there is a series over time; the others follow from them.
+TIMED = ("sent", "delivered", "failed", "skipped", "uncertain", "opened", "clicked")
 # Not dataclasses.astuple, which copies deeply: this runs for every message.
 VALUES: Callable[[Stats], tuple[int, ...]] = attrgetter(*NAMES)
 NOTHING = Stats()
@@ -63,6 +65,11 @@ OF_ONE: dict[Status, Stats] = {
     Status.SKIPPED: Stats(total=1, skipped=1),
     Status.UNCERTAIN: Stats(total=1, uncertain=1),
 }
+
+
+def in_time(delta: Stats) -> bool:
+    """Whether the series changes with it."""
+    return any(getattr(delta, name) for name in TIMED)
 
 
 def step(before: Status, now: Status) -> Stats:

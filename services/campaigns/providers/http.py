@@ -47,7 +47,10 @@ SETTINGS: Schema = {
     "batch_url": Setting(Url(), "Where several messages are posted in one call; absent: one call a message"),
     "max_batch": Setting(Number(1, 500, whole=True), "The most messages of one call to batch_url", 50),
 }
-SECRETS: Schema = {"authorization": Setting(Line(4096), "The Authorization header of every call")}
+SECRETS: Schema = {
+    "authorization": Setting(Line(4096), "The Authorization header of every call"),
+    "webhook_secret": Setting(Line(256), "Receipts and messages have to be signed with it; see docs/receipts.md"),
+}
 
 
 class HttpProvider(OneByOne):

@@ -10,7 +10,7 @@ from chassis.db import ReadTx, WriteTx
 from services.campaigns import contents
 from services.campaigns.domain.audience import Audience
 from services.campaigns.domain.content import Content
-from services.campaigns.domain.stats import NOTHING, Stats
+from services.campaigns.domain.stats import NOTHING, Stats, in_time
 
 WITH_STATS = """
 SELECT c.*, s.total, s.sent, s.delivered, s.failed, s.pending, s.skipped, s.uncertain, s.opened, s.clicked
@@ -68,6 +68,17 @@ UPDATE campaign_stats SET total = total + $3, sent = sent + $4, delivered = deli
   pending = pending + $7, skipped = skipped + $8, uncertain = uncertain + $9, opened = opened + $10,
   clicked = clicked + $11
 WHERE account_id = $1 AND campaign_id = $2
+"""
+# The row of the minute is locked behind that of the stats, which the INSERT waits for.
+ADD_STATS_IN_TIME = f"""
+WITH stats AS ({ADD_STATS} RETURNING account_id, campaign_id)
+INSERT INTO campaign_minutes AS m (account_id, campaign_id, minute, sent, delivered, failed, skipped, uncertain,
+  opened, clicked)
+SELECT account_id, campaign_id, date_trunc('minute', now()), $4, $5, $6, $8, $9, $10, $11 FROM stats
+ON CONFLICT (account_id, campaign_id, minute) DO UPDATE SET sent = m.sent + excluded.sent,
+  delivered = m.delivered + excluded.delivered, failed = m.failed + excluded.failed,
+  skipped = m.skipped + excluded.skipped, uncertain = m.uncertain + excluded.uncertain,
+  opened = m.opened + excluded.opened, clicked = m.clicked + excluded.clicked
 """
 # What the numbers must be; tests and `reconcile` hold them against the stored ones.
 RECOUNT = """
@@ -185,9 +196,11 @@ async def uses_sender(tx: WriteTx, sender_id: UUID) -> bool:
 
 
 async def add_stats(tx: WriteTx, account: UUID, campaign_id: UUID, *, delta: Stats) -> None:
-    """The last lock that a transaction takes, so that no two wait for one another."""
+    """Also to the current minute of the timeline. The last lock that a transaction takes, so that no two wait for one
+    another."""
     if delta != NOTHING:
-        await tx.execute(ADD_STATS, account, campaign_id, *delta.values())
+        statement = ADD_STATS_IN_TIME if in_time(delta) else ADD_STATS
+        await tx.execute(statement, account, campaign_id, *delta.values())
 
 
 async def stats(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:

@@ -25,6 +25,8 @@ FROM unnest($2::uuid[], $3::text[]) AS k (id, address) WHERE r.account_id = $1 A
 DROP = (
     "DELETE FROM upload_rows WHERE account_id = $1 AND address = ANY($2::text[])",
     "DELETE FROM excluded_addresses WHERE account_id = $1 AND address = ANY($2::text[])",
+    # What contacts has not heard yet is for it to forget, and an opt-out is not to be lost.
+    "DELETE FROM inbound WHERE account_id = $1 AND address = ANY($2::text[]) AND done_at IS NOT NULL",
 )
 
 

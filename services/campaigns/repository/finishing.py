@@ -70,6 +70,8 @@ DELETE_REST = [
     "DELETE FROM upload_funnels WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM budgets WHERE account_id = $1 AND owner_id = $2",
     "DELETE FROM runs WHERE account_id = $1 AND campaign_id = $2",
+    "DELETE FROM chunk_states WHERE account_id = $1 AND campaign_id = $2",
+    "DELETE FROM campaign_minutes WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM campaign_stats WHERE account_id = $1 AND campaign_id = $2",
     "DELETE FROM campaigns WHERE account_id = $1 AND id = $2",
 ]

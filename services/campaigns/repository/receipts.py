@@ -1,4 +1,4 @@
-"""Queries on receipts: stored when they come, applied by the workers."""
+"""Queries on receipts: stored when they come, in one commit with others; applied by the workers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,17 @@ from chassis.db import WriteTx
 
 STORE = """
 INSERT INTO receipts (account_id, sender_id, provider_message_id, status, reason, at)
-SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[])
+SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+ON CONFLICT DO NOTHING
+"""
+# Of our own links, whose recipients are known: in the name of the campaign's sender. $3: as RECIPIENT ids are written.
+STORE_FOLLOWED = """
+INSERT INTO receipts (account_id, sender_id, provider_message_id, status, reason, at)
+SELECT $1, c.sender_id, k.name, k.status, '', k.at
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) AS k (id, name, status, at)
+JOIN recipients AS r ON r.account_id = $1 AND r.id = k.id
+JOIN campaigns AS c ON c.account_id = $1 AND c.id = r.campaign_id
+ORDER BY 2, 3, 4
 ON CONFLICT DO NOTHING
 """
 TAKE = """
@@ -37,7 +47,9 @@ JOIN campaigns AS c ON c.account_id = k.account_id AND c.id = k.id
 APPLY = """
 UPDATE recipients AS r SET status = k.status, reason = k.reason, state_revision = r.state_revision + 1,
   sent_at = coalesce(r.sent_at, k.at), unanswered_since = NULL,
-  delivered_at = CASE WHEN k.status = 'delivered' THEN k.at ELSE r.delivered_at END
+  delivered_at = CASE WHEN k.status = 'delivered' THEN k.at ELSE r.delivered_at END,
+  opened_at = CASE WHEN k.status = 'opened' THEN k.at ELSE r.opened_at END,
+  clicked_at = CASE WHEN k.status = 'clicked' THEN k.at ELSE r.clicked_at END
 FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[])
   AS k (account_id, campaign_id, chunk, id, status, reason, at)
 WHERE r.account_id = k.account_id AND r.campaign_id = k.campaign_id AND r.chunk = k.chunk AND r.id = k.id
@@ -58,8 +70,9 @@ WHERE r.account_id = k.account_id AND r.sender_id = k.sender_id AND r.provider_m
 CLEAN = "DELETE FROM receipts WHERE received_at < now() - $1::interval AND due_at > now()"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class NewReceipt:
+    sender_id: UUID
     provider_message_id: str
     status: str
     reason: str
@@ -79,16 +92,40 @@ class Step:
     at: datetime
 
 
-async def store(tx: WriteTx, sender_id: UUID, receipts: Sequence[NewReceipt]) -> None:
-    """A receipt that waits already is kept once."""
+@dataclass(frozen=True, slots=True, order=True)
+class Followed:
+    """A link of an email that somebody followed."""
+
+    recipient: UUID
+    # As the receipt's provider_message_id.
+    name: str
+    status: str
+    at: datetime
+
+
+async def store(tx: WriteTx, receipts: Sequence[NewReceipt]) -> None:
+    """A receipt that waits already is kept once. In one order, so that no two transactions wait for one another."""
+    receipts = sorted(receipts)
     await tx.execute(
         STORE,
         tx.account,
-        sender_id,
+        [receipt.sender_id for receipt in receipts],
         [receipt.provider_message_id for receipt in receipts],
         [receipt.status for receipt in receipts],
         [receipt.reason for receipt in receipts],
         [receipt.at for receipt in receipts],
+    )
+
+
+async def store_followed(tx: WriteTx, followed: Sequence[Followed]) -> None:
+    """Of recipients that there are."""
+    await tx.execute(
+        STORE_FOLLOWED,
+        tx.account,
+        [one.recipient for one in followed],
+        [one.name for one in followed],
+        [one.status for one in followed],
+        [one.at for one in followed],
     )
 
 

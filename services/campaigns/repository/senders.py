@@ -1,5 +1,6 @@
 """Queries on senders."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,6 +25,7 @@ INSERT INTO senders (account_id, id, name, channel, address, provider, settings,
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *
 """
 GET = "SELECT * FROM senders WHERE account_id = $1 AND id = $2"
+SOME = "SELECT * FROM senders WHERE account_id = $1 AND id = ANY ($2::uuid[])"
 UPDATE = """
 UPDATE senders SET name = $3, address = $4, settings = $5, secrets = $6, rate_limit_per_second = $7, is_default = $8,
   version = version + 1, updated_at = now()
@@ -72,6 +74,11 @@ class Changed:
 
 async def lock_default(tx: WriteTx, channel: str) -> None:
     await tx.execute(LOCK_DEFAULT, tx.account, channel)
+
+
+async def some(tx: ReadTx, account: UUID, sender_ids: Collection[UUID]) -> list[asyncpg.Record]:
+    """Those that there are."""
+    return await tx.fetch(SOME, account, list(sender_ids))
 
 
 async def default(tx: ReadTx, account: UUID, channel: str) -> asyncpg.Record | None:

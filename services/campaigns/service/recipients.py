@@ -9,12 +9,13 @@ from chassis.call import Call
 from chassis.db import Database, ReadTx
 from chassis.paging import decode_cursor, encode_cursor, page_size
 from services.campaigns import checks, convert, errors
+from services.campaigns.domain.recipient import Status
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import recipients as queries
+from services.campaigns.repository.recipients import BEFORE_ALL
 
 # Beyond, pages by number would count their way through the ledger.
 MAX_NUMBERED = 100_000
-BEFORE_ALL = (-1, UUID(int=0))
 
 
 class Recipients:
@@ -26,7 +27,7 @@ class Recipients:
         size = page_size(request.per_page)
         if request.page < 0 or request.page * size > MAX_NUMBERED:
             raise errors.invalid("/page", f"page * per_page may reach {MAX_NUMBERED}; use the cursor beyond.")
-        async with self._db.read(call.account) as tx:
+        async with self._db.read(call.account, snapshot=True) as tx:
             campaign = await campaign_queries.get(tx, call.account, campaign_id)
             if campaign is None:
                 raise errors.not_found("campaign", request.campaign_id)
@@ -39,7 +40,7 @@ async def numbered(
     tx: ReadTx, campaign: asyncpg.Record, request: pb.ListRecipientsRequest, size: int
 ) -> pb.ListRecipientsResponse:
     account, campaign_id = campaign["account_id"], campaign["id"]
-    status = convert.RECIPIENT_STATUS_NAMES.get(request.status)
+    status = wanted(request)
     offset = (request.page - 1) * size
     rows = await queries.numbered_page(tx, account, campaign_id, status=status, offset=offset, size=size)
     total = campaign["total"] if status is None else await queries.count(tx, account, campaign_id, status=status)
@@ -54,7 +55,7 @@ async def by_cursor(
     tx: ReadTx, campaign: asyncpg.Record, request: pb.ListRecipientsRequest, size: int
 ) -> pb.ListRecipientsResponse:
     account, campaign_id = campaign["account_id"], campaign["id"]
-    status = convert.RECIPIENT_STATUS_NAMES.get(request.status)
+    status = wanted(request)
     scope = f"{account}/recipients/{campaign_id}/{status}"
     after = BEFORE_ALL
     if request.cursor:
@@ -68,3 +69,9 @@ async def by_cursor(
         next_cursor=encode_cursor(scope, str(rows[-1]["chunk"]), str(rows[-1]["id"])) if more else "",
         channel=convert.CHANNELS[campaign["channel"]],
     )
+
+
+def wanted(request: pb.ListRecipientsRequest) -> Status | None:
+    """The state that is asked for; None: any."""
+    name = convert.RECIPIENT_STATUS_NAMES.get(request.status)
+    return None if name is None else Status(name)

@@ -16,6 +16,7 @@ from services.campaigns.providers.registry import KINDS
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import senders as queries
 from services.campaigns.sealing import Sealer, digest, new_secret
+from services.campaigns.service.receipts import hook_path
 
 NOUN = "sender"
 
@@ -156,7 +157,5 @@ def address_of(text: str, provider: str) -> str:
 
 
 def receipts_path(row: Mapping[str, Any] | asyncpg.Record, sealer: Sealer) -> str:
-    """Names the account, so that the gateway can pass a receipt on without asking whose it is."""
-    account = ids.encode_account(row["account_id"]).removeprefix("acct_")
-    token = f"{account}.{sealer.open(row['receipts_secret'])}"
-    return f"/hooks/{ids.encode(convert.SENDER, row['id'])}/{token}/receipts"
+    """Of `…/inbound` too, but for its end."""
+    return hook_path(row["account_id"], row["id"], sealer.open(row["receipts_secret"]), "receipts")

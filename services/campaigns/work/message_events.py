@@ -16,7 +16,13 @@ from services.campaigns.repository.dispatch import Settled
 from services.campaigns.work.sending import Sending
 
 # States that are told of.
-TYPES = {"sent": "message.sent", "delivered": "message.delivered", "failed": "message.failed"}
+TYPES = {
+    "sent": "message.sent",
+    "delivered": "message.delivered",
+    "failed": "message.failed",
+    "opened": "message.opened",
+    "clicked": "message.clicked",
+}
 
 
 def of_outcomes(

@@ -18,13 +18,18 @@ async def poll(
     *,
     woken: asyncio.Event | None = None,
     interval: float = INTERVAL_SECONDS,
+    linger: float = 0.0,
 ) -> None:
-    """step: does one piece of work; False where there was none. What it raises is logged, and tried again."""
+    """step: does one piece of work; False where there was none. What it raises is logged, and tried again.
+
+    linger: how long it lets more come after it was woken, where many small pieces cost more than a large one.
+    """
     wake = woken or asyncio.Event()
     while True:
         wake.clear()
         if not await attempted(name, step):
             await wait(wake, interval)
+            await asyncio.sleep(linger)
 
 
 async def attempted(name: str, step: Callable[[], Awaitable[bool]]) -> bool:

@@ -26,6 +26,8 @@ from services.campaigns.work import message_events
 RECEIPTS = Metric("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"])
 
 BATCH = 1000
+# Whose time is kept with the line.
+TIMED = (Status.DELIVERED, Status.OPENED, Status.CLICKED)
 # Account and campaign.
 Key = tuple[UUID, UUID]
 
@@ -146,12 +148,12 @@ def move(receipts: Sequence[asyncpg.Record], found: Sequence[asyncpg.Record]) ->
 
 def after(one: Moved) -> dict[str, object]:
     """The recipient's row as `apply` leaves it."""
-    delivered_at = one.at if one.status is Status.DELIVERED else one.row["delivered_at"]
+    told = {f"{one.status}_at": one.at} if one.status in TIMED else {}
     return {
         **one.row,
         "status": one.status.value,
         "reason": one.reason,
         "sent_at": one.row["sent_at"] or one.at,
-        "delivered_at": delivered_at,
         "state_revision": one.row["state_revision"] + 1,
+        **told,
     }

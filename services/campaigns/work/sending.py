@@ -11,7 +11,7 @@ import orjson
 
 from chassis import ids
 from chassis.ids import AccountId
-from services.campaigns import contents, convert, tracking
+from services.campaigns import contents, convert, mail_links, tracking
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers.open_providers import OpenProviders
 from services.campaigns.providers.port import Outbound, Provider
@@ -54,7 +54,7 @@ class Sending:
             text=message.text,
             subject=message.subject,
             callback_url=self.callback_url,
-            html=message.html,
+            html=None if message.html is None else self.links.tracked(self.account, row["id"], message.html),
             unsubscribe_url=unsubscribe_url,
             template=message.template,
         )
@@ -69,6 +69,12 @@ class Links:
 
     def unsubscribe(self, account: AccountId, recipient: UUID) -> str:
         return tracking.unsubscribe_url(self.public_url, self.sealer, account=account, recipient=recipient)
+
+    def tracked(self, account: AccountId, recipient: UUID, html: str) -> str:
+        """An email's HTML, its links leading here first."""
+        return mail_links.tracked_html(
+            html, public_url=self.public_url, sealer=self.sealer, account=account, recipient=recipient
+        )
 
     def callback(self, account: AccountId, sender_id: UUID, receipts_secret: bytes) -> str:
         sender = {"account_id": account, "id": sender_id, "receipts_secret": receipts_secret}

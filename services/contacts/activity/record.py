@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+# The type of an entry for a message that came from the contact.
+RECEIVED = "message.received"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Of a timeline. `at`, `ref` and `stage` together tell entries apart, and order them."""
 
     at: datetime
-    # The row that it is read from: of activity, consents or messages.
+    # The row that it is read from: of activity, consents, messages or replies.
     ref: UUID
     # Of a message, from 1 in the order of domain.activity.STAGES; 0 for the others, which have a row each.
     stage: int
@@ -55,3 +58,18 @@ class Message:
     opened_at: datetime | None = None
     clicked_at: datetime | None = None
     failed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message that came from the contact; a row of `replies`, account and contact aside."""
+
+    id: UUID
+    at: datetime
+    channel: str
+    address: str
+    # Of ours; empty where the provider did not say.
+    to_address: str
+    text: str
+    campaign_id: UUID | None
+    recipient_id: UUID | None

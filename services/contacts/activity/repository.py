@@ -1,9 +1,9 @@
 """The queries on timelines and messages.
 
-`activity` and `messages` are keyed by contact_id. A timeline is read from three tables, so that a campaign of a
-million costs one row a message here: `activity` holds what integrators added, `messages` when each message came to
-which stage, `consents` the changes of preferences. Who writes for a contact holds its row (FOR KEY SHARE), so that a
-deleted one gets no rows behind its back.
+`activity`, `messages` and `replies` are keyed by contact_id. A timeline is read from four tables, so that a campaign of
+a million costs one row a message here: `activity` holds what integrators added, `messages` when each message came to
+which stage, `replies` what the contact wrote, `consents` the changes of preferences. Who writes for a contact holds its
+row (FOR KEY SHARE), so that a deleted one gets no rows behind its back.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
-from services.contacts.activity.record import Entry, Message, Note
+from services.contacts.activity.record import RECEIVED, Entry, Message, Note, Reply
 from services.contacts.domain.activity import STAGES
 
 NOTE = ", ".join(field.name for field in fields(Note))
@@ -40,6 +40,11 @@ UNION ALL
  WHERE s.account_id = $1 AND s.contact_id = $2 AND (s.at, s.id, 0) < ($3, $4, $5)
  ORDER BY s.at DESC, s.id DESC LIMIT $6)
 UNION ALL
+(SELECT r.at, r.id, 0, '{RECEIVED}', r.channel, r.text, '{{}}', '', r.campaign_id, ''
+ FROM replies AS r
+ WHERE r.account_id = $1 AND r.contact_id = $2 AND (r.at, r.id, 0) < ($3, $4, $5)
+ ORDER BY r.at DESC, r.id DESC LIMIT $6)
+UNION ALL
 (SELECT t.at, m.id, t.stage, t.type, m.channel, '', '{{}}', '', m.campaign_id,
         CASE WHEN t.type = 'message.failed' THEN m.reason ELSE '' END
  FROM messages AS m
@@ -57,6 +62,11 @@ SELECT $1, present.id, $3::timestamptz, $4::uuid, $5, $6, $7, $8::jsonb, $9 FROM
 """
 MESSAGES = f"""
 SELECT {", ".join(MESSAGE)} FROM messages
+WHERE account_id = $1 AND contact_id = $2 AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
+"""
+REPLY = ", ".join(field.name for field in fields(Reply))
+REPLIES = f"""
+SELECT {REPLY} FROM replies
 WHERE account_id = $1 AND contact_id = $2 AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
 """
 
@@ -109,6 +119,11 @@ async def messages(
 ) -> list[Message]:
     """The one made last first, from below the id `before`."""
     return [Message(*row) for row in await tx.fetch(MESSAGES, account, contact_id, before, limit)]
+
+
+async def replies(tx: ReadTx, account: AccountId, contact_id: UUID, *, before: UUID | None, limit: int) -> list[Reply]:
+    """As `messages`."""
+    return [Reply(*row) for row in await tx.fetch(REPLIES, account, contact_id, before, limit)]
 
 
 async def record(tx: WriteTx, account: AccountId, told: Sequence[tuple[UUID, Message]]) -> None:

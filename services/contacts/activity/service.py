@@ -11,7 +11,7 @@ from chassis.errors import InvalidArgument, Reason
 from services.contacts import errors
 from services.contacts import repository as contacts
 from services.contacts.activity import convert, repository
-from services.contacts.activity.record import Entry, Message, Note
+from services.contacts.activity.record import Entry, Message, Note, Reply
 from services.contacts.activity.repository import TOP, Place
 
 
@@ -41,8 +41,11 @@ class ActivityService:
                 raise errors.not_found("contact", public_id)
             return await tx.reply(pb.AddActivityResponse(activity=convert.activity(entry(note))))
 
-    async def messages(self, call: Call, public_id: str, *, page_size: int, cursor: str) -> tuple[list[Message], str]:
-        """The one made last first, and the cursor of the next page, empty on the last. Raises NotFound."""
+    async def messages(
+        self, call: Call, public_id: str, *, page_size: int, cursor: str
+    ) -> tuple[list[Message | Reply], str]:
+        """Sent and received, the one made last first, and the cursor of the next page, empty on the last. Raises
+        NotFound."""
         contact_id = errors.parse_id("cnt", public_id, kind="contact")
         limit = paging.page_size(page_size)
         scope = f"messages {call.account} {contact_id}"
@@ -52,7 +55,10 @@ class ActivityService:
             before = ids.decode(convert.RECIPIENT, last)
         async with self._db.read(call.account) as tx:
             await must_exist(tx, call, contact_id)
-            found = await repository.messages(tx, call.account, contact_id, before=before, limit=limit + 1)
+            sent = await repository.messages(tx, call.account, contact_id, before=before, limit=limit + 1)
+            received = await repository.replies(tx, call.account, contact_id, before=before, limit=limit + 1)
+        both: list[Message | Reply] = [*sent, *received]
+        found = sorted(both, key=lambda message: message.id, reverse=True)[: limit + 1]
         if len(found) <= limit:
             return found, ""
         return found[:limit], paging.encode_cursor(scope, ids.encode(convert.RECIPIENT, found[limit - 1].id))

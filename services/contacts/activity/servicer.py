@@ -8,7 +8,7 @@ from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.contacts import errors
 from services.contacts.activity import convert
-from services.contacts.activity.record import Note
+from services.contacts.activity.record import Note, Reply
 from services.contacts.activity.service import ActivityService
 from services.contacts.convert import CHANNEL_NAMES
 from services.contacts.domain import activity, metadata
@@ -39,7 +39,8 @@ class ActivityServicer:
         found, cursor = await self._activity.messages(
             call, request.contact_id, page_size=request.page_size, cursor=request.cursor
         )
-        return pb.ListMessagesResponse(messages=map(convert.message, found), next_cursor=cursor)
+        messages = [convert.reply(one) if isinstance(one, Reply) else convert.message(one) for one in found]
+        return pb.ListMessagesResponse(messages=messages, next_cursor=cursor)
 
 
 def read_note(request: pb.AddActivityRequest, *, actor: str) -> Note:

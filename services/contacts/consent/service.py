@@ -43,31 +43,44 @@ class ConsentService:
         Raises NotFound, Aborted(VERSION_MISMATCH), InvalidArgument.
         """
         async with self._db.write(call) as tx:
-            before = await lock(tx, public_id)
-            if if_version is not None and before.version != if_version:
-                raise errors.version_mismatch(before.version)
-            with errors.refusing():
-                changes = rules.changes(before.preferences, wanted)
-            after = before
-            if changes:
-                after = await write(tx, before, Patch({"preferences": rules.after(before.preferences, changes)}))
-                now = datetime.now(UTC)
-                entries = [
-                    Consent(
-                        id=ids.new(),
-                        channel=change.channel,
-                        before=change.before,
-                        after=change.after,
-                        source=evidence.source,
-                        text=evidence.text,
-                        actor=evidence.actor,
-                        at=now,
-                    )
-                    for change in changes
-                ]
-                await repository.keep(tx, tx.account, before.id, entries)
-                await self._lift(tx, after, [change.channel for change in changes if change.after == "opted_in"])
+            after = await self.say(tx, public_id, wanted=wanted, evidence=evidence, if_version=if_version)
             return await tx.reply(pb.SetPreferencesResponse(contact=contact_convert.contact(after)))
+
+    async def say(
+        self,
+        tx: WriteTx,
+        public_id: str,
+        *,
+        wanted: Mapping[str, Preference],
+        evidence: Evidence,
+        if_version: int | None = None,
+    ) -> Contact:
+        """As set_preferences, in a transaction of the caller's."""
+        before = await lock(tx, public_id)
+        if if_version is not None and before.version != if_version:
+            raise errors.version_mismatch(before.version)
+        with errors.refusing():
+            changes = rules.changes(before.preferences, wanted)
+        if not changes:
+            return before
+        after = await write(tx, before, Patch({"preferences": rules.after(before.preferences, changes)}))
+        now = datetime.now(UTC)
+        entries = [
+            Consent(
+                id=ids.new(),
+                channel=change.channel,
+                before=change.before,
+                after=change.after,
+                source=evidence.source,
+                text=evidence.text,
+                actor=evidence.actor,
+                at=now,
+            )
+            for change in changes
+        ]
+        await repository.keep(tx, tx.account, before.id, entries)
+        await self._lift(tx, after, [change.channel for change in changes if change.after == "opted_in"])
+        return after
 
     async def _lift(self, tx: WriteTx, contact: Contact, channels: Sequence[str]) -> None:
         """What a deleted contact with the same address had refused."""

@@ -23,7 +23,8 @@ WHERE account_id = $1 AND id = ANY($2::uuid[]) AND ($3::bigint IS NULL OR versio
 """
 FORGET = """
 WITH o AS (DELETE FROM optouts WHERE account_id = $1 AND contact_id = ANY($2::uuid[])),
-     a AS (DELETE FROM activity WHERE account_id = $1 AND contact_id = ANY($2::uuid[]))
+     a AS (DELETE FROM activity WHERE account_id = $1 AND contact_id = ANY($2::uuid[])),
+     r AS (DELETE FROM replies WHERE account_id = $1 AND contact_id = ANY($2::uuid[]))
 DELETE FROM messages WHERE account_id = $1 AND contact_id = ANY($2::uuid[])
 """
 # Evidence stays, under the hash of the address instead of the contact, and without what was said. See migration 0011.

@@ -15,7 +15,8 @@ from services.contacts.exports.documents import moment
 from services.contacts.exports.peers import Campaigns
 from services.contacts.exports.repository import Lease
 
-TITLES = ("phone", "email", "status", "reason", "sent_at", "delivered_at", "variables", "contact_id", "id")
+TIMES = ("sent_at", "delivered_at", "opened_at", "clicked_at")
+TITLES = ("phone", "email", "status", "reason", *TIMES, "variables", "contact_id", "id")
 # The position behind the last page, which no cursor is.
 END = "."
 
@@ -90,12 +91,15 @@ def document(line: campaigns_pb2.Recipient, address: str) -> Document:
         address: line.address or None,
         "variables": line.variables_json or "{}",
         "status": campaigns_pb2.RecipientStatus.Name(line.status).removeprefix("RECIPIENT_STATUS_").lower(),
-        "sent_at": moment(line.sent_at.ToDatetime(UTC)) if line.HasField("sent_at") else None,
         "id": line.id,
         "contact_id": line.contact_id or None,
         "reason": line.reason or None,
-        "delivered_at": moment(line.delivered_at.ToDatetime(UTC)) if line.HasField("delivered_at") else None,
+        **{name: time(line, name) for name in TIMES},
     }
+
+
+def time(line: campaigns_pb2.Recipient, name: str) -> str | None:
+    return moment(getattr(line, name).ToDatetime(UTC)) if line.HasField(name) else None  # type: ignore[arg-type]
 
 
 def cells(line: Document) -> list[str]:

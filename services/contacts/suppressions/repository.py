@@ -20,6 +20,23 @@ SELECT id FROM suppressions WHERE account_id = $1 AND phone = $2
 UNION ALL
 SELECT id FROM suppressions WHERE account_id = $1 AND email_normal = $3
 """
+# Of an address that must not be messaged on a channel any more, whatever else is on the list of it.
+EXTEND = f"""
+UPDATE suppressions SET channels = ARRAY(SELECT DISTINCT c FROM unnest(channels || $4::text) AS c ORDER BY c)
+WHERE account_id = $1 AND ($2::text IS NULL OR phone = $2) AND ($3::text IS NULL OR email_normal = $3)
+  AND channels <> '{{}}' AND NOT $4 = ANY (channels)
+RETURNING {COLUMNS}
+"""
+# Entries that opt-outs made, and they alone: another is the account's to take off.
+LOCK_BY_REASON = f"""
+SELECT {COLUMNS} FROM suppressions
+WHERE account_id = $1 AND ($2::text IS NULL OR phone = $2) AND ($3::text IS NULL OR email_normal = $3)
+  AND reason = $5 AND $4 = ANY (channels)
+FOR UPDATE
+"""
+SET_CHANNELS = f"""
+UPDATE suppressions SET channels = $3 WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}
+"""
 PAGE = f"""
 SELECT {COLUMNS} FROM suppressions WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2)
 ORDER BY id DESC LIMIT $3
@@ -84,6 +101,28 @@ async def holder(tx: ReadTx, account: AccountId, wanted: Suppression) -> UUID | 
     """The entry that has the same address."""
     found: UUID | None = await tx.fetchval(HOLDER, account, wanted.phone, wanted.email_normal)
     return found
+
+
+async def extend(
+    tx: WriteTx, account: AccountId, *, phone: str | None, email_normal: str | None, channel: str
+) -> Suppression | None:
+    """The entry of the address for this channel too; None where it is so already."""
+    row = await tx.fetchrow(EXTEND, account, phone, email_normal, channel)
+    return None if row is None else Suppression(*row)
+
+
+async def lock_by_reason(
+    tx: WriteTx, account: AccountId, *, phone: str | None, email_normal: str | None, channel: str, reason: str
+) -> Suppression | None:
+    """The entry of the address that was made for this reason and names the channel."""
+    row = await tx.fetchrow(LOCK_BY_REASON, account, phone, email_normal, channel, reason)
+    return None if row is None else Suppression(*row)
+
+
+async def set_channels(tx: WriteTx, account: AccountId, suppression_id: UUID, channels: Sequence[str]) -> Suppression:
+    row = await tx.fetchrow(SET_CHANNELS, account, suppression_id, list(channels))
+    assert row is not None
+    return Suppression(*row)
 
 
 async def page(tx: ReadTx, account: AccountId, *, before: UUID | None, limit: int) -> list[Suppression]:

@@ -281,6 +281,24 @@ messages = Table(
     time_column("failed_at", nullable=True),
 )
 
+replies = Table(
+    "replies",
+    metadata,
+    account_column(),
+    # One row a message that came from the contact.
+    Column("contact_id", UUID(), primary_key=True),
+    id_column(),
+    time_column("at"),
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    # Of ours, as the provider says.
+    Column("to_address", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    # What it answers, where that is known.
+    Column("campaign_id", UUID()),
+    Column("recipient_id", UUID()),
+)
+
 PROTECTED = (
     contacts,
     contact_tags,
@@ -298,6 +316,7 @@ PROTECTED = (
     consent_rules,
     activity,
     messages,
+    replies,
     files,
     file_chunks,
     imports,

@@ -6,7 +6,7 @@ from carillon.contacts.v1 import activity_pb2 as pb
 from services.gateway.convert.values import CHANNELS, embedded, json_text, moment, moment_or_none, timestamp
 from services.gateway.schemas.activity import ActivityCreate
 
-TIMES = ("sent_at", "delivered_at", "opened_at", "clicked_at", "failed_at")
+TIMES = ("sent_at", "delivered_at", "opened_at", "clicked_at", "failed_at", "received_at")
 
 
 def new_activity(contact_id: str, body: ActivityCreate, *, actor: str) -> pb.AddActivityRequest:
@@ -36,11 +36,15 @@ def activity(source: pb.Activity) -> dict[str, Any]:
 
 
 def message(source: pb.ContactMessage) -> dict[str, Any]:
+    inbound = source.HasField("received_at")
     return {
         "id": source.id,
-        "campaign_id": source.campaign_id,
+        "direction": "inbound" if inbound else "outbound",
+        "campaign_id": source.campaign_id or None,
         "channel": CHANNELS.text(source.channel),
-        "to": source.address,
+        "from": source.address if inbound else None,
+        "to": (source.to or None) if inbound else source.address,
+        "text": source.text if inbound else None,
         "status": source.status,
         "reason": source.reason or None,
         **{name: moment_or_none(source, name) for name in TIMES},

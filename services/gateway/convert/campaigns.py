@@ -14,12 +14,11 @@ from services.gateway.convert.values import (
     timestamp,
 )
 from services.gateway.schemas.campaigns import CampaignCreate, CampaignTest, CampaignUpdate
-from services.gateway.schemas.receipts import Receipt
 
 CAMPAIGN_STATUSES = Names(pb.CampaignStatus, "CAMPAIGN_STATUS_", unspecified="draft")
 RECIPIENT_STATUSES = Names(pb.RecipientStatus, "RECIPIENT_STATUS_", unspecified="pending")
 PLACES = Names(pb.Place, "PLACE_", unspecified="undecided")
-RECEIPT_STATUSES = Names(pb.ReceiptStatus, "RECEIPT_STATUS_", unspecified="")
+TIMED = ("sent", "delivered", "failed", "skipped", "uncertain", "opened", "clicked")
 STATS = ("total", "sent", "delivered", "failed", "pending", "skipped", "uncertain", "opened", "clicked")
 
 
@@ -100,6 +99,8 @@ def recipient(source: pb.Recipient, channel: int) -> dict[str, Any]:
         "contact_id": source.contact_id or None,
         "reason": source.reason or None,
         "delivered_at": moment_or_none(source, "delivered_at"),
+        "opened_at": moment_or_none(source, "opened_at"),
+        "clicked_at": moment_or_none(source, "clicked_at"),
     }
 
 
@@ -143,10 +144,5 @@ def audience(source: pb.GetAudienceResponse, contact_id: str | None) -> dict[str
     return found | {"contact": contact}
 
 
-def receipt(body: Receipt) -> pb.Receipt:
-    return pb.Receipt(
-        provider_message_id=body.id,
-        status=RECEIPT_STATUSES.value(body.status),
-        reason=body.reason or "",
-        at=timestamp(body.at) if body.at else None,
-    )
+def minute(source: pb.TimelineMinute) -> dict[str, Any]:
+    return {"minute": moment(source.minute)} | {name: getattr(source, name) for name in TIMED}

@@ -40,6 +40,9 @@ MESSAGES: dict[str, type[Message]] = {
     "message.sent": pb.MessagesChanged,
     "message.delivered": pb.MessagesChanged,
     "message.failed": pb.MessagesChanged,
+    "message.opened": pb.MessagesChanged,
+    "message.clicked": pb.MessagesChanged,
+    "message.received": pb.MessagesChanged,
     "account.created": pb.AccountChanged,
 }
 
@@ -59,7 +62,12 @@ OBJECTS: dict[type[Message], Callable[[Any], Named]] = {
         for step in (*steps.joined, *steps.left)
     ),
     pb.CampaignChanged: lambda one: [(one.campaign.id, one.campaign.version)],
-    pb.MessagesChanged: lambda one: ((line.id, line.state_revision) for line in one.recipients),
+    # A message received is news of its own, and none of the line that it answers.
+    pb.MessagesChanged: lambda one: (
+        [(one.received.id, 0)]
+        if one.HasField("received")
+        else ((line.id, line.state_revision) for line in one.recipients)
+    ),
     pb.AccountChanged: lambda one: [(one.account.id, 0)],
 }
 

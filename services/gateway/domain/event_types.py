@@ -29,6 +29,9 @@ EVENT_TYPES = (
     "message.sent",
     "message.delivered",
     "message.failed",
+    "message.opened",
+    "message.clicked",
+    "message.received",
     "account.created",
 )
 # What `POST /v1/webhooks/{id}/test` sends; it is told to nobody else and is not in the feed.

@@ -10,7 +10,7 @@ TEXT_CHARACTERS = 10_000
 EXAMPLE: dict[str, Any] = {"type": "agent.note", "text": "Asked to be called back.", "data": {"ticket": 4711}}
 
 EntryText = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS), NoNul]
-MessageStatus = Literal["sent", "delivered", "opened", "clicked", "failed"]
+MessageStatus = Literal["sent", "delivered", "opened", "clicked", "failed", "received"]
 
 
 class ActivityCreate(Body):
@@ -30,6 +30,7 @@ class Activity(Answer):
         Field(
             description=(
                 "`message.sent`, `message.delivered`, `message.opened`, `message.clicked`, `message.failed`, "
+                "`message.received`, "
                 "`contact.opted_in`, `contact.opted_out`, `contact.preference_cleared`, or an integrator's"
             ),
             examples=["message.delivered"],
@@ -51,10 +52,16 @@ class ActivityPage(Answer):
 
 
 class Message(Answer):
-    id: Annotated[str, Field(description="The recipient's", examples=["rcp_01h455vb4pex5vsknk084sn02q"])]
-    campaign_id: str
+    id: Annotated[
+        str,
+        Field(description="The recipient's, or `msg_…` of an inbound one", examples=["rcp_01h455vb4pex5vsknk084sn02q"]),
+    ]
+    direction: Literal["outbound", "inbound"]
+    campaign_id: Annotated[str | None, Field(description="Of an inbound one the campaign that it answers")]
     channel: Channel
-    to: Annotated[str, Field(description="The phone or email it went to")]
+    from_: Annotated[str | None, Field(alias="from", description="Of an inbound one the contact's phone or email")]
+    to: Annotated[str | None, Field(description="The phone or email it went to")]
+    text: Annotated[str | None, Field(description="Of an inbound one")]
     status: MessageStatus
     reason: Annotated[str | None, Field(description="Why it failed")]
     sent_at: Moment | None
@@ -62,6 +69,7 @@ class Message(Answer):
     opened_at: Moment | None
     clicked_at: Moment | None
     failed_at: Moment | None
+    received_at: Moment | None
 
 
 class MessagePage(Answer):

@@ -166,6 +166,8 @@ class Recipient(Answer):
     reason: Annotated[str | None, Field(description="Why it failed, was skipped or is uncertain")]
     sent_at: Moment | None
     delivered_at: Moment | None
+    opened_at: Moment | None
+    clicked_at: Moment | None
     contact_id: str | None
 
 
@@ -224,6 +226,25 @@ class RecipientPage(Answer):
     per_page: int | None = None
     next_cursor: str | None = None
     has_more: bool | None = None
+
+
+class TimelineMinute(Answer):
+    """What the stats changed by. Negative where more recipients left a state than came to it."""
+
+    minute: Moment
+    sent: int
+    delivered: int
+    failed: int
+    skipped: int
+    uncertain: int
+    opened: int
+    clicked: int
+
+
+class Timeline(Answer):
+    data: list[TimelineMinute]
+    next_cursor: str | None
+    has_more: bool
 
 
 class RecipientsUploaded(Answer):

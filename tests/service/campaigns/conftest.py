@@ -24,6 +24,7 @@ async def world(running: World) -> AsyncIterator[World]:
     running.contacts.refused_contacts.clear()
     running.contacts.available = True
     running.contacts.known.clear()
+    running.replies.reset()
     running.segments.before_page = None
     provider = running.provider
     provider.before = provider.after = None

@@ -32,7 +32,7 @@ BY_ID = {
         "TestCampaign",
     ),
 }
-# The others, each with a test of its own below or in test_receipts.
+# The others, each with a test of its own below, in test_receipts or in test_links.
 OTHERS = {
     "CreateTemplate",
     "ListTemplates",
@@ -42,7 +42,9 @@ OTHERS = {
     "ListCampaigns",
     "UploadRecipients",
     "ListRecipients",
-    "RecordReceipts",
+    "TakeHook",
+    "FollowLink",
+    "GetTimeline",
     "GetAudience",
     "EstimateAudience",
     "GetQuietHours",
@@ -100,7 +102,7 @@ async def test_references_to_another_account_are_refused(world: World, account: 
 
 async def test_the_ledger_of_another_account_is_closed(world: World, account: AccountId, other: AccountId) -> None:
     mine = await things(world, account)
-    for name in ("ListRecipients", "GetAudience", "EstimateAudience"):
+    for name in ("ListRecipients", "GetAudience", "EstimateAudience", "GetTimeline"):
         with pytest.raises(errors.NotFound):
             await world.call(other, name, getattr(pb, name + "Request")(campaign_id=mine["cmp"]))
 

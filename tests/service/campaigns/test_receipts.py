@@ -5,46 +5,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import errors, ids
 from chassis.ids import AccountId
-from services.campaigns.work.receipts import ReceiptApplier
+from tests.service.campaigns.hooks import applied, record, sent, token_of, told
 from tests.service.campaigns.world import World, numbers_csv
 
-DELIVERED, FAILED = pb.RECEIPT_STATUS_DELIVERED, pb.RECEIPT_STATUS_FAILED
-
-
-def token_of(sender: pb.Sender) -> str:
-    return sender.receipts_path.split("/")[3]
-
-
-async def record(world: World, account: AccountId, sender: pb.Sender, *receipts: pb.Receipt) -> int:
-    request = pb.RecordReceiptsRequest(sender_id=sender.id, token=token_of(sender), receipts=receipts)
-    answer: pb.RecordReceiptsResponse = await world.call(account, "RecordReceipts", request)
-    return answer.stored
-
-
-async def sent(world: World, account: AccountId, count: int) -> tuple[pb.Sender, pb.Campaign, list[pb.Recipient]]:
-    sender = await world.sender(account)
-    campaign = await world.campaign(account, sender_id=sender.id)
-    await world.upload(account, campaign, numbers_csv(count))
-    async with world.working():
-        await world.start(account, campaign)
-        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
-    return sender, campaign, await world.recipients(account, campaign)
-
-
-async def applied(world: World) -> None:
-    while await ReceiptApplier(world.work_db).step():
-        pass
+DELIVERED, FAILED = "delivered", "failed"
 
 
 async def test_receipts_move_the_numbers(world: World, account: AccountId) -> None:
     sender, campaign, lines = await sent(world, account, 10)
-    receipts = [pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED) for line in lines[:7]]
-    receipts.append(pb.Receipt(provider_message_id=lines[7].provider_message_id, status=FAILED, reason="absent"))
+    receipts = [told(line, DELIVERED) for line in lines[:7]]
+    receipts.append(told(lines[7], FAILED, reason="absent"))
     assert await record(world, account, sender, *receipts) == 8
     await applied(world)
     stats = await world.check_stats(account, campaign)
@@ -56,13 +30,13 @@ async def test_receipts_move_the_numbers(world: World, account: AccountId) -> No
     assert types.count("message.delivered") == types.count("message.failed") == 1
 
 
-@pytest.mark.parametrize("order", [(DELIVERED, FAILED), (FAILED, DELIVERED), (DELIVERED, DELIVERED)])
+@pytest.mark.parametrize("order", [(DELIVERED, FAILED), (FAILED, DELIVERED), (DELIVERED, DELIVERED)], ids="-".join)
 @pytest.mark.parametrize("together", [True, False])
 async def test_order_and_repetition_change_nothing(
     world: World, account: AccountId, order: tuple[Any, Any], together: bool
 ) -> None:
     sender, campaign, (line,) = await sent(world, account, 1)
-    receipts = [pb.Receipt(provider_message_id=line.provider_message_id, status=status) for status in order]
+    receipts = [told(line, status) for status in order]
     for part in [receipts] if together else [[receipts[0]], [receipts[1]]]:
         await record(world, account, sender, *part)
         await applied(world)
@@ -79,7 +53,7 @@ async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, accou
 
     async def receipt_first(message: dict[str, Any]) -> None:
         known_as = world.provider.accepted[message["key"]][name]
-        await record(world, account, sender, pb.Receipt(provider_message_id=known_as, status=DELIVERED))
+        await record(world, account, sender, {"id": known_as, "status": DELIVERED})
         await applied(world)
         answered.set()
 
@@ -112,8 +86,8 @@ async def test_a_late_receipt_moves_an_uncertain_one_on(world: World, account: A
         world,
         account,
         sender,
-        pb.Receipt(provider_message_id=lines[0].id, status=DELIVERED),
-        pb.Receipt(provider_message_id=lines[1].id, status=FAILED),
+        {"id": lines[0].id, "status": DELIVERED},
+        {"id": lines[1].id, "status": FAILED},
     )
     await applied(world)
     stats = await world.check_stats(account, campaign)
@@ -122,11 +96,16 @@ async def test_a_late_receipt_moves_an_uncertain_one_on(world: World, account: A
 
 async def test_only_the_senders_token_is_taken(world: World, account: AccountId, other: AccountId) -> None:
     sender, stranger = await world.sender(account), await world.sender(other)
-    receipt = pb.Receipt(provider_message_id="x", status=DELIVERED)
     good = token_of(sender)
-    assert await record(world, account, sender, receipt) == 1
-    whole = pb.RecordReceiptsRequest(sender_id=sender.id, token=good.rpartition(".")[2], receipts=[receipt])
-    assert (await world.call(account, "RecordReceipts", whole)).stored == 1
+    body = b'{"receipts": [{"id": "x", "status": "delivered"}]}'
+
+    async def take(caller: AccountId, sender_id: str, token: str) -> int:
+        request = pb.TakeHookRequest(sender_id=sender_id, token=token, hook=pb.HOOK_RECEIPTS, body=body)
+        answer: pb.TakeHookResponse = await world.call(caller, "TakeHook", request)
+        return answer.stored
+
+    assert await take(account, sender.id, good) == 1
+    assert await take(account, sender.id, good.rpartition(".")[2]) == 1
     for caller, sender_id, token in (
         (account, sender.id, token_of(stranger)),
         (account, sender.id, ""),
@@ -134,17 +113,13 @@ async def test_only_the_senders_token_is_taken(world: World, account: AccountId,
         (other, sender.id, good),
         (account, "sender_abc", good),
     ):
-        request = pb.RecordReceiptsRequest(sender_id=sender_id, token=token, receipts=[receipt])
         with pytest.raises(errors.Unauthenticated):
-            await world.call(caller, "RecordReceipts", request)
+            await take(caller, sender_id, token)
 
 
 async def test_a_clock_that_runs_ahead_is_set_back(world: World, account: AccountId) -> None:
     sender, campaign, (line,) = await sent(world, account, 1)
-    ahead = Timestamp()
-    ahead.FromDatetime(datetime(2999, 1, 1, tzinfo=UTC))
-    receipt = pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED, at=ahead)
-    await record(world, account, sender, receipt)
+    await record(world, account, sender, told(line, DELIVERED, at="2999-01-01T00:00:00Z"))
     await applied(world)
     (after,) = await world.recipients(account, campaign)
     assert after.delivered_at.ToDatetime(UTC) <= datetime.now(UTC)
@@ -156,8 +131,8 @@ async def test_a_receipt_of_a_campaign_that_is_gone_is_done_with(world: World, a
     await world.admin(
         "DELETE FROM campaigns WHERE account_id = $1 AND id = $2", account, ids.decode("cmp", campaign.id)
     )
-    await record(world, account, sender, pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED))
-    receipt = pb.Receipt(provider_message_id=other_line.provider_message_id, status=DELIVERED)
+    await record(world, account, sender, told(line, DELIVERED))
+    receipt = told(other_line, DELIVERED)
     await record(world, account, other_sender, receipt)
     await applied(world)
     assert (await world.check_stats(account, other)).delivered == 1
@@ -168,7 +143,7 @@ async def test_a_receipt_waits_while_an_attempt_has_no_answer(world: World, acco
     """Unanswered, then told to wait: pending again, and the message may be out already."""
     sender, campaign, (line,) = await sent(world, account, 1)
     change = "UPDATE recipients SET status = 'pending', unanswered_since = {} WHERE account_id = $1"
-    receipt = pb.Receipt(provider_message_id=line.provider_message_id, status=DELIVERED)
+    receipt = told(line, DELIVERED)
     await world.admin(change.format("now()"), account)
     await record(world, account, sender, receipt)
     await applied(world)

@@ -19,26 +19,29 @@ from aiohttp import web
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
-from carillon.contacts.v1 import audiences_pb2, lists_pb2
+from carillon.contacts.v1 import audiences_pb2, lists_pb2, replies_pb2
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from carillon.contacts.v1.audiences_pb2_grpc import AudiencesServiceStub
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
+from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1 import segments_pb2 as segments_pb
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import ids
 from chassis.call import Call, Outgoing
 from chassis.db import Database
-from chassis.errors import NotFound, Reason, Unavailable
+from chassis.errors import InvalidArgument, NotFound, Reason, Unavailable
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server, rpc
 from chassis.ids import AccountId
 from services.campaigns import app, peers
 from services.campaigns.domain.stats import NAMES
+from services.campaigns.replying import Replies, Tell
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.links import FollowedLinks
 from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
@@ -46,6 +49,7 @@ from services.campaigns.service.recipients import Recipients
 from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
+from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
@@ -100,6 +104,48 @@ class FakeContacts:
                 self.refused_contacts.get(target.contact_id, 0) or self.refused.get(target.address, 0)  # type: ignore[misc]
                 for target in request.targets
             ]
+        )
+
+
+class FakeReplies:
+    """Keeps what it is told of replies, each once, and knows whose an address is."""
+
+    def __init__(self, contacts: FakeContacts) -> None:
+        self._contacts = contacts
+        # By id, in the order in which they were taken.
+        self.taken: dict[str, replies_pb2.Reply] = {}
+        self.calls = 0
+        # By address.
+        self.owners: dict[str, str] = {}
+        # Called with each request, before it is taken and after.
+        self.before: Callable[[], Awaitable[None]] | None = None
+        self.after: Callable[[], Awaitable[None]] | None = None
+        # Texts that are refused for good.
+        self.refused: set[str] = set()
+
+    def reset(self) -> None:
+        self.taken.clear()
+        self.owners.clear()
+        self.refused.clear()
+        self.before = self.after = None
+        self.calls = 0
+
+    @rpc(admits={"campaigns"})
+    async def TakeReplies(self, call: Call, request: replies_pb2.TakeRepliesRequest) -> replies_pb2.TakeRepliesResponse:
+        self.calls += 1
+        if not self._contacts.available:
+            raise Unavailable(Reason.UNAVAILABLE, "down")
+        assert 1 <= len(request.replies) <= 100
+        if self.before is not None:
+            await self.before()
+        for one in request.replies:
+            if one.text in self.refused:
+                raise InvalidArgument(Reason.VALIDATION_FAILED, "refused")
+            self.taken.setdefault(one.id, one)
+        if self.after is not None:
+            await self.after()
+        return replies_pb2.TakeRepliesResponse(
+            contact_ids=[self.owners.get(one.address, "") for one in request.replies]
         )
 
 
@@ -260,6 +306,8 @@ class World:
     peers_contacts: peers.Contacts
     peers_audiences: peers.Audiences
     sendings: Sendings
+    replies: FakeReplies
+    tell: Tell
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     # --- calls
@@ -386,6 +434,17 @@ class World:
         finally:
             await connection.close()
 
+    @asynccontextmanager
+    async def holding(self, lock: str) -> AsyncIterator[None]:
+        """A lock, as the superuser, for as long as the block lasts."""
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            async with connection.transaction():
+                await connection.execute(lock)
+                yield
+        finally:
+            await connection.close()
+
     # --- the engine
 
     def dispatcher(self, **options: Any) -> Dispatcher:
@@ -424,6 +483,8 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     contacts_server.add(contacts_pb.DESCRIPTOR.services_by_name["ContactsService"], Only(contacts))
     contacts_server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], Only(lists))
     contacts_server.add(audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], Only(lists))
+    replies = FakeReplies(contacts)
+    contacts_server.add(replies_pb2.DESCRIPTOR.services_by_name["RepliesService"], replies)
     segments_server = Server("127.0.0.1:0", keys.verifier("segments"))
     segments_server.add(segments_pb.DESCRIPTOR.services_by_name["SegmentsService"], Only(segments))
     await contacts_server.start()
@@ -433,6 +494,8 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     contacts_client = Client(contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
     lists_client = Client(contacts_target, ListsServiceStub, audience="contacts", signer=signer)
     audiences_client = Client(contacts_target, AudiencesServiceStub, audience="contacts", signer=signer)
+    replies_client = Client(contacts_target, RepliesServiceStub, audience="contacts", signer=signer)
+    tell = peers.Told(replies_client).tell
     segments_client = Client(
         f"127.0.0.1:{segments_server.port}", SegmentsServiceStub, audience="segments", signer=signer
     )
@@ -451,8 +514,10 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
         trials=Trials(serve_db, peers_contacts, sendings.once),
         uploads=Uploads(serve_db, peers_contacts, limit_bytes=5_000_000),
         recipients=Recipients(serve_db),
-        receipts=Receipts(serve_db, wake=lambda: None),
+        receipts=Receipts(serve_db, sealer, public_url=PUBLIC_URL, replies=Replies(serve_db, tell), wake=lambda: None),
         quiet_hours=QuietHours(serve_db, wake=lambda: None),
+        links=FollowedLinks(serve_db, sealer, replies=Replies(serve_db, tell), wake=lambda: None),
+        timelines=Timelines(serve_db),
         previews=Previews(serve_db, peers_contacts),
         sender_trials=SenderTrials(serve_db, peers_contacts, sendings.of_sender),
     )
@@ -480,10 +545,12 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
             peers_contacts,
             peers_audiences,
             sendings,
+            replies,
+            tell,
         )
     finally:
         await http.stop()
-        clients = (client, contacts_client, lists_client, audiences_client, segments_client)
+        clients = (client, contacts_client, lists_client, audiences_client, segments_client, replies_client)
         for running in (*clients, server, contacts_server, segments_server):
             await running.stop()
         await serve_db.stop()

@@ -21,6 +21,8 @@ from carillon.contacts.v1 import (
     imports_pb2,
     lists_pb2,
     lists_pb2_grpc,
+    replies_pb2,
+    replies_pb2_grpc,
     suppression_uploads_pb2,
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
@@ -54,6 +56,8 @@ from services.contacts.listing.requests import read_filter
 from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
+from services.contacts.replies.service import ReplyService
+from services.contacts.replies.servicer import RepliesServicer
 from services.contacts.service import ContactService
 from services.contacts.servicer import ContactsServicer
 from services.contacts.streaming import StreamService
@@ -115,9 +119,10 @@ async def server(serve_db, keys) -> AsyncIterator[Server]:
     running.add(
         audiences_pb2.DESCRIPTOR.services_by_name["AudiencesService"], AudiencesServicer(AudienceService(serve_db))
     )
-    running.add(
-        consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(ConsentService(serve_db, hashes))
-    )
+    consent = ConsentService(serve_db, hashes)
+    running.add(consent_pb2.DESCRIPTOR.services_by_name["ConsentService"], ConsentServicer(consent))
+    replies = RepliesServicer(ReplyService(serve_db, consent, hashes))
+    running.add(replies_pb2.DESCRIPTOR.services_by_name["RepliesService"], replies)
     running.add(
         imports_pb2.DESCRIPTOR.services_by_name["ImportsService"],
         ImportsServicer(ImportLifecycle(serve_db, lambda: None)),
@@ -272,6 +277,14 @@ async def activity_client(server, keys) -> AsyncIterator[Client]:
     gateway = Client(target, activity_pb2_grpc.ActivityServiceStub, audience="contacts", signer=keys.signer("gateway"))
     yield gateway
     await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def replies_client(server, keys) -> AsyncIterator[Client]:
+    target = f"127.0.0.1:{server.port}"
+    made = Client(target, replies_pb2_grpc.RepliesServiceStub, audience="contacts", signer=keys.signer("campaigns"))
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

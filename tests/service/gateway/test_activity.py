@@ -80,15 +80,25 @@ async def test_messages_are_listed(gateway: Gateway) -> None:
     )
     message.sent_at.FromJsonString(AT)
     message.delivered_at.FromJsonString("2026-03-01T09:00:01.5Z")
-    gateway.activity.answers["ListMessages"] = pb.ListMessagesResponse(messages=[message])
+    reply = pb.ContactMessage(
+        id="msg_1", channel=contacts_pb2.CHANNEL_SMS, address="+15550100", status="received", text="Hi", to="+15550199"
+    )
+    reply.received_at.FromJsonString(AT)
+    gateway.activity.answers["ListMessages"] = pb.ListMessagesResponse(messages=[message, reply])
     answer = await gateway.call("GET", f"/v1/contacts/{CNT}/messages")
     assert answer.body == {
         "data": [
             {
-                "id": "rcp_1", "campaign_id": "cmp_1", "channel": "sms", "to": "+15550100", "status": "delivered",
-                "reason": None, "sent_at": AT, "delivered_at": "2026-03-01T09:00:01.500000Z", "opened_at": None,
-                "clicked_at": None, "failed_at": None,
-            }
+                "id": "rcp_1", "direction": "outbound", "campaign_id": "cmp_1", "channel": "sms", "from": None,
+                "to": "+15550100", "text": None, "status": "delivered", "reason": None, "sent_at": AT,
+                "delivered_at": "2026-03-01T09:00:01.500000Z", "opened_at": None, "clicked_at": None,
+                "failed_at": None, "received_at": None,
+            },
+            {
+                "id": "msg_1", "direction": "inbound", "campaign_id": None, "channel": "sms", "from": "+15550100",
+                "to": "+15550199", "text": "Hi", "status": "received", "reason": None, "sent_at": None,
+                "delivered_at": None, "opened_at": None, "clicked_at": None, "failed_at": None, "received_at": AT,
+            },
         ],
         "next_cursor": None,
         "has_more": False,

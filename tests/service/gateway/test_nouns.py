@@ -7,7 +7,7 @@ import pytest
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
-from chassis.errors import FailedPrecondition, Reason
+from chassis.errors import FailedPrecondition, Reason, ResourceExhausted
 from tests.service.gateway.conftest import Gateway
 
 CNT, CMP, TMPL, SENDER, SUP, RCP = (
@@ -213,6 +213,8 @@ async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:
         "contact_id": None,
         "reason": None,
         "delivered_at": None,
+        "opened_at": None,
+        "clicked_at": None,
     }
     by_cursor = await gateway.call("GET", f"/v1/campaigns/{CMP}/recipients?limit=7&status=delivered")
     assert (by_cursor.body["next_cursor"], by_cursor.body["has_more"]) == ("next", True)
@@ -223,19 +225,52 @@ async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:
     assert (deep.status, deep.body["errors"][0]["pointer"]) == (422, "/page")
 
 
-async def test_receipts_are_stored_for_the_account_in_the_token(gateway: Gateway) -> None:
-    gateway.campaigns.answers["RecordReceipts"] = campaigns_pb2.RecordReceiptsResponse(stored=2)
-    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/receipts"
-    receipts = [
-        {"id": "m1", "status": "delivered", "at": "2026-03-01T09:05:00Z", "carrier": "unknown to us"},
-        {"id": "m2", "status": "failed", "reason": "blocked"},
-    ]
-    answer = await gateway.call("POST", path, key=None, json={"receipts": receipts})
-    assert (answer.status, answer.body) == (200, {"stored": 2})
-    got = gateway.campaigns.last("RecordReceipts")
+@pytest.mark.parametrize(
+    ("name", "hook"), [("receipts", campaigns_pb2.HOOK_RECEIPTS), ("inbound", campaigns_pb2.HOOK_INBOUND)]
+)
+async def test_what_providers_post_goes_on_as_it_came(gateway: Gateway, name: str, hook: int) -> None:
+    gateway.campaigns.answers["TakeHook"] = campaigns_pb2.TakeHookResponse(
+        stored=1, body=b"<Response/>", content_type="text/xml"
+    )
+    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/{name}"
+    body = b"MessageSid=SM1&Body=h%C3%A4+llo"
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "abc=", "X-Other": "x"}
+    answer = await gateway.call("POST", f"{path}?bodySHA256=ff", key=None, data=body, headers=headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    got = gateway.campaigns.last("TakeHook")
     assert got.call.account == gateway.account_id
-    assert (got.request.sender_id, got.request.token) == (SENDER, "s3cret")
-    assert [one.provider_message_id for one in got.request.receipts] == ["m1", "m2"]
-    assert got.request.receipts[1].status == campaigns_pb2.RECEIPT_STATUS_FAILED
-    for bad in (f"/hooks/{SENDER}/short.s/receipts", f"/hooks/x/{path.split('/')[3]}/receipts"):
-        assert (await gateway.call("POST", bad, key=None, json={"receipts": receipts})).status == 404
+    assert (got.request.sender_id, got.request.token, got.request.hook) == (SENDER, "s3cret", hook)
+    assert (got.request.body, got.request.query) == (body, "bodySHA256=ff")
+    assert got.request.content_type == "application/x-www-form-urlencoded"
+    assert dict(got.request.signatures) == {"x-twilio-signature": "abc="}
+    for bad in (f"/hooks/{SENDER}/short.s/{name}", f"/hooks/x/{path.split('/')[3]}/{name}"):
+        assert (await gateway.call("POST", bad, key=None, data=body)).status == 404
+    large = await gateway.call("POST", path, key=None, data=b"x" * ((1 << 20) + 1))
+    assert (large.status, large.body["code"]) == (413, "payload_too_large")
+
+
+async def test_beyond_the_capacity_providers_are_told_when_to_come_back(gateway: Gateway) -> None:
+    gateway.campaigns.answers["TakeHook"] = ResourceExhausted(Reason.OVERLOADED, "later", metadata={"retry_after": "1"})
+    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/receipts"
+    answer = await gateway.call("POST", path, key=None, json={"receipts": []})
+    assert (answer.status, answer.headers["retry-after"], answer.body["code"]) == (503, "1", "overloaded")
+    assert len(gateway.campaigns.received) == 1
+
+
+async def test_a_timeline_is_paged(gateway: Gateway) -> None:
+    minute = campaigns_pb2.TimelineMinute(sent=5, failed=-1)
+    stamp(minute, "minute", "2026-03-01T09:05:00Z")
+    gateway.campaigns.answers["GetTimeline"] = campaigns_pb2.GetTimelineResponse(minutes=[minute], next_cursor="c2")
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/timeline?limit=1&cursor=c1")
+    assert answer.body == {
+        "data": [
+            {
+                "minute": "2026-03-01T09:05:00Z", "sent": 5, "delivered": 0, "failed": -1, "skipped": 0,
+                "uncertain": 0, "opened": 0, "clicked": 0,
+            }
+        ],
+        "next_cursor": "c2",
+        "has_more": True,
+    }  # fmt: skip
+    request = gateway.campaigns.last("GetTimeline").request
+    assert (request.campaign_id, request.page_size, request.cursor) == (CMP, 1, "c1")

@@ -135,23 +135,69 @@ RECIPIENT_STATUS_SKIPPED: RecipientStatus.ValueType  # 8
 RECIPIENT_STATUS_UNCERTAIN: RecipientStatus.ValueType  # 9
 Global___RecipientStatus: _TypeAlias = RecipientStatus  # noqa: Y015
 
-class _ReceiptStatus:
+class _Hook:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _ReceiptStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReceiptStatus.ValueType], _builtins.type):
+class _HookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Hook.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    RECEIPT_STATUS_UNSPECIFIED: _ReceiptStatus.ValueType  # 0
-    RECEIPT_STATUS_DELIVERED: _ReceiptStatus.ValueType  # 1
-    RECEIPT_STATUS_FAILED: _ReceiptStatus.ValueType  # 2
+    HOOK_UNSPECIFIED: _Hook.ValueType  # 0
+    HOOK_RECEIPTS: _Hook.ValueType  # 1
+    """What became of messages."""
+    HOOK_INBOUND: _Hook.ValueType  # 2
+    """Messages from recipients."""
 
-class ReceiptStatus(_ReceiptStatus, metaclass=_ReceiptStatusEnumTypeWrapper):
-    """What a provider says became of a message."""
+class Hook(_Hook, metaclass=_HookEnumTypeWrapper):
+    """What a provider posts."""
 
-RECEIPT_STATUS_UNSPECIFIED: ReceiptStatus.ValueType  # 0
-RECEIPT_STATUS_DELIVERED: ReceiptStatus.ValueType  # 1
-RECEIPT_STATUS_FAILED: ReceiptStatus.ValueType  # 2
-Global___ReceiptStatus: _TypeAlias = ReceiptStatus  # noqa: Y015
+HOOK_UNSPECIFIED: Hook.ValueType  # 0
+HOOK_RECEIPTS: Hook.ValueType  # 1
+"""What became of messages."""
+HOOK_INBOUND: Hook.ValueType  # 2
+"""Messages from recipients."""
+Global___Hook: _TypeAlias = Hook  # noqa: Y015
+
+class _LinkKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_KIND_UNSPECIFIED: _LinkKind.ValueType  # 0
+    LINK_KIND_OPEN: _LinkKind.ValueType  # 1
+    """The picture that tells of an opening."""
+    LINK_KIND_CLICK: _LinkKind.ValueType  # 2
+    """To the URL that was signed."""
+    LINK_KIND_UNSUBSCRIBE: _LinkKind.ValueType  # 3
+
+class LinkKind(_LinkKind, metaclass=_LinkKindEnumTypeWrapper):
+    """Where a link of an email leads."""
+
+LINK_KIND_UNSPECIFIED: LinkKind.ValueType  # 0
+LINK_KIND_OPEN: LinkKind.ValueType  # 1
+"""The picture that tells of an opening."""
+LINK_KIND_CLICK: LinkKind.ValueType  # 2
+"""To the URL that was signed."""
+LINK_KIND_UNSUBSCRIBE: LinkKind.ValueType  # 3
+Global___LinkKind: _TypeAlias = LinkKind  # noqa: Y015
+
+class _Word:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Word.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WORD_UNSPECIFIED: _Word.ValueType  # 0
+    WORD_OPT_OUT: _Word.ValueType  # 1
+    WORD_OPT_IN: _Word.ValueType  # 2
+
+class Word(_Word, metaclass=_WordEnumTypeWrapper):
+    """What the words of a received message mean."""
+
+WORD_UNSPECIFIED: Word.ValueType  # 0
+WORD_OPT_OUT: Word.ValueType  # 1
+WORD_OPT_IN: Word.ValueType  # 2
+Global___Word: _TypeAlias = Word  # noqa: Y015
 
 @_typing.final
 class WhatsAppTemplate(_message.Message):
@@ -2260,6 +2306,8 @@ class Recipient(_message.Message):
     DELIVERED_AT_FIELD_NUMBER: _builtins.int
     PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     STATE_REVISION_FIELD_NUMBER: _builtins.int
+    OPENED_AT_FIELD_NUMBER: _builtins.int
+    CLICKED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`rcp_…`"""
     contact_id: _builtins.str
@@ -2279,6 +2327,10 @@ class Recipient(_message.Message):
     def sent_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def delivered_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def opened_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def clicked_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -2292,10 +2344,12 @@ class Recipient(_message.Message):
         delivered_at: _timestamp_pb2.Timestamp | None = ...,
         provider_message_id: _builtins.str = ...,
         state_revision: _builtins.int = ...,
+        opened_at: _timestamp_pb2.Timestamp | None = ...,
+        clicked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delivered_at", b"delivered_at", "sent_at", b"sent_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clicked_at", b"clicked_at", "delivered_at", b"delivered_at", "opened_at", b"opened_at", "sent_at", b"sent_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "contact_id", b"contact_id", "delivered_at", b"delivered_at", "id", b"id", "provider_message_id", b"provider_message_id", "reason", b"reason", "sent_at", b"sent_at", "state_revision", b"state_revision", "status", b"status", "variables_json", b"variables_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "clicked_at", b"clicked_at", "contact_id", b"contact_id", "delivered_at", b"delivered_at", "id", b"id", "opened_at", b"opened_at", "provider_message_id", b"provider_message_id", "reason", b"reason", "sent_at", b"sent_at", "state_revision", b"state_revision", "status", b"status", "variables_json", b"variables_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2455,85 +2509,293 @@ class SetQuietHoursResponse(_message.Message):
 Global___SetQuietHoursResponse: _TypeAlias = SetQuietHoursResponse  # noqa: Y015
 
 @_typing.final
-class Receipt(_message.Message):
-    """A delivery receipt."""
+class TakeHookRequest(_message.Message):
+    """See TakeHook. Up to 1,000 receipts or messages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
-    STATUS_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    AT_FIELD_NUMBER: _builtins.int
-    provider_message_id: _builtins.str
-    status: Global___ReceiptStatus.ValueType
-    reason: _builtins.str
-    """The provider's reason of a failure."""
-    @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, by the provider; absent: now."""
+    @_typing.final
+    class SignaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
 
-    def __init__(
-        self,
-        *,
-        provider_message_id: _builtins.str = ...,
-        status: Global___ReceiptStatus.ValueType = ...,
-        reason: _builtins.str = ...,
-        at: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "provider_message_id", b"provider_message_id", "reason", b"reason", "status", b"status"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
-
-@_typing.final
-class RecordReceiptsRequest(_message.Message):
-    """See RecordReceipts. Up to 1,000."""
-
-    DESCRIPTOR: _descriptor.Descriptor
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     SENDER_ID_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
-    RECEIPTS_FIELD_NUMBER: _builtins.int
+    HOOK_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
     sender_id: _builtins.str
     token: _builtins.str
     """The secret part of the sender's receipts path."""
+    hook: Global___Hook.ValueType
+    body: _builtins.bytes
+    """Up to 1 MiB, as it came."""
+    content_type: _builtins.str
+    query: _builtins.str
+    """Of the URL, without the question mark."""
     @_builtins.property
-    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]: ...
+    def signatures(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that sign the body, by their names in lower case."""
+
     def __init__(
         self,
         *,
         sender_id: _builtins.str = ...,
         token: _builtins.str = ...,
-        receipts: _abc.Iterable[Global___Receipt] | None = ...,
+        hook: Global___Hook.ValueType = ...,
+        body: _builtins.bytes = ...,
+        content_type: _builtins.str = ...,
+        query: _builtins.str = ...,
+        signatures: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipts", b"receipts", "sender_id", b"sender_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "content_type", b"content_type", "hook", b"hook", "query", b"query", "sender_id", b"sender_id", "signatures", b"signatures", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RecordReceiptsRequest: _TypeAlias = RecordReceiptsRequest  # noqa: Y015
+Global___TakeHookRequest: _TypeAlias = TakeHookRequest  # noqa: Y015
 
 @_typing.final
-class RecordReceiptsResponse(_message.Message):
-    """See RecordReceipts."""
+class TakeHookResponse(_message.Message):
+    """See TakeHook."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STORED_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     stored: _builtins.int
+    """Receipts or messages; what was told before counts too."""
+    body: _builtins.bytes
+    """What the provider wants to be answered with."""
+    content_type: _builtins.str
     def __init__(
         self,
         *,
         stored: _builtins.int = ...,
+        body: _builtins.bytes = ...,
+        content_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "content_type", b"content_type", "stored", b"stored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RecordReceiptsResponse: _TypeAlias = RecordReceiptsResponse  # noqa: Y015
+Global___TakeHookResponse: _TypeAlias = TakeHookResponse  # noqa: Y015
+
+@_typing.final
+class FollowLinkRequest(_message.Message):
+    """See FollowLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    UNSUBSCRIBE_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The part of the token behind the account."""
+    unsubscribe: _builtins.bool
+    """Opts out, where the link is one to unsubscribe. Without it nothing changes."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        unsubscribe: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token", "unsubscribe", b"unsubscribe"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowLinkRequest: _TypeAlias = FollowLinkRequest  # noqa: Y015
+
+@_typing.final
+class FollowLinkResponse(_message.Message):
+    """See FollowLink."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    kind: Global___LinkKind.ValueType
+    url: _builtins.str
+    """Of a click."""
+    applied: _builtins.bool
+    """Contacts knows of the opt-out; otherwise it is stored, and will."""
+    def __init__(
+        self,
+        *,
+        kind: Global___LinkKind.ValueType = ...,
+        url: _builtins.str = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "kind", b"kind", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowLinkResponse: _TypeAlias = FollowLinkResponse  # noqa: Y015
+
+@_typing.final
+class GetTimelineRequest(_message.Message):
+    """See GetTimeline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    page_size: _builtins.int
+    """1 to 100; 0 is 50."""
+    cursor: _builtins.str
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "cursor", b"cursor", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTimelineRequest: _TypeAlias = GetTimelineRequest  # noqa: Y015
+
+@_typing.final
+class GetTimelineResponse(_message.Message):
+    """See GetTimeline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINUTES_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def minutes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimelineMinute]: ...
+    def __init__(
+        self,
+        *,
+        minutes: _abc.Iterable[Global___TimelineMinute] | None = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["minutes", b"minutes", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTimelineResponse: _TypeAlias = GetTimelineResponse  # noqa: Y015
+
+@_typing.final
+class TimelineMinute(_message.Message):
+    """How the stats changed within a minute. A number is negative where more recipients left the state than came to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINUTE_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    CLICKED_FIELD_NUMBER: _builtins.int
+    sent: _builtins.int
+    delivered: _builtins.int
+    failed: _builtins.int
+    skipped: _builtins.int
+    uncertain: _builtins.int
+    opened: _builtins.int
+    clicked: _builtins.int
+    @_builtins.property
+    def minute(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        minute: _timestamp_pb2.Timestamp | None = ...,
+        sent: _builtins.int = ...,
+        delivered: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        uncertain: _builtins.int = ...,
+        opened: _builtins.int = ...,
+        clicked: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["minute", b"minute"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clicked", b"clicked", "delivered", b"delivered", "failed", b"failed", "minute", b"minute", "opened", b"opened", "sent", b"sent", "skipped", b"skipped", "uncertain", b"uncertain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimelineMinute: _TypeAlias = TimelineMinute  # noqa: Y015
+
+@_typing.final
+class ReceivedMessage(_message.Message):
+    """A message that somebody sent to a sender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SENDER_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    WORD_FIELD_NUMBER: _builtins.int
+    PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """`msg_…`"""
+    sender_id: _builtins.str
+    address: _builtins.str
+    """From whom: E.164 or an email where it is one."""
+    to: _builtins.str
+    """To which of our addresses, as the provider says; may be empty."""
+    text: _builtins.str
+    word: Global___Word.ValueType
+    provider_message_id: _builtins.str
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        sender_id: _builtins.str = ...,
+        address: _builtins.str = ...,
+        to: _builtins.str = ...,
+        text: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        word: Global___Word.ValueType = ...,
+        provider_message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "at", b"at", "id", b"id", "provider_message_id", b"provider_message_id", "sender_id", b"sender_id", "text", b"text", "to", b"to", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceivedMessage: _TypeAlias = ReceivedMessage  # noqa: Y015

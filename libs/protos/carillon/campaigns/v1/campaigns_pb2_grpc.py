@@ -180,10 +180,20 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.FromString,
                 _registered_method=True)
-        self.RecordReceipts = channel.unary_unary(
-                '/carillon.campaigns.v1.CampaignsService/RecordReceipts',
-                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsRequest.SerializeToString,
-                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsResponse.FromString,
+        self.TakeHook = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/TakeHook',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.FromString,
+                _registered_method=True)
+        self.FollowLink = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/FollowLink',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkResponse.FromString,
+                _registered_method=True)
+        self.GetTimeline = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/GetTimeline',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineResponse.FromString,
                 _registered_method=True)
 
 
@@ -405,9 +415,27 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RecordReceipts(self, request, context):
-        """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
-        the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
+    def TakeHook(self, request, context):
+        """Takes what a provider posts, receipts or messages of recipients, as it came; answers when it is stored, and, of a
+        message that opts out or in, when contacts has it. What is told again changes nothing. Errors: UNAUTHENTICATED
+        where the token is not the sender's or the provider's signature is missing or wrong; VALIDATION_FAILED;
+        OVERLOADED beyond the capacity, UNAVAILABLE while contacts does not answer (an opt-out is stored by then).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowLink(self, request, context):
+        """Follows a link of an email that was sent: notes the opening or the click, opts out. Errors: NOT_FOUND for a token
+        that was not signed here; OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTimeline(self, request, context):
+        """What happened with a campaign's recipients minute by minute, oldest first; the sums are the stats. Minutes without
+        any change are left out. Errors: NOT_FOUND, INVALID_CURSOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -561,10 +589,20 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.SetQuietHoursResponse.SerializeToString,
             ),
-            'RecordReceipts': grpc.unary_unary_rpc_method_handler(
-                    servicer.RecordReceipts,
-                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsRequest.FromString,
-                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsResponse.SerializeToString,
+            'TakeHook': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeHook,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.SerializeToString,
+            ),
+            'FollowLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.FollowLink,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkResponse.SerializeToString,
+            ),
+            'GetTimeline': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTimeline,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1362,7 +1400,7 @@ class CampaignsService:
             _registered_method=True)
 
     @staticmethod
-    def RecordReceipts(request,
+    def TakeHook(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1375,9 +1413,63 @@ class CampaignsService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/carillon.campaigns.v1.CampaignsService/RecordReceipts',
-            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsRequest.SerializeToString,
-            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RecordReceiptsResponse.FromString,
+            '/carillon.campaigns.v1.CampaignsService/TakeHook',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/FollowLink',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTimeline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/GetTimeline',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.GetTimelineResponse.FromString,
             options,
             channel_credentials,
             insecure,

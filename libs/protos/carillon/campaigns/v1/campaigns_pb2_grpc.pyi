@@ -93,9 +93,19 @@ class CampaignsServiceStub:
     """Reads the hours in which none of the account's campaigns sends."""
     SetQuietHours: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.SetQuietHoursRequest, _campaigns_pb2.SetQuietHoursResponse]
     """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
-    RecordReceipts: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.RecordReceiptsRequest, _campaigns_pb2.RecordReceiptsResponse]
-    """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
-    the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
+    TakeHook: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.TakeHookRequest, _campaigns_pb2.TakeHookResponse]
+    """Takes what a provider posts, receipts or messages of recipients, as it came; answers when it is stored, and, of a
+    message that opts out or in, when contacts has it. What is told again changes nothing. Errors: UNAUTHENTICATED
+    where the token is not the sender's or the provider's signature is missing or wrong; VALIDATION_FAILED;
+    OVERLOADED beyond the capacity, UNAVAILABLE while contacts does not answer (an opt-out is stored by then).
+    """
+    FollowLink: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.FollowLinkRequest, _campaigns_pb2.FollowLinkResponse]
+    """Follows a link of an email that was sent: notes the opening or the click, opts out. Errors: NOT_FOUND for a token
+    that was not signed here; OVERLOADED.
+    """
+    GetTimeline: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetTimelineRequest, _campaigns_pb2.GetTimelineResponse]
+    """What happened with a campaign's recipients minute by minute, oldest first; the sums are the stats. Minutes without
+    any change are left out. Errors: NOT_FOUND, INVALID_CURSOR.
     """
 
 class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -353,13 +363,35 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets them, or removes them where none are given; in effect also for campaigns that run. Errors: VALIDATION_FAILED."""
 
     @_abc_1.abstractmethod
-    def RecordReceipts(
+    def TakeHook(
         self,
-        request: _campaigns_pb2.RecordReceiptsRequest,
-        context: _aio.ServicerContext[_campaigns_pb2.RecordReceiptsRequest, _abc.Awaitable[_campaigns_pb2.RecordReceiptsResponse]],
-    ) -> _abc.Awaitable[_campaigns_pb2.RecordReceiptsResponse]:
-        """Takes delivery receipts from a provider; answers when they are stored. Unknown message ids are kept until
-        the send's own answer arrives. Errors: UNAUTHENTICATED where the token is not the sender's.
+        request: _campaigns_pb2.TakeHookRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.TakeHookRequest, _abc.Awaitable[_campaigns_pb2.TakeHookResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.TakeHookResponse]:
+        """Takes what a provider posts, receipts or messages of recipients, as it came; answers when it is stored, and, of a
+        message that opts out or in, when contacts has it. What is told again changes nothing. Errors: UNAUTHENTICATED
+        where the token is not the sender's or the provider's signature is missing or wrong; VALIDATION_FAILED;
+        OVERLOADED beyond the capacity, UNAVAILABLE while contacts does not answer (an opt-out is stored by then).
+        """
+
+    @_abc_1.abstractmethod
+    def FollowLink(
+        self,
+        request: _campaigns_pb2.FollowLinkRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.FollowLinkRequest, _abc.Awaitable[_campaigns_pb2.FollowLinkResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.FollowLinkResponse]:
+        """Follows a link of an email that was sent: notes the opening or the click, opts out. Errors: NOT_FOUND for a token
+        that was not signed here; OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTimeline(
+        self,
+        request: _campaigns_pb2.GetTimelineRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.GetTimelineRequest, _abc.Awaitable[_campaigns_pb2.GetTimelineResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.GetTimelineResponse]:
+        """What happened with a campaign's recipients minute by minute, oldest first; the sums are the stats. Minutes without
+        any change are left out. Errors: NOT_FOUND, INVALID_CURSOR.
         """
 
 def add_CampaignsServiceServicer_to_server(servicer: CampaignsServiceServicer, server: _aio.Server) -> None: ...

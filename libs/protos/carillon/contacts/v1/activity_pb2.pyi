@@ -38,19 +38,19 @@ class Activity(_message.Message):
     id: _builtins.str
     """`act_…`; the same whenever the entry is read."""
     type: _builtins.str
-    """`message.sent`, `message.delivered`, `message.opened`, `message.clicked`, `message.failed`,
+    """`message.sent`, `message.delivered`, `message.opened`, `message.clicked`, `message.failed`, `message.received`,
     `contact.opted_in`, `contact.opted_out`, `contact.preference_cleared`, or an integrator's such as `agent.note`.
     """
     channel: _contacts_pb2.Channel.ValueType
     """UNSPECIFIED where it is of none."""
     text: _builtins.str
-    """Of an integrator's entry, or of the evidence of consent."""
+    """Of an integrator's entry, of a message received, or of the evidence of consent."""
     data_json: _builtins.str
     """A JSON object as text; `{}` when empty."""
     actor: _builtins.str
     """Who made it: the id of an API key, or the name of a service. Empty for messages."""
     message_id: _builtins.str
-    """Of messages: `rcp_…` and `cmp_…`; empty otherwise."""
+    """Of messages: `rcp_…`, of received ones `msg_…`, and `cmp_…`, which a received one may lack; empty otherwise."""
     campaign_id: _builtins.str
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
@@ -253,7 +253,7 @@ Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
 
 @_typing.final
 class ContactMessage(_message.Message):
-    """A message that was sent to a contact, as it stands."""
+    """A message that was sent to a contact, as it stands, or that came from it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -268,16 +268,23 @@ class ContactMessage(_message.Message):
     OPENED_AT_FIELD_NUMBER: _builtins.int
     CLICKED_AT_FIELD_NUMBER: _builtins.int
     FAILED_AT_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The recipient's, `rcp_…`."""
+    """The recipient's, `rcp_…`; of one that came from the contact `msg_…`."""
     campaign_id: _builtins.str
+    """Of one that came from the contact the campaign that it answers; may be empty."""
     channel: _contacts_pb2.Channel.ValueType
     address: _builtins.str
-    """The phone or email it went to."""
+    """The phone or email it went to, or came from."""
     status: _builtins.str
-    """As the ledger's: `sent`, `delivered`, `opened`, `clicked`, `failed`."""
+    """As the ledger's: `sent`, `delivered`, `opened`, `clicked`, `failed`; or `received`."""
     reason: _builtins.str
     """Why it failed, lower case; empty otherwise."""
+    text: _builtins.str
+    """Of one that came from the contact: what it says, and to which of our addresses it came."""
+    to: _builtins.str
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -288,6 +295,10 @@ class ContactMessage(_message.Message):
     def clicked_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def failed_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """Present in one that came from the contact."""
+
     def __init__(
         self,
         *,
@@ -302,10 +313,13 @@ class ContactMessage(_message.Message):
         opened_at: _timestamp_pb2.Timestamp | None = ...,
         clicked_at: _timestamp_pb2.Timestamp | None = ...,
         failed_at: _timestamp_pb2.Timestamp | None = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
+        to: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clicked_at", b"clicked_at", "delivered_at", b"delivered_at", "failed_at", b"failed_at", "opened_at", b"opened_at", "sent_at", b"sent_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clicked_at", b"clicked_at", "delivered_at", b"delivered_at", "failed_at", b"failed_at", "opened_at", b"opened_at", "received_at", b"received_at", "sent_at", b"sent_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "campaign_id", b"campaign_id", "channel", b"channel", "clicked_at", b"clicked_at", "delivered_at", b"delivered_at", "failed_at", b"failed_at", "id", b"id", "opened_at", b"opened_at", "reason", b"reason", "sent_at", b"sent_at", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "campaign_id", b"campaign_id", "channel", b"channel", "clicked_at", b"clicked_at", "delivered_at", b"delivered_at", "failed_at", b"failed_at", "id", b"id", "opened_at", b"opened_at", "reason", b"reason", "received_at", b"received_at", "sent_at", b"sent_at", "status", b"status", "text", b"text", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

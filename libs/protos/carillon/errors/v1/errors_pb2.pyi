@@ -61,6 +61,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Our fault. The request id finds it in the logs."""
     REASON_NOT_ACCEPTABLE: _Reason.ValueType  # 18
     """Neither of the media types in Accept can be produced."""
+    REASON_OVERLOADED: _Reason.ValueType  # 19
+    """More comes in than is taken just now; `Retry-After` says when to send it again."""
     REASON_INVALID_PHONE: _Reason.ValueType  # 100
     """--- contacts
     Not a phone number, or a national one without a default region. Example: `12ab`.
@@ -157,6 +159,8 @@ REASON_INTERNAL: Reason.ValueType  # 17
 """Our fault. The request id finds it in the logs."""
 REASON_NOT_ACCEPTABLE: Reason.ValueType  # 18
 """Neither of the media types in Accept can be produced."""
+REASON_OVERLOADED: Reason.ValueType  # 19
+"""More comes in than is taken just now; `Retry-After` says when to send it again."""
 REASON_INVALID_PHONE: Reason.ValueType  # 100
 """--- contacts
 Not a phone number, or a national one without a default region. Example: `12ab`.

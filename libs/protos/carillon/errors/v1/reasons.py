@@ -22,6 +22,7 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
     NOT_ACCEPTABLE = "not_acceptable"
+    OVERLOADED = "overloaded"
     INVALID_PHONE = "invalid_phone"
     INVALID_EMAIL = "invalid_email"
     CONTACT_EXISTS = "contact_exists"

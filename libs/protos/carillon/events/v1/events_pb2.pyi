@@ -384,29 +384,42 @@ Global___CampaignChanged: _TypeAlias = CampaignChanged  # noqa: Y015
 
 @_typing.final
 class MessagesChanged(_message.Message):
-    """`message.sent`, `message.delivered`, `message.failed`: up to 500 recipients of one campaign."""
+    """`message.sent`, `message.delivered`, `message.failed`, `message.opened`, `message.clicked`: up to 500 recipients of
+    one campaign. `message.received`: one message, at the time of the event.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     RECIPIENTS_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
     campaign_id: _builtins.str
+    """Of a received message the campaign that it answers; empty where there is none."""
     channel: _contacts_pb2.Channel.ValueType
     @_builtins.property
-    def recipients(self) -> _containers.RepeatedCompositeFieldContainer[_campaigns_pb2.Recipient]: ...
+    def recipients(self) -> _containers.RepeatedCompositeFieldContainer[_campaigns_pb2.Recipient]:
+        """Of a received message the line that it answers, with the contact whose address it came from; where there is no
+        line, the contact alone; where there is no contact either, none.
+        """
+
+    @_builtins.property
+    def received(self) -> _campaigns_pb2.ReceivedMessage: ...
     def __init__(
         self,
         *,
         campaign_id: _builtins.str = ...,
         channel: _contacts_pb2.Channel.ValueType = ...,
         recipients: _abc.Iterable[_campaigns_pb2.Recipient] | None = ...,
+        received: _campaigns_pb2.ReceivedMessage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_received", b"_received", "received", b"received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channel", b"channel", "recipients", b"recipients"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_received", b"_received", "campaign_id", b"campaign_id", "channel", b"channel", "received", b"received", "recipients", b"recipients"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__received: _TypeAlias = _typing.Literal["received"]  # noqa: Y015
+    _WhichOneofArgType__received: _TypeAlias = _typing.Literal["_received", b"_received"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__received) -> _WhichOneofReturnType__received | None: ...
 
 Global___MessagesChanged: _TypeAlias = MessagesChanged  # noqa: Y015
 

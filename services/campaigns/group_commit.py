@@ -1,0 +1,122 @@
+"""Many requests, one commit: what comes while a transaction runs is written by the next, together.
+
+Each account has a lane of its own, so that no transaction holds the rows of two. A request waits until its part is
+committed. What waits is bounded in number and bytes; beyond that a request is refused at once, to be sent again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter, Histogram
+
+from chassis.errors import CarillonError
+from chassis.ids import AccountId
+from services.campaigns import errors
+
+COMMITS = Counter("carillon_campaigns_hook_commits_total", "Transactions that store what providers post", ["kind"])
+GROUPS = Histogram(
+    "carillon_campaigns_hook_group_size", "Requests in one such transaction", ["kind"], buckets=[1, 2, 5, 10, 50, 200]
+)
+REFUSED = Counter("carillon_campaigns_hooks_refused_total", "Requests beyond the capacity, answered 503", ["kind"])
+
+# Of one transaction.
+MAX_GROUP = 500
+MAX_GROUP_BYTES = 4 * 1024 * 1024
+MAX_WAITING = 5000
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Waiting(Generic[Item, Result]):
+    item: Item
+    size: int
+    future: asyncio.Future[Result]
+
+
+@dataclass(slots=True)
+class Lane(Generic[Item, Result]):
+    queue: deque[Waiting[Item, Result]] = field(default_factory=deque)
+    # Held, or it might be collected while it runs.
+    task: asyncio.Task[None] | None = None
+
+
+class GroupCommit(Generic[Item, Result]):
+    def __init__(
+        self,
+        kind: str,
+        write: Callable[[AccountId, Sequence[Item]], Awaitable[Sequence[Result | CarillonError]]],
+        *,
+        max_waiting: int = MAX_WAITING,
+        max_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:
+        """kind: names the metrics. write: in one transaction; of each item what came of it, or why it is refused. What
+        it raises, all of its items are refused with."""
+        self._kind = kind
+        self._write = write
+        self._max_waiting = max_waiting
+        self._max_bytes = max_bytes
+        self._lanes: dict[AccountId, Lane[Item, Result]] = {}
+        self._waiting = 0
+        self._bytes = 0
+
+    async def add(self, account: AccountId, item: Item, *, size: int) -> Result:
+        """Answers when the item is committed. Raises ResourceExhausted(OVERLOADED), and what `write` says."""
+        if self._waiting >= self._max_waiting or self._bytes + size > self._max_bytes:
+            REFUSED.labels(self._kind).inc()
+            raise errors.overloaded()
+        lane = self._lanes.setdefault(account, Lane())
+        waiting: Waiting[Item, Result] = Waiting(item, size, asyncio.get_running_loop().create_future())
+        lane.queue.append(waiting)
+        self._waiting += 1
+        self._bytes += size
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._run(account, lane))
+        return await waiting.future
+
+    async def _run(self, account: AccountId, lane: Lane[Item, Result]) -> None:
+        """Until the lane is empty."""
+        while lane.queue:
+            group = next_group(lane.queue)
+            try:
+                settle(group, await self._write(account, [one.item for one in group]))
+            except BaseException as error:
+                fail(group, error)
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                self._waiting -= len(group)
+                self._bytes -= sum(one.size for one in group)
+            COMMITS.labels(self._kind).inc()
+            GROUPS.labels(self._kind).observe(len(group))
+        del self._lanes[account]
+
+
+def next_group(queue: deque[Waiting[Item, Result]]) -> list[Waiting[Item, Result]]:
+    """At least one."""
+    group, size = [queue.popleft()], 0
+    while queue and len(group) < MAX_GROUP and (size := size + group[-1].size) < MAX_GROUP_BYTES:
+        group.append(queue.popleft())
+    return group
+
+
+def settle(group: Sequence[Waiting[Item, Result]], results: Sequence[Result | CarillonError]) -> None:
+    for one, result in zip(group, results, strict=True):
+        if one.future.done():
+            # The caller is gone.
+            continue
+        if isinstance(result, CarillonError):
+            one.future.set_exception(result)
+        else:
+            one.future.set_result(result)
+
+
+def fail(group: Sequence[Waiting[Item, Result]], error: BaseException) -> None:
+    for one in group:
+        if not one.future.done():
+            one.future.set_exception(error) if isinstance(error, Exception) else one.future.cancel()
