@@ -15,14 +15,14 @@ import aiohttp
 import orjson
 
 from services.campaigns.domain.sending import Accepted, Answer, Keys, Unanswered, Unavailable, classify
-from services.campaigns.providers.port import Outbound
+from services.campaigns.providers.port import OneByOne, Outbound
 
 CONNECT_SECONDS = 3.0
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_ID = 256
 
 
-class HttpProvider:
+class HttpProvider(OneByOne):
     def __init__(
         self, session: aiohttp.ClientSession, settings: Mapping[str, Any], secrets: Mapping[str, str], *, timeout: float
     ) -> None:
