@@ -1,10 +1,10 @@
 """Writes a started campaign's audience to the ledger: who it is sent to is settled here, once.
 
 Segments or contacts stream whom it names; each page of 500 is held against contacts, then some of them are committed
-together, with their part of the stats, while the next are read and asked about. A killed job is taken up by another when its lease runs out: it streams again and the ledger's keys keep what
-is there. Whoever is left out is kept in `exclusions` with the reason, and is no recipient: `total` counts only those
-whom the campaign means to reach. Uploaded recipients are on the ledger already; members of excluded segments among
-them are skipped.
+together, with their part of the stats, while the next are read and asked about. A killed job is taken up by another
+when its lease runs out: it streams again and the ledger's keys keep what is there. Whoever is left out is kept in
+`exclusions` with the reason, and is no recipient: `total` counts only those whom the campaign means to reach. Uploaded
+recipients are on the ledger already; members of excluded segments among them are skipped.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from services.campaigns.peers import Audiences, Contacts, Page
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import freezing as queries
 from services.campaigns.sifting import Sieve, Sifted, address_of, contact_id_of
-from services.campaigns.work.sifting_ahead import together
 from services.campaigns.templating import Text
+from services.campaigns.work.sifting_ahead import together
 
 log = structlog.get_logger()
 

@@ -25,23 +25,22 @@ async def together(
     """
     queue: Queue = asyncio.Queue(AHEAD)
     reader = asyncio.create_task(read(pages, sift, queue))
+    tasks: list[asyncio.Task[Sifted]] = []
     try:
         more = True
         while more:
-            ready = [await queue.get()]
-            while len(ready) < TOGETHER and not queue.empty():
-                ready.append(queue.get_nowait())
+            ready = [await queue.get(), *drained(queue, TOGETHER - 1)]
             tasks = [task for task in ready if task is not None]
             more = len(tasks) == len(ready)
-            if sifted := [await task for task in tasks]:
-                yield joined(sifted)
+            if tasks:
+                yield joined([await task for task in tasks])
         await reader
     finally:
         reader.cancel()
-        left = [task for task in drained(queue) if task is not None]
-        for task in left:
+        tasks += [task for task in drained(queue, AHEAD) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(reader, *left, return_exceptions=True)
+        await asyncio.gather(reader, *tasks, return_exceptions=True)
 
 
 async def read(
@@ -58,8 +57,8 @@ async def read(
     await queue.put(None)
 
 
-def drained(queue: Queue) -> list["asyncio.Task[Sifted] | None"]:
-    return [queue.get_nowait() for _ in range(queue.qsize())]
+def drained(queue: Queue, most: int) -> list["asyncio.Task[Sifted] | None"]:
+    return [queue.get_nowait() for _ in range(min(queue.qsize(), most))]
 
 
 def joined(pages: Sequence[Sifted]) -> Sifted:
