@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 BLOCK = timedelta(seconds=0.1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # How a pace that the provider found too high comes back: so much more with each second.
-GROWTH = 1.2
+GROWTH = 1.1
 SLOWEST = 1.0
 # From here on an unlimited budget is unlimited again.
 FASTEST = 10_000.0
