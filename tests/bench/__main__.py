@@ -26,6 +26,8 @@ BENCHES = {
     "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
     "audience_freeze": "tests.bench.audience_freeze",
+    "stopping": "tests.bench.stopping",
+    "dispatch_memory": "tests.bench.dispatch_memory",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",
     "asgi_server": "tests.bench.decisions.asgi_server",
