@@ -9,10 +9,14 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 
+from chassis.db import Database
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
 from services.gateway.config import GatewaySettings
+from services.gateway.dialects import addressbook, chat
+from services.gateway.dialects.chat.query_key import QueryKey
+from services.gateway.feed.streams import Streams
 from services.gateway.routers import (
     activity,
     bulk,
@@ -21,6 +25,7 @@ from services.gateway.routers import (
     campaigns_quiet_hours,
     consent,
     contacts,
+    events,
     exports,
     import_progress,
     import_steps,
@@ -34,8 +39,12 @@ from services.gateway.routers import (
     suppression_uploads,
     suppressions,
     templates,
+    webhook_attempts,
+    webhooks,
 )
 from services.gateway.routes import Operation, mount
+from services.gateway.webhooks.sealing import Sealer
+from services.gateway.webhooks.service import Webhooks
 
 # FastAPI's own spans carry the query, and so phones and emails; edge.py makes ours.
 NO_TELEMETRY: TelemetryConfig = {
@@ -61,6 +70,9 @@ NOUNS = (
     campaigns_audience,
     campaigns_quiet_hours,
     recipients,
+    webhooks,
+    webhook_attempts,
+    events,
 )
 
 
@@ -95,6 +107,9 @@ def build() -> FastAPI:
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    for dialect in (chat, addressbook):
+        mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)
+    app.add_middleware(QueryKey)
     app.router.routes.extend(public.ROUTES)
     paths = {route.path for route in app.router.routes if isinstance(route, Route)}
     app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
@@ -115,6 +130,7 @@ def connected(
     *,
     backends: Backends,
     authenticator: Authenticator,
+    db: Database,
     ready: Callable[[], Awaitable[None]],
     stopping: asyncio.Event,
 ) -> FastAPI:
@@ -123,6 +139,11 @@ def connected(
     app.state.settings = settings
     app.state.backends = backends
     app.state.authenticator = authenticator
+    app.state.db = db
+    app.state.webhooks = Webhooks(
+        Sealer(settings.secrets_keys.get_secret_value()), private=settings.webhook_private_addresses
+    )
+    app.state.streams = Streams()
     app.state.ready = ready
     app.state.stopping = stopping
     return app

@@ -25,7 +25,7 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
 
     authenticator = Authenticator(lookup, ttl=settings.key_cache_seconds)
     stopping = asyncio.Event()
-    app = api.connected(settings, backends=behind, authenticator=authenticator, ready=ready, stopping=stopping)
+    app = api.connected(settings, backends=behind, authenticator=authenticator, db=db, ready=ready, stopping=stopping)
     server = HttpServer(Edge(app), bind=settings.http_bind, stopping=stopping)
     process.add(db)
     process.add(behind)

@@ -32,7 +32,7 @@ class Caller:
     backends: Backends
     settings: GatewaySettings
     request_id: str
-    # `/v1` or `/api/v1`: the client finds what it made under the path that it used.
+    # `/v1`, `/api/v1` or a dialect's: the client finds what it made under the path that it used.
     prefix: str
     if_match: str | None = None
     # (key, fingerprint) of a POST with an Idempotency-Key.

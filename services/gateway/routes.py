@@ -8,7 +8,7 @@ parameters that the call does not know, and read a JSON body within its limit.
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 from fastapi import FastAPI
@@ -111,8 +111,16 @@ class Routes:
         return keep
 
 
-def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_schema: bool) -> None:
-    """In the given order: the first that matches answers."""
+def mount(
+    app: FastAPI,
+    operations: Iterable[Operation],
+    *,
+    prefix: str,
+    in_schema: bool,
+    route: "type[StrictRoute] | None" = None,
+) -> None:
+    """In the given order: the first that matches answers. route: StrictRoute where none is given."""
+    kind = route or StrictRoute
     for operation in operations:
         app.router.add_api_route(
             prefix + operation.path,
@@ -124,20 +132,20 @@ def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_sche
             status_code=operation.status,
             response_model=operation.answer,
             responses=responses(operation),
-            openapi_extra=extra(operation),
+            openapi_extra=extra(operation, security=kind.security),
             include_in_schema=in_schema,
-            route_class_override=StrictRoute,
+            route_class_override=kind,
         )
 
 
-def extra(operation: Operation) -> dict[str, Any]:
+def extra(operation: Operation, *, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         SCOPE: operation.scope or "none",
         UPLOAD: operation.upload is not None,
         LIMIT: operation.body_limit,
     }
     if operation.scope is not PUBLIC:
-        found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
+        found["security"] = security
     if operation.upload is not None:
         found["requestBody"] = operation.upload
     return found
@@ -175,6 +183,12 @@ class JsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
+    # What the answers' own paths begin with; None is whichever of the two canonical ones the client used.
+    base: ClassVar[str | None] = None
+    # The ways to send a key, by their names in the OpenAPI.
+    security: ClassVar[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKeyHeader": []}]
+    request_class: ClassVar[type[JsonRequest]] = JsonRequest
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """What is a path of its own is no id: DELETE /contacts/lists is 405, no contact that is not found."""
         if self.path != scope["path"] and scope["path"] in scope["app"].state.literal_paths:
@@ -187,25 +201,38 @@ class StrictRoute(APIRoute):
         scope, upload, body_limit = extra[SCOPE], extra[UPLOAD], extra[LIMIT]
         known = frozenset(query_parameters(self.dependant))
         takes_json = self.body_field is not None
+        needs_json = self.body_field is not None and self.body_field.field_info.is_required()
         knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
         async def strict(received: Request) -> Response:
-            request = JsonRequest(received.scope, received.receive)
+            request = self.request_class(received.scope, received.receive)
             if scope != "none":
-                await admit(request, scope)
-            refuse_unknown_parameters(request, known)
+                await admit(request, scope, base=self.base)
+            self.on_unknown_parameters(request, unknown_parameters(request, known))
             if request.method == "DELETE" and not knows_versions:
                 conditional.refuse(request.headers.get("if-match"))
             if body_limit is not None and not upload:
-                await read_body(request, takes_json=takes_json, limit=body_limit)
+                await read_body(request, takes_json=takes_json, needs_json=needs_json, limit=body_limit)
                 identify(request)
             return await handle(request)
 
         return strict
 
+    def on_unknown_parameters(self, request: Request, names: list[str]) -> None:
+        """Raises InvalidArgument: a filter misspelt would otherwise answer with everything."""
+        if names:
+            violations = [
+                Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in names
+            ]
+            raise InvalidArgument(
+                Reason.VALIDATION_FAILED,
+                "The query has parameters that this call does not know.",
+                violations=violations,
+            )
 
-async def admit(request: Request, scope: str) -> None:
-    """Raises Unauthenticated or PermissionDenied; leaves a Caller behind."""
+
+async def admit(request: Request, scope: str, *, base: str | None) -> None:
+    """Raises Unauthenticated or PermissionDenied; leaves a Caller behind. base: as StrictRoute's."""
     state = request.app.state
     authenticator: Authenticator = state.authenticator
     principal = await authenticator.authenticate(request.headers)
@@ -216,7 +243,7 @@ async def admit(request: Request, scope: str) -> None:
         backends=state.backends,
         settings=state.settings,
         request_id=request.scope.get("carillon.request_id", ""),
-        prefix="/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1",
+        prefix=base or ("/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1"),
         if_match=request.headers.get("if-match"),
     )
 
@@ -228,21 +255,13 @@ def query_parameters(dependant: Dependant) -> Iterator[str]:
         yield from query_parameters(dependency)
 
 
-def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
-    """A filter misspelt would otherwise answer with everything."""
+def unknown_parameters(request: Request, known: frozenset[str]) -> list[str]:
     if not request.scope["query_string"]:
-        return
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        violations = [
-            Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in unknown
-        ]
-        raise InvalidArgument(
-            Reason.VALIDATION_FAILED, "The query has parameters that this call does not know.", violations=violations
-        )
+        return []
+    return [name for name in request.query_params if name not in known]
 
 
-async def read_body(request: JsonRequest, *, takes_json: bool, limit: int) -> None:
+async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool, limit: int) -> None:
     """Reads the body into the request, at most `limit` bytes of it, and checks its type."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
@@ -263,7 +282,7 @@ async def read_body(request: JsonRequest, *, takes_json: bool, limit: int) -> No
             raise media_type("JSON (`Content-Type: application/json`)")
         if not takes_json and body.strip() not in (b"{}", b"null"):
             raise malformed("This call takes no body.")
-    elif takes_json:
+    elif needs_json:
         raise malformed("This call needs a JSON body.")
 
 

@@ -28,6 +28,7 @@ BENCHES = {
     "audience_freeze": "tests.bench.audience_freeze",
     "stopping": "tests.bench.stopping",
     "dispatch_memory": "tests.bench.dispatch_memory",
+    "webhooks": "tests.bench.webhooks",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",
     "asgi_server": "tests.bench.decisions.asgi_server",

@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 import pytest_asyncio
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import (
@@ -34,6 +36,7 @@ from tests.service import stack
 from tests.service.gateway.fakes import FakeService
 
 UPLOAD_LIMIT = 4 << 20
+SECRETS_KEY = Fernet.generate_key().decode()
 
 
 @dataclass
@@ -128,6 +131,8 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         upload_limit_bytes=UPLOAD_LIMIT,
         import_wait_seconds=0.3,
         call_timeout_seconds=2.0,
+        secrets_keys=SecretStr(SECRETS_KEY),
+        webhook_private_addresses=True,
         **targets,
     )
     serve, work = await Database.open(gateway_urls.serve), await Database.open(gateway_urls.work)
@@ -139,7 +144,9 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
     # No cache, so that a test sees at once what it wrote; the cache has unit tests.
     stopping = asyncio.Event()
     authenticator = Authenticator(lookup, ttl=0)
-    app = api.connected(settings, backends=behind, authenticator=authenticator, ready=serve.ping, stopping=stopping)
+    app = api.connected(
+        settings, backends=behind, authenticator=authenticator, db=serve, ready=serve.ping, stopping=stopping
+    )
     http = HttpServer(Edge(app), bind=bind, stopping=stopping)
     await http.start()
     account = await service.create_account(work, "Test", scopes=["admin"])
