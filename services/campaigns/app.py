@@ -18,7 +18,7 @@ from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
 from chassis.nats import Nats, Poker
-from chassis.relay import Relay, topic
+from chassis.relay import PUBLISH_SECONDS, Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenSigner, TokenVerifier
 from services.campaigns import peers
@@ -46,6 +46,10 @@ from services.campaigns.work.sending import Sendings
 
 SERVICE = "campaigns"
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+# No transaction of a worker asks nothing for longer: the relay's, which publishes within. One that does is of a worker
+# that stands still, and whoever takes its chunks over would wait for its locks.
+LONGEST_WORK = PUBLISH_SECONDS + 1.0
 
 # Pokes: a campaign has something to do; receipts were stored.
 CAMPAIGNS = "campaigns.work"
@@ -130,7 +134,8 @@ class Http:
 
 
 async def connect(process: Process, settings: CampaignsSettings) -> tuple[Database, Nats]:
-    db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
+    idle = settings.dispatch_lease_seconds + LONGEST_WORK if isinstance(settings, WorkSettings) else None
+    db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE, idle_seconds=idle)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
     nats = Nats(settings.nats_url, SERVICE, kept=settings.retention, wait=needed)

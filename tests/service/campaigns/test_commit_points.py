@@ -147,8 +147,6 @@ POINTS: dict[str, Callable[[World, AccountId], AbstractAsyncContextManager[Probe
 }
 # At these the intents are on record and the outcomes are not: whoever comes next cannot know.
 AMBIGUOUS = {"call", "answer", "outcome"}
-# At these the worker holds nothing in the database that others would wait for.
-STOPPABLE = ("check", "call", "answer")
 HONOURED = pytest.mark.parametrize("honoured", [True, False], ids=["keys", "no-keys"])
 
 
@@ -196,11 +194,14 @@ async def test_killed_at_a_commit_point(
 
 
 @HONOURED
-@pytest.mark.parametrize("point", STOPPABLE)
+@pytest.mark.parametrize("point", POINTS)
 async def test_stopped_past_its_lease_at_a_commit_point(
     world: World, account: AccountId, environment: dict[str, str], point: str, honoured: bool
 ) -> None:
-    """Another worker takes over and ends the campaign; then the first one wakes up and goes on where it was."""
+    """Another worker takes over and ends the campaign; then the first one wakes up and goes on where it was.
+
+    Locks that it held when it was stopped are taken from it.
+    """
     campaign = await draft(world, account, honoured=honoured)
     await world.start(account, campaign)
     async with worker(environment) as process:
