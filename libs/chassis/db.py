@@ -31,6 +31,7 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -115,9 +116,18 @@ class Database:
         self.on_events: Callable[[], None] = lambda: None
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int = 10, name: str = "carillon") -> Self:
-        """Connects lazily: a process may start before its database. Raises ValueError: see database_url."""
+    async def open(
+        cls, url: str, *, pool_size: int = 10, name: str = "carillon", idle_seconds: float | None = None
+    ) -> Self:
+        """Connects lazily: a process may start before its database. Raises ValueError: see database_url.
+
+        idle_seconds: a transaction in which nothing is asked for so long is given up by the server, with its locks:
+        its process was stopped, or cannot be reached. None: never.
+        """
         target = database_url.read(url)
+        settings = {"application_name": name, "jit": "off", "timezone": "UTC"}
+        if idle_seconds is not None:
+            settings["idle_in_transaction_session_timeout"] = str(int(idle_seconds * 1000))
         pool = asyncpg.create_pool(
             target.url,
             min_size=0,
@@ -125,7 +135,7 @@ class Database:
             timeout=target.timeout,
             # No query on release: every transaction here ends in COMMIT, ROLLBACK or a closed connection.
             reset=no_reset,
-            server_settings={"application_name": name, "jit": "off", "timezone": "UTC"},
+            server_settings=settings,
         )
         return cls(await pool)
 

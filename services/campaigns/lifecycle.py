@@ -46,7 +46,14 @@ async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Cam
 
 
 async def pause(tx: WriteTx, row: asyncpg.Record, reason: Hold) -> None:
-    """Pause a running campaign that is locked, until a person decides."""
+    """Pause a running campaign that is locked; but for PROVIDER_UNAVAILABLE until a person decides."""
     account, campaign_id = row["account_id"], row["id"]
     await queries.set_status(tx, account, campaign_id, status=Status.PAUSED, reason=reason)
     await append_event(tx, account, campaign_id, "campaign.paused")
+
+
+async def resume(tx: WriteTx, row: asyncpg.Record) -> None:
+    """Take up again, to see how its provider is, a campaign that is locked."""
+    account, campaign_id = row["account_id"], row["id"]
+    await queries.set_status(tx, account, campaign_id, status=Status.RUNNING, reason="")
+    await append_event(tx, account, campaign_id, "campaign.resumed")

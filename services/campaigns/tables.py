@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     DateTime,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -123,9 +124,15 @@ campaigns = Table(
     moment("updated_at"),
     PrimaryKeyConstraint("account_id", "id", name="campaigns_pkey"),
     CheckConstraint("num_nonnulls(segment_id, list_id, contact_ids) <= 1", name="campaigns_one_audience"),
-    # The work lists of the scheduler, the freezer, the dispatcher and the remover, over all accounts.
+    # The work lists of the scheduler, the freezer, the dispatcher, the breaker and the remover, over all accounts.
     Index("campaigns_due", "schedule_at", postgresql_where=text("status = 'draft' AND status_reason = ''")),
     Index("campaigns_running", "account_id", "id", postgresql_where=text("status = 'running'")),
+    Index(
+        "campaigns_broken",
+        "account_id",
+        "id",
+        postgresql_where=text("status = 'paused' AND status_reason = 'provider_unavailable'"),
+    ),
     Index("campaigns_unsettled", "account_id", "id", postgresql_where=text("status = 'cancelled' AND NOT settled")),
     Index("campaigns_deleted", "account_id", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     Index("campaigns_template", "account_id", "template_id"),
@@ -171,6 +178,10 @@ runs = Table(
     required("failed_rounds", Integer, default="0"),
     # Nothing is dispatched before.
     required("due_at", DateTime(timezone=True), default="'epoch'"),
+    # Pauses for the provider's sake since something last went through.
+    required("breaks", Integer, default="0"),
+    # When a campaign that is paused for its provider's sake is taken up again.
+    required("resume_at", DateTime(timezone=True), default="'infinity'"),
     PrimaryKeyConstraint("account_id", "campaign_id", name="runs_pkey"),
 )
 
@@ -323,6 +334,9 @@ budgets = Table(
     required("used_until", DateTime(timezone=True), default="'epoch'"),
     # A provider's Retry-After.
     required("blocked_until", DateTime(timezone=True), default="'epoch'"),
+    # The pace, messages a second, that a provider's asking for a pause led to, and when; 0: none.
+    required("slowed_to", Double, default="0"),
+    required("slowed_at", DateTime(timezone=True), default="'epoch'"),
     PrimaryKeyConstraint("account_id", "owner_id", name="budgets_pkey"),
     postgresql_with={"fillfactor": 50},
 )

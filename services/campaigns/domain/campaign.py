@@ -63,9 +63,12 @@ class InvalidState(Exception):
         self.verb = verb
 
 
-def after(status: Status, verb: Verb) -> Status:
-    """The state that the verb leads to. Raises InvalidState."""
+def after(status: Status, verb: Verb, *, reason: str = "") -> Status:
+    """The state that the verb leads to. reason: the campaign's status_reason. Raises InvalidState."""
     found = TRANSITIONS.get((status, verb))
+    if (status, verb, reason) == (Status.PAUSED, Verb.PAUSE, Hold.PROVIDER_UNAVAILABLE):
+        # It would be taken up again by itself; now a person has paused it.
+        found = Status.PAUSED
     if found is None:
         raise InvalidState(status, verb)
     return found
@@ -78,7 +81,7 @@ class Hold(StrEnum):
     AUDIENCE_MISSING = "audience_missing"
     # A due draft that was found too late.
     SCHEDULE_MISSED = "schedule_missed"
-    # The provider kept failing; paused.
+    # The provider kept failing; paused, and taken up again by itself after a while.
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     # The segment, or one that is excluded, was deleted before the audience was frozen; paused.
     SEGMENT_NOT_FOUND = "segment_not_found"

@@ -12,6 +12,9 @@ MAX_ATTEMPTS = 20
 # Seconds until the next try after the first, second, … round in which nothing went through. When they are used up
 # the campaign is paused.
 ROUNDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+# Seconds until a campaign that was paused so is taken up again by itself, after the first time, the second, … and the
+# last for ever after. One micro-batch then decides.
+BREAKS = (30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +120,11 @@ def round_delay(rounds: int, *, jitter: float) -> float | None:
     if rounds > len(ROUNDS):
         return None
     return ROUNDS[rounds - 1] * (0.75 + 0.5 * jitter)
+
+
+def break_delay(breaks: int, *, jitter: float) -> float:
+    """Seconds until a paused campaign is taken up again, after so many pauses (from 1) with no success between them.
+
+    jitter: as of round_delay.
+    """
+    return BREAKS[min(breaks, len(BREAKS)) - 1] * (0.75 + 0.5 * jitter)

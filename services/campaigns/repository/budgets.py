@@ -13,7 +13,7 @@ INSERT INTO budgets (account_id, owner_id) SELECT $1, * FROM unnest($2::uuid[]) 
 """
 # Rates are read where they are set, so that a change takes effect with the next block.
 SELECT = """
-SELECT b.owner_id, b.used_until, b.blocked_until, clock_timestamp() AS now,
+SELECT b.owner_id, b.used_until, b.blocked_until, b.slowed_to, b.slowed_at, clock_timestamp() AS now,
   coalesce(s.rate_limit_per_second, c.rate_limit_per_second, 0) AS rate
 FROM budgets AS b
 LEFT JOIN senders AS s ON s.account_id = b.account_id AND s.id = b.owner_id
@@ -27,7 +27,8 @@ FROM unnest($2::uuid[], $3::timestamptz[]) AS t (owner_id, used_until)
 WHERE b.account_id = $1 AND b.owner_id = t.owner_id
 """
 BLOCK = """
-UPDATE budgets SET blocked_until = greatest(blocked_until, now() + $3 * interval '1 s')
+UPDATE budgets SET blocked_until = greatest(blocked_until, now() + $3 * interval '1 s'),
+  slowed_to = coalesce($4, slowed_to), slowed_at = CASE WHEN $4 IS NULL THEN slowed_at ELSE $5 END
 WHERE account_id = $1 AND owner_id = $2
 """
 
@@ -48,6 +49,8 @@ async def spend(tx: WriteTx, account: UUID, used_until: dict[UUID, datetime]) ->
     await tx.execute(SPEND, account, list(used_until), list(used_until.values()))
 
 
-async def block(tx: WriteTx, account: UUID, owner: UUID, *, seconds: float) -> None:
-    """A provider's Retry-After."""
-    await tx.execute(BLOCK, account, owner, seconds)
+async def block(
+    tx: WriteTx, account: UUID, owner: UUID, *, seconds: float, slowed_to: float | None, now: datetime
+) -> None:
+    """A provider's Retry-After. slowed_to: the pace from now on; None: as it is."""
+    await tx.execute(BLOCK, account, owner, seconds, slowed_to, now)

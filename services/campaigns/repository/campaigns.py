@@ -53,7 +53,9 @@ UPDATE campaigns SET status = 'running', status_reason = '', started_at = now(),
 WHERE account_id = $1 AND id = $2
 """
 # A resumed campaign starts with the provider's slate clean.
-RESET_RUN = "UPDATE runs SET failed_rounds = 0, due_at = 'epoch' WHERE account_id = $1 AND campaign_id = $2"
+RESET_RUN = """
+UPDATE runs SET failed_rounds = 0, breaks = 0, due_at = 'epoch' WHERE account_id = $1 AND campaign_id = $2
+"""
 MARK_DELETED = "UPDATE campaigns SET deleted_at = now() WHERE account_id = $1 AND id = $2"
 USES_TEMPLATE = """
 SELECT EXISTS (SELECT FROM campaigns WHERE account_id = $1 AND template_id = $2 AND deleted_at IS NULL

@@ -13,15 +13,16 @@ import asyncpg
 from chassis.db import ReadTx, WriteTx
 from services.campaigns.domain.sending import Outcome
 
+# The first of each account before the second of any.
 READY = """
-SELECT c.account_id, c.id, s.rate_limit_per_second AS sender_rate, c.rate_limit_per_second AS rate
+SELECT c.account_id, c.id, s.rate_limit_per_second AS sender_rate, c.rate_limit_per_second AS rate, r.failed_rounds
 FROM campaigns AS c
 JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
 JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id
 WHERE c.status = 'running' AND NOT c.freezing AND c.deleted_at IS NULL AND r.due_at <= now() AND EXISTS (
   SELECT FROM chunks AS k WHERE k.account_id = c.account_id AND k.campaign_id = c.id AND NOT k.done
     AND k.due_at <= now() AND k.lease_until < now())
-ORDER BY c.id LIMIT 1000
+ORDER BY row_number() OVER (PARTITION BY c.account_id ORDER BY c.id), c.id LIMIT 1000
 """
 LEASE = """
 UPDATE chunks SET lease_until = now() + $3 * interval '1 s', lease_generation = lease_generation + 1
@@ -57,7 +58,8 @@ FROM recipients
 WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND status IN ('pending', 'claimed') ORDER BY attempts, id
 """
 # One statement: the campaign runs, the lease is ours, it is renewed, and the intent is on record. Whoever takes the
-# chunk over waits for this row, and then sees the intents.
+# chunk over waits for this row, and then sees the intents. The ids are joined, never `= ANY`: counting a descent for
+# each, a planner without statistics would rather read the whole campaign by its addresses.
 INTEND = """
 WITH fence AS (
   UPDATE chunks AS k SET lease_until = now() + $5 * interval '1 s'
@@ -68,7 +70,8 @@ WITH fence AS (
 )
 UPDATE recipients AS r SET status = 'claimed', attempts = r.attempts + 1, generation = $4,
   unanswered_since = coalesce(r.unanswered_since, now()), state_revision = r.state_revision + 1
-WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = ANY ($6::uuid[])
+FROM unnest($6::uuid[]) AS t (id)
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = t.id
   AND r.status IN ('pending', 'claimed') AND EXISTS (SELECT FROM fence)
 RETURNING r.id, r.attempts
 """
@@ -113,14 +116,19 @@ WHERE account_id = $1 AND campaign_id = $2 AND chunk = $3 AND lease_generation =
 RETURNING done
 """
 LOCK_RUN = """
-SELECT failed_rounds, due_at > now() AS waiting FROM runs WHERE account_id = $1 AND campaign_id = $2 FOR UPDATE
+SELECT failed_rounds, breaks, due_at > now() AS waiting FROM runs WHERE account_id = $1 AND campaign_id = $2 FOR UPDATE
 """
 FAILED_ROUND = """
 UPDATE runs SET failed_rounds = failed_rounds + 1, due_at = now() + $3 * interval '1 s'
 WHERE account_id = $1 AND campaign_id = $2
 """
+# The failed rounds stay: when the break is over, one more is enough for the next.
+BREAK = """
+UPDATE runs SET breaks = breaks + 1, resume_at = now() + $3 * interval '1 s'
+WHERE account_id = $1 AND campaign_id = $2
+"""
 WENT_THROUGH = """
-UPDATE runs SET failed_rounds = 0 WHERE account_id = $1 AND campaign_id = $2 AND failed_rounds > 0
+UPDATE runs SET failed_rounds = 0, breaks = 0 WHERE account_id = $1 AND campaign_id = $2 AND failed_rounds > 0
 """
 
 
@@ -248,6 +256,10 @@ async def lock_run(tx: WriteTx, account: UUID, campaign_id: UUID) -> asyncpg.Rec
 
 async def failed_round(tx: WriteTx, account: UUID, campaign_id: UUID, *, seconds: float) -> None:
     await tx.execute(FAILED_ROUND, account, campaign_id, seconds)
+
+
+async def take_a_break(tx: WriteTx, account: UUID, campaign_id: UUID, *, seconds: float) -> None:
+    await tx.execute(BREAK, account, campaign_id, seconds)
 
 
 async def went_through(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:

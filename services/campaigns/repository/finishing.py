@@ -1,4 +1,4 @@
-"""Queries of the ends: completing, settling the cancelled, removing the deleted, starting the scheduled."""
+"""Queries of the ends: completing, settling the cancelled, removing the deleted; and of starting what is due."""
 
 from datetime import datetime
 from uuid import UUID
@@ -30,11 +30,12 @@ RETURNING k.chunk
 """
 # Whoever was attempted without an answer may have the message.
 CLOSE_RECIPIENTS = """
-UPDATE recipients SET state_revision = state_revision + 1,
-  status = CASE WHEN unanswered_since IS NULL THEN 'skipped' ELSE 'uncertain' END,
-  reason = CASE WHEN unanswered_since IS NULL THEN 'cancelled' ELSE 'no_answer' END
-WHERE account_id = $1 AND campaign_id = $2 AND chunk = ANY ($3::integer[]) AND status IN ('pending', 'claimed')
-RETURNING status
+UPDATE recipients AS r SET state_revision = r.state_revision + 1,
+  status = CASE WHEN r.unanswered_since IS NULL THEN 'skipped' ELSE 'uncertain' END,
+  reason = CASE WHEN r.unanswered_since IS NULL THEN 'cancelled' ELSE 'no_answer' END
+FROM unnest($3::integer[]) AS k (chunk)
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = k.chunk AND r.status IN ('pending', 'claimed')
+RETURNING r.status
 """
 SETTLED = "UPDATE campaigns SET settled = true WHERE account_id = $1 AND id = $2"
 DUE = """
@@ -45,6 +46,15 @@ ORDER BY schedule_at LIMIT 100
 HOLD = """
 UPDATE campaigns SET status_reason = $3, version = version + 1, updated_at = now() WHERE account_id = $1 AND id = $2
 """
+# Paused because their provider failed, and due to be tried again.
+BROKEN = """
+SELECT c.account_id, c.id FROM campaigns AS c
+JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+WHERE c.status = 'paused' AND c.status_reason = 'provider_unavailable' AND c.deleted_at IS NULL
+  AND r.resume_at <= now()
+ORDER BY r.resume_at LIMIT 100
+"""
+IS_BREAK_OVER = "SELECT resume_at <= now() FROM runs WHERE account_id = $1 AND campaign_id = $2"
 # Held until the commit: two that remove one campaign would each see only a part of its chunks.
 DELETED = """
 SELECT account_id, id, sender_id FROM campaigns WHERE deleted_at IS NOT NULL
@@ -56,8 +66,9 @@ DELETE FROM chunks WHERE account_id = $1 AND campaign_id = $2 AND chunk IN (
 RETURNING chunk
 """
 DELETE_RECIPIENTS = """
-DELETE FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND chunk = ANY ($3::integer[])
-RETURNING provider_message_id
+DELETE FROM recipients AS r USING unnest($3::integer[]) AS k (chunk)
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = k.chunk
+RETURNING r.provider_message_id
 """
 DELETE_NAMES = """
 DELETE FROM provider_messages WHERE account_id = $1 AND sender_id = $2 AND provider_message_id = ANY ($3::text[])
@@ -114,6 +125,14 @@ async def due(tx: ReadTx) -> list[asyncpg.Record]:
 
 async def hold(tx: WriteTx, account: UUID, campaign_id: UUID, *, reason: str) -> None:
     await tx.execute(HOLD, account, campaign_id, reason)
+
+
+async def broken(tx: ReadTx) -> list[asyncpg.Record]:
+    return await tx.fetch(BROKEN)
+
+
+async def is_break_over(tx: ReadTx, account: UUID, campaign_id: UUID) -> bool:
+    return bool(await tx.fetchval(IS_BREAK_OVER, account, campaign_id))
 
 
 async def deleted(tx: WriteTx) -> asyncpg.Record | None:

@@ -4,7 +4,7 @@ The job is leased with a generation; whoever holds an older one writes nothing. 
 crash: the unique keys of the ledger leave out what is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -28,10 +28,13 @@ RUNS = """
 SELECT 1 FROM campaigns WHERE account_id = $1 AND id = $2 AND status = 'running' AND freezing AND deleted_at IS NULL
 FOR SHARE
 """
-# The fence: no row when the lease is another's by now.
+# The fence: no row when the lease is another's by now, and nobody takes it before the commit.
+FENCE = """
+SELECT 1 FROM runs WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3 FOR UPDATE
+"""
 RENEW = """
 UPDATE runs SET freeze_lease_until = now() + $4 * interval '1 s'
-WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3 RETURNING 1
+WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3
 """
 # Let go, to be taken up again after some seconds.
 RELEASE = """
@@ -49,14 +52,16 @@ ON CONFLICT DO NOTHING RETURNING chunk, contact_id
 ADD_CHUNKS = """
 INSERT INTO chunks (account_id, campaign_id, chunk, size) SELECT $1, $2, * FROM unnest($3::integer[], $4::integer[])
 """
-# Not those that an earlier run of the job wrote to the ledger.
 EXCLUDE = """
 INSERT INTO exclusions (account_id, campaign_id, contact_id, reason)
-SELECT $1, $2, contact_id, reason FROM unnest($3::uuid[], $4::text[]) AS row (contact_id, reason)
-WHERE NOT EXISTS (
-  SELECT FROM recipients AS r WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.contact_id = row.contact_id)
-ON CONFLICT DO NOTHING
+SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[]) ON CONFLICT DO NOTHING
 """
+# Those that an earlier run of the job wrote to the ledger.
+WRITTEN = """
+SELECT contact_id FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])
+"""
+# The ledger grows under the statement: a plan that was good while it was small would read all of it for each page.
+PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 # Left out by an earlier run of the job, and found fit by this one.
 INCLUDE = "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])"
 # Nobody sends yet: the campaign says that it is being frozen.
@@ -91,12 +96,20 @@ async def claim(tx: WriteTx, *, lease_seconds: float) -> asyncpg.Record | None:
     return await tx.fetchrow(CLAIM, lease_seconds)
 
 
-async def hold(tx: WriteTx, job: asyncpg.Record, *, lease_seconds: float) -> bool:
-    """Whether the lease is still ours and the campaign runs; both stay so until the commit. Renews the lease."""
-    account, campaign_id, generation = job["account_id"], job["campaign_id"], job["freeze_generation"]
+async def hold(tx: WriteTx, job: asyncpg.Record) -> bool:
+    """Whether the lease is still ours and the campaign runs; both stay so until the commit."""
+    account, campaign_id = job["account_id"], job["campaign_id"]
     if await tx.fetchval(RUNS, account, campaign_id) is None:
         return False
-    return await tx.fetchval(RENEW, account, campaign_id, generation, lease_seconds) is not None
+    return await tx.fetchval(FENCE, account, campaign_id, job["freeze_generation"]) is not None
+
+
+async def renew(tx: WriteTx, job: asyncpg.Record, *, lease_seconds: float) -> bool:
+    """As `hold`; and renews the lease."""
+    if not await hold(tx, job):
+        return False
+    await tx.execute(RENEW, job["account_id"], job["campaign_id"], job["freeze_generation"], lease_seconds)
+    return True
 
 
 async def release(tx: WriteTx, job: asyncpg.Record, *, seconds: float) -> None:
@@ -132,6 +145,12 @@ async def exclude(tx: WriteTx, account: UUID, campaign_id: UUID, reasons: dict[U
     """reasons: why, by contact."""
     if reasons:
         await tx.execute(EXCLUDE, account, campaign_id, list(reasons), list(reasons.values()))
+
+
+async def written(tx: WriteTx, account: UUID, campaign_id: UUID, contact_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the contacts that are on the ledger. For a job that was begun before: a first one has written none."""
+    await tx.execute(PLAN_ANEW)
+    return {row["contact_id"] for row in await tx.fetch(WRITTEN, account, campaign_id, list(contact_ids))}
 
 
 async def include(tx: WriteTx, account: UUID, campaign_id: UUID, contact_ids: set[UUID]) -> None:

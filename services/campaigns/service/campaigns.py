@@ -164,7 +164,7 @@ class Campaigns:
         if row is None:
             raise errors.not_found(NOUN, public_id)
         try:
-            after(Status(row["status"]), verb)
+            after(Status(row["status"]), verb, reason=row["status_reason"])
         except InvalidState as error:
             raise errors.invalid_state(error) from error
         return row

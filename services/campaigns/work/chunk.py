@@ -11,7 +11,6 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -36,6 +35,7 @@ from services.campaigns.domain.sending import (
     Throttled,
     Unanswered,
     Unavailable,
+    break_delay,
     outcome,
     round_delay,
 )
@@ -45,9 +45,11 @@ from services.campaigns.providers.port import Outbound
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.templating import TemplateError
-from services.campaigns.work import budget, message_events
+from services.campaigns.work import message_events
 from services.campaigns.work.asleep import Asleep
+from services.campaigns.work.budget import Permits
 from services.campaigns.work.sending import Sending
+from services.campaigns.work.slots import Closed, Slots
 
 log = structlog.get_logger()
 
@@ -91,12 +93,13 @@ class Chunk:
         sending: Sending,
         held: Held,
         *,
-        slot: AbstractAsyncContextManager[object],
+        slots: Slots,
+        permits: Permits,
         lease_seconds: float,
         recovering: bool,
         hours: Hours,
     ) -> None:
-        """slot: bounds the micro-batches of this process that are under way at once.
+        """slots: bound the micro-batches of this process that are under way at once.
 
         recovering: nothing went through of late. hours: when recipients may be written to.
         """
@@ -105,7 +108,9 @@ class Chunk:
         self._sending = sending
         self._held = held
         self._lease = held.lease
-        self._slot = slot
+        self._slots = slots
+        self._permits = permits
+        self._turn = permits.turn(sending.sender_id)
         self._lease_seconds = lease_seconds
         self._recovering = recovering
         self._hours = hours
@@ -125,8 +130,8 @@ class Chunk:
             people, asleep = len(rows), Asleep(self._hours)
             rows = asleep.leave(await self._give_up_ambiguous(rows))
             while rows:
-                count = await self._permits(len(rows))
-                async with self._slot:
+                count = await self._draw(len(rows))
+                async with self._slots.place(self._lease.account, self._lease.campaign):
                     # Permits and slots may have been waited for.
                     rows = asleep.leave(rows)
                     if rows:
@@ -136,6 +141,8 @@ class Chunk:
                 raise Stop(asleep.seconds())
         except Stop as stop:
             wait = stop.seconds
+        except Closed:
+            wait = 0.0
         return await self._release(wait)
 
     async def _release(self, wait: float | None) -> bool:
@@ -157,16 +164,24 @@ class Chunk:
         await self._leave_out(given_up)
         return [row for row in rows if row["id"] not in given_up]
 
-    async def _permits(self, wanted: int) -> int:
-        owners = [self._sending.sender_id, self._sending.campaign_id]
-        while not self._held.lost:
-            grant = await budget.acquire(self._db, self._lease.account, owners, min(wanted, BATCH))
-            if grant.permits:
-                return grant.permits
-            if grant.wait > self._lease_seconds:
-                raise Stop(grant.wait)
-            await asyncio.sleep(min(grant.wait, LONGEST_NAP))
-        raise Stop(0.0)
+    async def _draw(self, wanted: int) -> int:
+        """How many may be sent to now, once it is this campaign's turn. Raises Stop, Closed."""
+        account, campaign, sender = self._lease.account, self._lease.campaign, self._sending.sender_id
+        while True:
+            async with self._turn.place(account, campaign):
+                while True:
+                    if self._held.lost:
+                        raise Stop(0.0)
+                    draw = await self._permits.draw(account, sender, campaign, min(wanted, BATCH))
+                    if draw.permits:
+                        return draw.permits
+                    if draw.wait > self._lease_seconds:
+                        raise Stop(draw.wait)
+                    if draw.owner != sender:
+                        break
+                    await asyncio.sleep(min(draw.wait, LONGEST_NAP))
+            # Its own rate is used up: meanwhile the sender's other campaigns have their turn.
+            await asyncio.sleep(min(draw.wait, LONGEST_NAP))
 
     async def _batch(self, rows: Sequence[asyncpg.Record]) -> None:
         if self._held.lost:
@@ -182,11 +197,23 @@ class Chunk:
                 raise Stop(0.0)
             by_id = {row["id"]: row for row in rows}
             called = {by_id[one]: messages[one] for one in attempts}
-            if time.monotonic() - checked_at > FRESH_SECONDS:
-                answers: list[Answer | None] = [None] * len(called)
-            else:
-                answers = list(await asyncio.gather(*(self._sending.provider.send(m) for m in called.values())))
+            self._permits.attempted(self._sending.sender_id, len(called))
+            answers = await self._call(list(called.values()), until=checked_at + FRESH_SECONDS)
             await self._conclude(list(zip(called, answers, strict=True)), attempts)
+
+    async def _call(self, messages: Sequence[Outbound], *, until: float) -> list[Answer | None]:
+        """until: by the monotonic clock, when the check no longer counts. None: not called any more."""
+        provider = self._sending.provider
+
+        async def call(part: Sequence[Outbound]) -> Sequence[Answer | None]:
+            # Looked at by each: a process may be stopped at any instant, and continued.
+            if time.monotonic() > until:
+                return [None] * len(part)
+            return await provider.send_many(part) if len(part) > 1 else [await provider.send(part[0])]
+
+        size = provider.max_batch
+        parts = [messages[at : at + size] for at in range(0, len(messages), size)]
+        return [answer for answers in await asyncio.gather(*map(call, parts)) for answer in answers]
 
     async def _fit(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, Outbound]:
         """The messages to those that contacts lets be messaged now. Raises Stop where it does not answer."""
@@ -286,7 +313,8 @@ class Chunk:
         account, campaign = self._lease.account, self._lease.campaign
         throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
         if throttled is not None:
-            await budget.block(self._db, account, self._sending.sender_id, throttled)
+            share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)
+            await self._permits.block(account, self._sending.sender_id, throttled, share=share)
             return
         if any(isinstance(answer, Accepted | Refused) for answer in answers):
             if self._recovering:
@@ -298,7 +326,7 @@ class Chunk:
             raise Stop(0.0)
 
     async def _failed_round(self) -> None:
-        """Nothing went through: the whole campaign waits, longer each time, and is paused in the end."""
+        """Nothing went through: the whole campaign waits, longer each time, and takes a break in the end."""
         account, campaign = self._lease.account, self._lease.campaign
         async with self._db.across() as tx:
             row = await campaign_queries.lock(tx, account, campaign)
@@ -310,6 +338,8 @@ class Chunk:
             if delay is not None:
                 await queries.failed_round(tx, account, campaign, seconds=delay)
                 return
+            seconds = break_delay(run["breaks"] + 1, jitter=random.random())
+            await queries.take_a_break(tx, account, campaign, seconds=seconds)
             await lifecycle.pause(tx, row, Hold.PROVIDER_UNAVAILABLE)
 
     async def _pause(self, reason: Hold) -> None:

@@ -1,4 +1,5 @@
-"""Hands chunks of running campaigns to as many senders as this process can keep busy, in turn between campaigns."""
+"""Hands chunks of running campaigns to as many senders as this process can keep busy, fairly between accounts, and
+between the campaigns of each."""
 
 import asyncio
 from collections import Counter
@@ -14,10 +15,12 @@ from chassis.errors import CarillonError
 from services.campaigns.peers import Contacts
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.sending_hours import hours
+from services.campaigns.work.budget import Permits
 from services.campaigns.work.chunk import Chunk, Held
 from services.campaigns.work.finishing import complete
 from services.campaigns.work.polling import wait
 from services.campaigns.work.sending import Sendings
+from services.campaigns.work.slots import Slots
 
 log = structlog.get_logger()
 
@@ -47,7 +50,8 @@ class Dispatcher:
         self._db = db
         self._contacts = contacts
         self._sendings = sendings
-        self._slots = asyncio.Semaphore(batches)
+        self._slots = Slots(batches)
+        self._permits = Permits(db)
         self._batches = batches
         self._most = chunks
         self._woken = woken
@@ -71,6 +75,8 @@ class Dispatcher:
         """No new batches; those under way may end."""
         for held in self._held.values():
             held.lost = True
+        self._slots.close()
+        self._permits.close()
         tasks = [held.task for held in self._held.values() if held.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
@@ -86,8 +92,11 @@ class Dispatcher:
             async with self._db.across() as tx:
                 ready = await queries.ready(tx)
             leased = False
-            for row in self._in_turn(ready):
-                leased = await self._lease(row) or leased
+            while (row := self._next(ready)) is not None:
+                if await self._lease(row):
+                    leased = True
+                else:
+                    ready.remove(row)
             return leased
         except CarillonError as error:
             log.warning("dispatch.interrupted", reason=error.reason)
@@ -96,23 +105,35 @@ class Dispatcher:
             log.exception("dispatch.failed")
         return False
 
-    def _in_turn(self, ready: list[asyncpg.Record]) -> list[asyncpg.Record]:
-        """Campaigns that have room for another chunk, beginning behind the one served last."""
-        holding = Counter(campaign for _, campaign, _, _ in self._held)
-        rows = [row for row in ready if holding[row["id"]] < self._share(row)]
-        later = [row for row in rows if row["id"] > self._turn]
-        return later + [row for row in rows if row["id"] <= self._turn]
+    def _next(self, ready: list[asyncpg.Record]) -> asyncpg.Record | None:
+        """The campaign that is to have the next chunk: of the account that holds the fewest, the one that holds the
+        fewest, and of several the one behind that served last. None: there is no room, or none for any of them.
+        """
+        if len(self._held) >= self._most:
+            return None
+        of_accounts = Counter(account for account, _, _, _ in self._held)
+        of_campaigns = Counter(campaign for _, campaign, _, _ in self._held)
+        return min(
+            (row for row in ready if of_campaigns[row["id"]] < self._share(row)),
+            key=lambda row: (
+                of_accounts[row["account_id"]],
+                of_campaigns[row["id"]],
+                row["id"] <= self._turn,
+                row["id"],
+            ),
+            default=None,
+        )
 
     def _share(self, row: asyncpg.Record) -> int:
-        """How many chunks of a campaign are of use at once."""
+        """How many chunks of a campaign are of use at once. One, until its provider that failed is seen to work."""
+        if row["failed_rounds"]:
+            return 1
         rates = [rate for rate in (row["sender_rate"], row["rate"]) if rate]
         # Twice the batches, so that one chunk's end does not leave a slot empty.
         most = self._batches * 2
         return min(most, 1 + min(rates) // RATE_PER_CHUNK) if rates else most
 
     async def _lease(self, row: asyncpg.Record) -> bool:
-        if len(self._held) >= self._most:
-            return False
         account, campaign_id = row["account_id"], row["id"]
         async with self._db.across() as tx:
             lease = await queries.lease(tx, account, campaign_id, seconds=self._lease_seconds)
@@ -133,7 +154,8 @@ class Dispatcher:
                 self._contacts,
                 self._sendings.of(context),
                 held,
-                slot=self._slots,
+                slots=self._slots,
+                permits=self._permits,
                 lease_seconds=self._lease_seconds,
                 recovering=context["failed_rounds"] > 0,
                 hours=hours(context),

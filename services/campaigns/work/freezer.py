@@ -1,10 +1,10 @@
 """Writes a started campaign's audience to the ledger: who it is sent to is settled here, once.
 
-Segments or contacts stream whom it names; each page of 500 is held against contacts, then committed with its part of
-the stats. A killed job is taken up by another when its lease runs out: it streams again and the ledger's keys keep what
-is there. Whoever is left out is kept in `exclusions` with the reason, and is no recipient: `total` counts only those
-whom the campaign means to reach. Uploaded recipients are on the ledger already; members of excluded segments among
-them are skipped.
+Segments or contacts stream whom it names; each page of 500 is held against contacts, then some of them are committed
+together, with their part of the stats, while the next are read and asked about. A killed job is taken up by another
+when its lease runs out: it streams again and the ledger's keys keep what is there. Whoever is left out is kept in
+`exclusions` with the reason, and is no recipient: `total` counts only those whom the campaign means to reach. Uploaded
+recipients are on the ledger already; members of excluded segments among them are skipped.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from services.campaigns.peers import Audiences, Contacts, Page
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import freezing as queries
 from services.campaigns.sifting import Sieve, Sifted, address_of, contact_id_of
+from services.campaigns.work.sifting_ahead import together
 
 log = structlog.get_logger()
 
@@ -94,8 +95,10 @@ class Freezer:
         excluded = await self._excluded(account, audience)
         sieve = Sieve(self._contacts, account, channel=channel, names=names, excluded=excluded)
         hold = Hold.LIST_NOT_FOUND if audience.list_id is not None else Hold.SEGMENT_NOT_FOUND
-        async for members in known(self._audiences.members(account, audience), hold):
-            await self._write(job, await sieve.sift(members))
+        pages = known(self._audiences.members(account, audience), hold)
+        async with aclosing(together(pages, sieve.sift)) as sifted:
+            async for page in sifted:
+                await self._write(job, page)
 
     async def _excluded(self, account: AccountId, audience: Audience) -> IdSet:
         found = IdSet()
@@ -111,7 +114,7 @@ class Freezer:
             async for members in known(self._audiences.segments.members(account, segment_id), Hold.SEGMENT_NOT_FOUND):
                 addresses = [address for member in members if (address := address_of(member, channel))]
                 async with self._db.across() as tx:
-                    if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
+                    if not await queries.hold(tx, job):
                         raise Lost
                     skipped = await queries.skip_excluded(tx, account, job["campaign_id"], addresses)
                     delta = Stats(pending=-skipped, skipped=skipped)
@@ -119,7 +122,7 @@ class Freezer:
 
     async def _finish(self, job: asyncpg.Record) -> None:
         async with self._db.across() as tx:
-            if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
+            if not await queries.hold(tx, job):
                 raise Lost
             await queries.finish(tx, job["account_id"], job["campaign_id"])
         self._wake()
@@ -127,14 +130,17 @@ class Freezer:
     async def _write(self, job: asyncpg.Record, page: Sifted) -> None:
         account, campaign_id = job["account_id"], job["campaign_id"]
         async with self._db.across() as tx:
-            if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
+            if not await queries.hold(tx, job):
                 raise Lost
             added = await queries.add(tx, account, campaign_id, page.kept, chunk_size=CHUNK_SIZE)
             # What was neither added nor is there by its contact has an address that is there.
             doubles = {c.contact_id: str(Reason.DUPLICATE) for c in page.kept if c.contact_id not in added}
-            await queries.exclude(tx, account, campaign_id, page.left_out | doubles)
+            left_out = page.left_out | doubles
             if job["freeze_generation"] > 1:
+                for contact_id in await queries.written(tx, account, campaign_id, left_out):
+                    del left_out[contact_id]
                 await queries.include(tx, account, campaign_id, added)
+            await queries.exclude(tx, account, campaign_id, left_out)
             delta = Stats(total=len(added), pending=len(added))
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
         MEMBERS.labels("added").inc(len(added))
@@ -156,7 +162,7 @@ class Freezer:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             with suppress(CarillonError, asyncpg.PostgresError):
                 async with self._db.across() as tx:
-                    if not await queries.hold(tx, job, lease_seconds=LEASE_SECONDS):
+                    if not await queries.renew(tx, job, lease_seconds=LEASE_SECONDS):
                         return
 
 

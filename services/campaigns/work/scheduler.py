@@ -1,4 +1,4 @@
-"""Starts drafts whose time has come, or says on them why not."""
+"""Starts drafts whose time has come, or says on them why not; takes up what was paused for its provider's sake."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +10,7 @@ import structlog
 from chassis import ids
 from chassis.db import Database
 from services.campaigns import convert, lifecycle
-from services.campaigns.domain.campaign import Status, hold_when_due
+from services.campaigns.domain.campaign import Hold, Status, hold_when_due
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import finishing as queries
 from services.campaigns.work.polling import attempted
@@ -26,8 +26,12 @@ class Scheduler:
 
     async def step(self) -> bool:
         async with self._db.across() as tx:
-            due = await queries.due(tx)
-        worked = [await attempted("schedule", partial(self._start, row["account_id"], row["id"])) for row in due]
+            due, broken = await queries.due(tx), await queries.broken(tx)
+        jobs = [
+            *(partial(self._start, row["account_id"], row["id"]) for row in due),
+            *(partial(self._resume, row["account_id"], row["id"]) for row in broken),
+        ]
+        worked = [await attempted("schedule", job) for job in jobs]
         if any(worked):
             self._wake()
         return any(worked)
@@ -55,4 +59,17 @@ class Scheduler:
             campaign=ids.encode(convert.CAMPAIGN, campaign_id),
             result="started" if held is None else held.value,
         )
+        return True
+
+    async def _resume(self, account: UUID, campaign_id: UUID) -> bool:
+        """Whether it was taken up again."""
+        async with self._db.across() as tx:
+            row = await campaign_queries.lock(tx, account, campaign_id)
+            if row is None or (row["status"], row["status_reason"]) != (Status.PAUSED, Hold.PROVIDER_UNAVAILABLE):
+                return False
+            # Another replica may have been faster, and the provider have failed again.
+            if not await queries.is_break_over(tx, account, campaign_id):
+                return False
+            await lifecycle.resume(tx, row)
+        log.info("break.over", campaign=ids.encode(convert.CAMPAIGN, campaign_id))
         return True

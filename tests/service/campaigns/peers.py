@@ -100,9 +100,9 @@ class Mailbox:
             return self.answers["DATA"]
         assert isinstance(envelope.content, bytes)
         self.envelopes.append(envelope)
-        self.mails.append(message_from_bytes(envelope.content, policy=default))  # type: ignore[arg-type]
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
         if self.cut_after_data:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
         return "250 Message accepted"
 

@@ -1,73 +1,15 @@
 """A worker killed, or stopped, at the worst moments: real processes and real signals."""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
-import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.ids import AccountId
-from deploy.local import nats as local_nats
-from tests.service.campaigns.world import PUBLIC_URL, SECRETS_KEY, World, member, phone
-from tests.service.stack import Keys, eventually
+from tests.service.campaigns.workers import STARTED, Gate, worker
+from tests.service.campaigns.world import World, member, phone
+from tests.service.stack import eventually
 
 WHOLE = 400
-# A process may take this long to start on a busy machine.
-STARTED = 60
-
-
-@pytest.fixture
-def environment(world: World, keys: Keys, broker: local_nats.Server) -> dict[str, str]:
-    return os.environ | {
-        "CARILLON_DATABASE_URL": world.work_url,
-        "CARILLON_DATABASE_POOL": "6",
-        "CARILLON_NATS_URL": broker.url,
-        "CARILLON_TOKEN_PRIVATE_KEY": keys.private["campaigns"],
-        "CARILLON_TOKEN_PUBLIC_KEYS": "{}",
-        "CARILLON_SECRETS_KEYS": SECRETS_KEY,
-        "CARILLON_PUBLIC_URL": PUBLIC_URL,
-        "CARILLON_CONTACTS_TARGET": world.contacts_target,
-        "CARILLON_SEGMENTS_TARGET": world.segments_target,
-        "CARILLON_DISPATCH_BATCHES": "2",
-        "CARILLON_DISPATCH_LEASE_SECONDS": "2",
-        "CARILLON_LOG_LEVEL": "warning",
-    }
-
-
-@asynccontextmanager
-async def worker(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.campaigns", "work", env=environment)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-class Gate:
-    """Holds calls at the provider."""
-
-    def __init__(self) -> None:
-        self.waiting = 0
-        self.opened = asyncio.Event()
-
-    async def hold(self, _: dict[str, Any]) -> None:
-        self.waiting += 1
-        await self.opened.wait()
-
-    async def hold_before(self, message: dict[str, Any]) -> tuple[int, dict[str, str]]:
-        await self.hold(message)
-        return 200, {}
-
-    async def someone(self) -> bool:
-        # All calls of a micro-batch at least.
-        return self.waiting >= 50
 
 
 async def test_killed_before_the_answer_is_repeated_with_the_same_key(
@@ -137,7 +79,7 @@ async def test_stopped_past_its_lease_and_continued_sends_nobody_twice(
             assert (await world.check_stats(account, campaign)).uncertain > 0
             stopped.send_signal(signal.SIGCONT)
             # Its answers came after its recipients were given up: facts, which are taken.
-            await world.until(account, campaign, lambda found: found.stats.uncertain == 0)
+            await world.until(account, campaign, lambda found: found.stats.uncertain == 0, seconds=STARTED)
     assert (await world.check_stats(account, campaign)).sent == WHOLE
     assert len(world.provider.requests) == len(world.provider.accepted) == WHOLE
 

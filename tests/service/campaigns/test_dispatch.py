@@ -123,18 +123,14 @@ async def test_pause_stops_the_calls_and_start_resumes_without_repeating(world: 
 
 
 async def quiet(world: World) -> int:
-    """Waits for the calls under way; then none may begin. How many messages were accepted."""
+    """Waits until nobody works on any chunk: whoever still would, has been refused. How many messages were accepted."""
 
-    async def idle() -> bool:
-        return world.provider.under_way == 0
+    async def released() -> bool:
+        held = await world.admin("SELECT 1 FROM chunks WHERE lease_until > 'epoch'")
+        return not held and world.provider.under_way == 0
 
-    await eventually(idle)
-    count = len(world.provider.requests)
-    # A loop's turn and a half: whoever would still send, would now.
-    for _ in range(30):
-        await asyncio.sleep(0.05)
-        assert len(world.provider.requests) == count
-    return count
+    await eventually(released)
+    return len(world.provider.requests)
 
 
 async def test_cancel_skips_whoever_is_pending(world: World, account: AccountId) -> None:

@@ -26,7 +26,8 @@ async def test_the_audience_is_frozen_and_sent_to(world: World, account: Account
     assert not done.freezing
     stats = await world.check_stats(account, campaign)
     assert (stats.total, stats.sent) == (1196, 1196)
-    assert len(set(world.provider.addresses)) == len(world.provider.requests) == 1196
+    # Once each; a call that took too long may have been repeated, by its key.
+    assert len(set(world.provider.addresses)) == len(world.provider.accepted) == 1196
     rows = await world.admin("SELECT contact_id, reason FROM exclusions WHERE account_id = $1", account)
     assert {ids.encode("cnt", row["contact_id"]): row["reason"] for row in rows} == {
         people[3].id: "no_address",
@@ -157,5 +158,7 @@ async def test_a_stale_freeze_lease_holds_nothing(world: World, account: Account
     assert old is not None
     assert new is not None
     async with world.work_db.across() as tx:
-        assert not await queries.hold(tx, old, lease_seconds=60)
-        assert await queries.hold(tx, new, lease_seconds=60)
+        assert not await queries.hold(tx, old)
+        assert not await queries.renew(tx, old, lease_seconds=60)
+        assert await queries.hold(tx, new)
+        assert await queries.renew(tx, new, lease_seconds=60)

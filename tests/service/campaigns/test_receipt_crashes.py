@@ -8,11 +8,9 @@ import pytest
 from chassis import errors
 from chassis.ids import AccountId
 from tests.service.campaigns.hooks import record, say, sent, told
-from tests.service.campaigns.test_crashes import STARTED, environment, worker
+from tests.service.campaigns.workers import STARTED, worker
 from tests.service.campaigns.world import World, phone
 from tests.service.stack import eventually
-
-__all__ = ["environment"]
 
 COUNT = 60
 # Statements of the applier's transaction: held there by a lock of the test's, it is killed with that much done.

@@ -139,12 +139,13 @@ async def test_a_change_is_checked_by_the_kind_of_provider(world: World, account
         settings_json='{"host": "smtp.test"}',
         secrets_json='{"password": "p"}',
     )
-    for fields, pointer in (
-        ({"settings_json": '{"url": "http://x/"}'}, "/settings/url"),
-        ({"secrets_json": '{"authorization": "x"}'}, "/secrets/authorization"),
-        ({"address": "SHOP"}, "/address"),
+    for change, pointer in (
+        (pb.UpdateSenderRequest(settings_json='{"url": "http://x/"}'), "/settings/url"),
+        (pb.UpdateSenderRequest(secrets_json='{"authorization": "x"}'), "/secrets/authorization"),
+        (pb.UpdateSenderRequest(address="SHOP"), "/address"),
     ):
-        request = pb.UpdateSenderRequest(id=sender.id, **fields)
+        request = pb.UpdateSenderRequest(id=sender.id)
+        request.MergeFrom(change)
         assert [one.pointer for one in (await refused(world, account, "UpdateSender", request)).violations] == [pointer]
     changed = pb.UpdateSenderRequest(id=sender.id, settings_json='{"host": "other.test", "port": 2525}')
     assert (await world.call(account, "UpdateSender", changed)).sender.settings_json.count("other.test") == 1

@@ -78,6 +78,8 @@ class FakeContacts:
         # By contact.
         self.refused_contacts: dict[str, int] = {}
         self.available = True
+        # Awaited before a check is answered.
+        self.before_check: Callable[[], Awaitable[None]] | None = None
         self.calls = 0
         # Those that are known, by account and id.
         self.known: dict[tuple[AccountId, str], contacts_pb.Contact] = {}
@@ -98,6 +100,8 @@ class FakeContacts:
         self.calls += 1
         if not self.available:
             raise Unavailable(Reason.UNAVAILABLE, "down")
+        if self.before_check is not None:
+            await self.before_check()
         assert 1 <= len(request.targets) <= 500
         return contacts_pb.CheckMessageableResponse(
             refusals=[

@@ -26,7 +26,7 @@ from tests.service.stack import eventually, new_account
 @pytest.fixture(params=["postings", "texts", "closer", "walk", "sift", "sift_scarce"])
 def plan_kind(request, monkeypatch):
     """Small accounts take every way that large ones do."""
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "postings": {},
         # What occurs once is rare; the texts have the other words.
         "texts": {"RARE": 1},

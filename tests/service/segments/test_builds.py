@@ -272,6 +272,7 @@ async def test_a_new_segment_does_not_wait_for_what_is_left_of_an_old_one(
     await builder.work(work_db, swept)
     following = await builds.claim(work_db)
 
+    assert following is not None
     assert (swept.state, following.state) == (State.RETIRED, State.BUILDING)
     assert (await build_of(work_db, account, "retired"))["members"] is not None
     assert ids.encode("seg", following.segment) == new.id

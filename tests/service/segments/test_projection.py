@@ -1,6 +1,7 @@
 """The copy of the contacts: whatever way their versions come, its columns are what the newest says."""
 
 import random
+from typing import Any
 
 import orjson
 
@@ -11,7 +12,7 @@ from services.segments.evaluation import highest_versions
 from tests.service.segments.world import changes, contact
 
 PEOPLE, ROUNDS, BATCH = 30, 40, 12
-CHOICES = {
+CHOICES: dict[str, list[Any]] = {
     "name": ["Ana", "Ben Ö", ""],
     "stage": ["lead", ""],
     "tags": [["Red"], ["Red", 'a"b'], []],
@@ -33,7 +34,7 @@ def next_version(dice: random.Random, before: contacts_pb2.Contact) -> tuple[con
     after.version += 1
     after.updated_at.FromSeconds(1_800_000_000 + dice.randrange(10**6))
     for name in fields:
-        after.ClearField(name)
+        after.ClearField(name)  # type: ignore[arg-type]  # one of its fields
         after.MergeFrom(contacts_pb2.Contact(**{name: dice.choice(CHOICES[name])}))
     return after, fields
 

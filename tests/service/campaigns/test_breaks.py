@@ -1,0 +1,66 @@
+"""The circuit breaker: a provider that keeps failing pauses its campaigns, which come back by themselves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from chassis.errors import FailedPrecondition
+from chassis.ids import AccountId
+from services.campaigns.work.scheduler import Scheduler
+from tests.service.campaigns.world import World, phone
+from tests.service.stack import eventually
+
+
+async def down(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+    return 503, {}
+
+
+async def test_a_campaign_that_its_provider_paused_is_taken_up_again_by_itself(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.domain.sending.ROUNDS", (0.01,))
+    monkeypatch.setattr("services.campaigns.domain.sending.BREAKS", (0.01, 0.02))
+    campaign = await world.ready(account, 300)
+    world.provider.before = down
+
+    async def told(kind: str) -> int:
+        rows = await world.admin("SELECT 1 FROM outbox WHERE account_id = $1 AND type = $2", account, kind)
+        return len(rows)
+
+    async def paused_three_times() -> bool:
+        return await told("campaign.paused") >= 3
+
+    async with world.working():
+        await world.start(account, campaign)
+        await eventually(paused_three_times)
+        world.provider.before = None
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 300
+    assert sorted(world.provider.addresses) == [phone(number) for number in range(300)]
+    assert await told("campaign.resumed") == await told("campaign.paused")
+    rows = await world.admin("SELECT failed_rounds, breaks FROM runs WHERE account_id = $1", account)
+    assert [tuple(row) for row in rows] == [(0, 0)]
+
+
+async def test_whoever_pauses_a_campaign_that_its_provider_paused_keeps_it_paused(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.domain.sending.ROUNDS", ())
+    monkeypatch.setattr("services.campaigns.domain.sending.BREAKS", (0.0,))
+    campaign = await world.ready(account, 3)
+    world.provider.before = down
+    await world.start(account, campaign)
+    dispatching = asyncio.create_task(world.dispatcher().run())
+    paused = await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_PAUSED)
+    dispatching.cancel()
+    await asyncio.gather(dispatching, return_exceptions=True)
+    assert paused.status_reason == "provider_unavailable"
+    kept = await world.call(account, "PauseCampaign", pb.PauseCampaignRequest(id=campaign.id))
+    assert (kept.campaign.status, kept.campaign.status_reason) == (pb.CAMPAIGN_STATUS_PAUSED, "")
+    assert not await Scheduler(world.work_db, wake=lambda: None).step()
+    # A second time it is paused already.
+    with pytest.raises(FailedPrecondition):
+        await world.call(account, "PauseCampaign", pb.PauseCampaignRequest(id=campaign.id))
+    assert (await world.get(account, campaign)).status == pb.CAMPAIGN_STATUS_PAUSED

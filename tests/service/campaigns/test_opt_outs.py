@@ -1,0 +1,57 @@
+"""Opting out while a campaign is being sent: contacts' word just before the call is what counts."""
+
+from typing import Any
+
+import pytest
+
+from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from chassis.ids import AccountId
+from tests.service.campaigns.world import World, phone
+from tests.service.stack import eventually
+
+
+async def test_whoever_opts_out_between_the_check_and_the_call_is_not_called(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await world.ready(account, 10)
+    # As when the database took its time for the intent: no check is young enough for a call.
+    monkeypatch.setattr("services.campaigns.work.chunk.FRESH_SECONDS", -1.0)
+    calls = world.contacts.calls
+    async with world.working():
+        await world.start(account, campaign)
+
+        async def checked_again() -> bool:
+            return world.contacts.calls > calls + 2
+
+        await eventually(checked_again)
+        assert world.provider.requests == []
+        world.contacts.refused = {phone(3): contacts_pb.REFUSAL_OPTED_OUT}
+        monkeypatch.undo()
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.skipped) == (9, 1)
+    assert phone(3) not in world.provider.addresses
+
+
+async def test_no_micro_batch_after_the_opt_out_has_its_recipients(world: World, account: AccountId) -> None:
+    """By the order of the provider's log: of those who opt out during the send, only a batch under way has any."""
+    campaign = await world.ready(account, 600)
+    opted_out_at = 0
+
+    async def opt_out_on_the_way(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        nonlocal opted_out_at
+        if len(world.provider.requests) == 120:
+            opted_out_at = 120
+            world.contacts.refused = {phone(number): contacts_pb.REFUSAL_OPTED_OUT for number in range(600)}
+        return 200, {}
+
+    world.provider.before = opt_out_on_the_way
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert opted_out_at == 120
+    # The batch of 50 that was under way, and not one more.
+    assert len(world.provider.requests) == 150
+    stats = await world.check_stats(account, campaign)
+    assert (stats.sent, stats.skipped) == (150, 450)

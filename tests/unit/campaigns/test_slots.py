@@ -1,0 +1,83 @@
+"""Places handed out in turn between accounts, and between the campaigns of each."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from services.campaigns.work.slots import Closed, Slots
+
+A, B = UUID(int=1), UUID(int=2)
+ONE, TWO, THREE = UUID(int=11), UUID(int=12), UUID(int=13)
+
+
+async def queue(slots: Slots, wanted: list[tuple[UUID, UUID]]) -> list[UUID]:
+    """The campaigns in the order in which they got the place, all of them asking while it is taken."""
+    served: list[UUID] = []
+
+    async def work(account: UUID, campaign: UUID) -> None:
+        async with slots.place(account, campaign):
+            served.append(campaign)
+            await asyncio.sleep(0)
+
+    async with slots.place(B, THREE):
+        tasks = [asyncio.create_task(work(*one)) for one in wanted]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    return served
+
+
+async def test_an_account_with_many_waits_as_long_as_one_with_few() -> None:
+    wanted = [(A, ONE), (A, ONE), (A, ONE), (A, TWO), (A, TWO), (B, THREE), (B, THREE)]
+    assert await queue(Slots(1), wanted) == [ONE, THREE, TWO, THREE, ONE, TWO, ONE]
+
+
+async def test_no_more_than_there_are_places() -> None:
+    slots, most, under_way = Slots(3), 0, 0
+
+    async def work(number: int) -> None:
+        nonlocal most, under_way
+        async with slots.place(A, UUID(int=number % 4)):
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    await asyncio.gather(*map(work, range(40)))
+    assert (most, under_way) == (3, 0)
+
+
+async def test_a_place_is_not_lost_with_whoever_gives_up_waiting() -> None:
+    slots = Slots(1)
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with slots.place(A, ONE):
+            entered.set()
+
+    async with slots.place(B, THREE):
+        waiting = asyncio.create_task(work())
+        later = asyncio.create_task(work())
+        await asyncio.sleep(0)
+    # Served just now, and cancelled before it could know.
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await later
+    assert entered.is_set()
+
+
+async def test_who_waits_is_turned_away_at_the_end() -> None:
+    slots = Slots(1)
+
+    async def work() -> None:
+        async with slots.place(A, ONE):
+            raise AssertionError("there is no place any more")
+
+    async with slots.place(B, THREE):
+        waiting = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        slots.close()
+        with pytest.raises(Closed):
+            await waiting
+    with pytest.raises(Closed):
+        await work()
