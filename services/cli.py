@@ -1,10 +1,16 @@
-"""The one command: `carillon SERVICE serve|work|migrate`."""
+"""The one command: `carillon SERVICE serve|work|migrate`, `carillon accounts …`."""
 
 from importlib import import_module
 
 import typer
 
-SERVICES = ("contacts", "segments", "campaigns", "gateway")
+COMMANDS = {
+    "contacts": "services.contacts.__main__",
+    "segments": "services.segments.__main__",
+    "campaigns": "services.campaigns.__main__",
+    "gateway": "services.gateway.__main__",
+    "accounts": "services.gateway.accounts_cli",
+}
 
 
 def main() -> None:
@@ -13,8 +19,8 @@ def main() -> None:
 
     app = typer.Typer(no_args_is_help=True, help="Contacts, segments and campaigns for messaging businesses.")
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    for name in [asked] if asked in SERVICES else SERVICES:
-        app.add_typer(import_module(f"services.{name}.__main__").cli, name=name)
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        app.add_typer(import_module(COMMANDS[name]).cli, name=name)
     app()
 
 

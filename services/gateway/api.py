@@ -2,19 +2,28 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
+from services.gateway.compression import Compressed
 from services.gateway.config import GatewaySettings
+from services.gateway.cors import Cors, origins
+from services.gateway.cursors import CursorSeal
+from services.gateway.edge import Edge
+from services.gateway.key_uses import KeyUses
+from services.gateway.keyring import Keyring
+from services.gateway.limits import RateLimiter
 from services.gateway.routers import (
     activity,
+    api_keys,
     bulk,
     campaigns,
     campaigns_audience,
@@ -61,6 +70,7 @@ NOUNS = (
     campaigns_audience,
     campaigns_quiet_hours,
     recipients,
+    api_keys,
 )
 
 
@@ -110,19 +120,27 @@ def build() -> FastAPI:
     return app
 
 
-def connected(
-    settings: GatewaySettings,
-    *,
-    backends: Backends,
-    authenticator: Authenticator,
-    ready: Callable[[], Awaitable[None]],
-    stopping: asyncio.Event,
-) -> FastAPI:
-    """ready: raises a chassis error when the gateway should get no traffic. stopping: see HttpServer."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application works with."""
+
+    backends: Backends
+    authenticator: Authenticator
+    limiter: RateLimiter
+    keyring: Keyring
+    key_uses: KeyUses
+    # Raises a chassis error when the gateway should get no traffic.
+    ready: Callable[[], Awaitable[None]]
+    # See HttpServer.
+    stopping: asyncio.Event
+
+
+def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
+    """The application with what is around every request. Raises ValueError for settings that cannot be."""
     app = build()
     app.state.settings = settings
-    app.state.backends = backends
-    app.state.authenticator = authenticator
-    app.state.ready = ready
-    app.state.stopping = stopping
-    return app
+    app.state.cursors = CursorSeal(settings.token_private_key)
+    for part in fields(parts):
+        setattr(app.state, part.name, getattr(parts, part.name))
+    around = Cors(Compressed(app), origins(settings.cors_origins))
+    return Edge(around, https=settings.public_url.startswith("https://"))

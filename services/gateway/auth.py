@@ -24,6 +24,10 @@ class Principal:
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None = None
+    # live or test.
+    mode: str = "live"
+    # Requests a second; None for as many as the deployment gives by default.
+    rate_limit: int | None = None
 
     def require(self, scope: str) -> None:
         """Raises PermissionDenied."""
@@ -58,6 +62,11 @@ class Authenticator:
         if principal is None or expired(principal):
             raise unauthenticated("The API key is unknown, expired or revoked.")
         return principal
+
+    def forget(self, key_id: str) -> None:
+        """A key that was changed here is looked up anew here at once, in other replicas when its time is over."""
+        for digest in [digest for digest, (found, _) in self._found.items() if found.key_id == key_id]:
+            del self._found[digest]
 
     async def _principal(self, digest: bytes) -> Principal | None:
         now = self._clock()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import FastAPI
@@ -19,13 +20,15 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from chassis.errors import InvalidArgument, Reason, Violation
+from chassis.errors import CarillonError, InvalidArgument, Reason, Violation
 from services.gateway import caller as callers
-from services.gateway import conditional, idempotency
+from services.gateway import conditional, idempotency, negotiation
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain
 from services.gateway.errors import malformed, media_type, too_large
+from services.gateway.key_uses import KeyUses
+from services.gateway.limits import RateLimiter
 from services.gateway.problem import MEDIA_TYPE, STATUS, FieldCode
 
 JSON_LIMIT_BYTES = 1 << 20
@@ -34,9 +37,16 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 SCOPE = "x-required-scope"
 UPLOAD = "x-upload"
 LIMIT = "x-body-limit-bytes"
+PRODUCES = "x-produces"
+CURSOR = "cursor"
 
 ANYWHERE = (Reason.INTERNAL, Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
-KEYED = (Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED, Reason.VALIDATION_FAILED)
+KEYED = (
+    Reason.UNAUTHENTICATED,
+    Reason.PERMISSION_DENIED,
+    Reason.VALIDATION_FAILED,
+    Reason.RATE_LIMITED,
+)
 BODIED = (Reason.INVALID_REQUEST, Reason.UNSUPPORTED_MEDIA_TYPE, Reason.PAYLOAD_TOO_LARGE)
 POSTED = (Reason.IDEMPOTENCY_KEY_REUSED, Reason.IDEMPOTENCY_IN_PROGRESS)
 
@@ -61,6 +71,8 @@ class Operation:
     upload: dict[str, Any] | None
     # Of a JSON body. A DELETE has one only where this says so.
     body_limit: int | None
+    # The media types of its answer; empty where a client has to take what there is.
+    produces: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -84,9 +96,11 @@ class Routes:
         reasons: Iterable[str] = (),
         upload: dict[str, Any] | None = None,
         body_limit: int | None = None,
+        produces: tuple[str, ...] = (negotiation.JSON,),
     ) -> Callable[[Endpoint], Endpoint]:
         """scope: what the key must have, or PUBLIC. answer: the model of the answer's body. reasons: its own errors.
-        body_limit: bytes of a JSON body; 1 MiB where none is given, for the methods that have a body."""
+        body_limit: bytes of a JSON body; 1 MiB where none is given, for the methods that have a body.
+        produces: see Operation."""
 
         def keep(endpoint: Endpoint) -> Endpoint:
             self.operations.append(
@@ -104,6 +118,7 @@ class Routes:
                     reasons=tuple(reasons),
                     upload=upload,
                     body_limit=body_limit or (JSON_LIMIT_BYTES if method in WITH_BODY else None),
+                    produces=produces if status != HTTPStatus.NO_CONTENT else (),
                 )
             )
             return endpoint
@@ -135,6 +150,7 @@ def extra(operation: Operation) -> dict[str, Any]:
         SCOPE: operation.scope or "none",
         UPLOAD: operation.upload is not None,
         LIMIT: operation.body_limit,
+        PRODUCES: operation.produces,
     }
     if operation.scope is not PUBLIC:
         found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
@@ -150,6 +166,8 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         reasons += KEYED
     if operation.body_limit is not None:
         reasons += BODIED
+    if operation.produces:
+        reasons.append(Reason.NOT_ACCEPTABLE)
     if operation.method == "POST" and operation.scope is not PUBLIC:
         reasons += POSTED
     codes: dict[int, list[str]] = {}
@@ -184,20 +202,24 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
-        scope, upload, body_limit = extra[SCOPE], extra[UPLOAD], extra[LIMIT]
+        scope, upload, body_limit, produces = extra[SCOPE], extra[UPLOAD], extra[LIMIT], extra[PRODUCES]
         known = frozenset(query_parameters(self.dependant))
         takes_json = self.body_field is not None
+        needs_json = self.body_field is not None and self.body_field.field_info.is_required()
         knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
         async def strict(received: Request) -> Response:
             request = JsonRequest(received.scope, received.receive)
             if scope != "none":
                 await admit(request, scope)
+            negotiation.check(request.headers.get("accept"), produces)
             refuse_unknown_parameters(request, known)
-            if request.method == "DELETE" and not knows_versions:
+            if request.method != "GET" and not knows_versions:
                 conditional.refuse(request.headers.get("if-match"))
+            if CURSOR in known:
+                request = with_own_cursor(request)
             if body_limit is not None and not upload:
-                await read_body(request, takes_json=takes_json, limit=body_limit)
+                await read_body(request, takes_json=takes_json, needs_json=needs_json, limit=body_limit)
                 identify(request)
             return await handle(request)
 
@@ -205,16 +227,27 @@ class StrictRoute(APIRoute):
 
 
 async def admit(request: Request, scope: str) -> None:
-    """Raises Unauthenticated or PermissionDenied; leaves a Caller behind."""
+    """Raises Unauthenticated, ResourceExhausted or PermissionDenied; leaves a Caller behind."""
     state = request.app.state
     authenticator: Authenticator = state.authenticator
+    limiter: RateLimiter = state.limiter
+    uses: KeyUses = state.key_uses
     principal = await authenticator.authenticate(request.headers)
     request.scope["carillon.key_id"] = principal.key_id
-    principal.require(scope)
+    try:
+        await limiter.spend(principal)
+        principal.require(scope)
+    except CarillonError:
+        uses.note(principal, refused=True)
+        raise
+    finally:
+        request.scope["carillon.rate_headers"] = limiter.standing(principal).headers()
+    uses.note(principal)
     request.scope[callers.SCOPE_KEY] = Caller(
         principal=principal,
         backends=state.backends,
         settings=state.settings,
+        cursors=state.cursors,
         request_id=request.scope.get("carillon.request_id", ""),
         prefix="/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1",
         if_match=request.headers.get("if-match"),
@@ -242,7 +275,19 @@ def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
         )
 
 
-async def read_body(request: JsonRequest, *, takes_json: bool, limit: int) -> None:
+def with_own_cursor(request: JsonRequest) -> JsonRequest:
+    """The request with the service's cursor instead of ours. Raises InvalidArgument for one not issued by us."""
+    given = request.query_params.get(CURSOR)
+    if not given:
+        return request
+    caller = callers.of(request)
+    own = caller.cursors.open(caller.principal.account, given)
+    query = [(name, own if name == CURSOR else value) for name, value in request.query_params.multi_items()]
+    request.scope["query_string"] = urlencode(query).encode()
+    return JsonRequest(request.scope, request.receive)
+
+
+async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool, limit: int) -> None:
     """Reads the body into the request, at most `limit` bytes of it, and checks its type."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
@@ -263,7 +308,7 @@ async def read_body(request: JsonRequest, *, takes_json: bool, limit: int) -> No
             raise media_type("JSON (`Content-Type: application/json`)")
         if not takes_json and body.strip() not in (b"{}", b"null"):
             raise malformed("This call takes no body.")
-    elif takes_json:
+    elif needs_json:
         raise malformed("This call needs a JSON body.")
 
 

@@ -14,6 +14,7 @@ from chassis.errors import CarillonError
 from chassis.nats import Nats
 from chassis.relay import Relay
 from chassis.runner import Process
+from services.gateway import repository
 from services.gateway.migrations import VERSIONS
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ async def clean(db: Database, *, kept: timedelta, interval: float) -> None:
             async with db.across() as tx:
                 await outbox.clean(tx.connection, kept)
                 await idempotency.clean(tx.connection, kept)
+                await repository.clean_uses(tx)
         except (CarillonError, asyncpg.PostgresError) as error:
             log.warning("cleaner.failed", error=type(error).__name__)
         await asyncio.sleep(interval)

@@ -11,6 +11,7 @@ from carillon.contacts.v1 import contacts_pb2
 from chassis.errors import CarillonError, Reason
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import imports as convert
+from services.gateway.negotiation import EVENTS
 from services.gateway.routes import Routes
 
 routes = Routes("Imports")
@@ -35,6 +36,7 @@ MOVING = frozenset(
     summary="Follow an import by server-sent events",
     scope="contacts:read",
     reasons=[Reason.NOT_FOUND],
+    produces=(EVENTS,),
 )
 async def stream_import(caller: CallerOf, id: str, request: Request) -> Response:
     """An event `progress` with the import, at first and whenever it changed; the last one, when it has ended, is
@@ -42,7 +44,7 @@ async def stream_import(caller: CallerOf, id: str, request: Request) -> Response
     known = known_id("imp", id, "import")
     first = await look(caller, known)
     stream = follow(caller, first, stopping=request.app.state.stopping)
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(stream, media_type=EVENTS, headers={"Cache-Control": "no-store"})
 
 
 async def follow(caller: Caller, found: contacts_pb2.Import, *, stopping: asyncio.Event) -> AsyncIterator[bytes]:

@@ -106,7 +106,7 @@ RatePerSecond = Annotated[StrictInt, Field(ge=0, le=100_000)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json_object)]
 Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 Limit = Annotated[int, Field(ge=1, le=100, description="Results a page")]
-Cursor = Annotated[str, StringConstraints(max_length=1000), NoNul]
+Cursor = Annotated[str, StringConstraints(max_length=4000), NoNul]
 
 # --- answers
 
