@@ -118,7 +118,8 @@ class Routes:
                     reasons=tuple(reasons),
                     upload=upload,
                     body_limit=body_limit or (JSON_LIMIT_BYTES if method in WITH_BODY else None),
-                    produces=produces if status != HTTPStatus.NO_CONTENT else (),
+                    # Who calls without a key, a provider or a mail program, says what it says in Accept.
+                    produces=produces if status != HTTPStatus.NO_CONTENT and scope is not PUBLIC else (),
                 )
             )
             return endpoint

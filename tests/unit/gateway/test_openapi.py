@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from services.gateway import api, openapi
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,6 +37,28 @@ def test_every_operation_is_named_summarised_tagged_and_lists_its_errors() -> No
         for status in errors:
             content = operation["responses"][status]["content"]
             assert list(content) == ["application/problem+json"], f"{where} {status}"
+
+
+def test_every_operation_shows_an_example_of_what_it_takes_and_answers() -> None:
+    for path, method, operation in OPERATIONS:
+        where = f"{method} {path}"
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] not in {"cursor", "If-Match", "Idempotency-Key"}:
+                assert parameter.get("example") is not None, f"{where} {parameter['name']}"
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        bodies += [answer for status, answer in operation["responses"].items() if status < "3"]
+        for content in (body.get("content", {}).get("application/json") for body in bodies):
+            assert content is None or content.get("example"), where
+
+
+def test_every_example_is_what_its_schema_says() -> None:
+    for path, method, operation in OPERATIONS:
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for content in (body.get("content", {}).get("application/json") for body in bodies):
+            if content is not None and content.get("example"):
+                schema = {**content["schema"], "components": DOCUMENT["components"]}
+                faults = [fault.message for fault in Draft202012Validator(schema).iter_errors(content["example"])]
+                assert faults == [], f"{method} {path}"
 
 
 def test_every_operation_says_its_scope() -> None:
