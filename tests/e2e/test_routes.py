@@ -158,7 +158,8 @@ async def test_a_body_that_is_wrong_is_refused_by_name(api: Api, owned: dict[str
     unknown = await route.call(api, id=id, json={**route.example, "no_such_field": 1})
     assert unknown.status == 422, unknown.body
     assert "/no_such_field" in [error["pointer"] for error in unknown.refused(422, unknown.body["code"])["errors"]]
-    for wrong in ([], "text", 7):
+    wrongs: list[Any] = [[], "text", 7]
+    for wrong in wrongs:
         problem = (await route.call(api, id=id, json=wrong)).refused(422, "validation_failed")
         assert problem["errors"][0]["pointer"] == ""
     (await route.call(api, id=id, json=None, data=b"{", headers={"Content-Type": "application/json"})).refused(

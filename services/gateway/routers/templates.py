@@ -99,9 +99,10 @@ for method, operation_id in (("PUT", "updateTemplate"), ("PATCH", "patchTemplate
     summary="Delete a template",
     scope=WRITE,
     status=204,
-    reasons=[Reason.NOT_FOUND, Reason.RESOURCE_IN_USE],
+    reasons=[Reason.NOT_FOUND, Reason.VERSION_MISMATCH, Reason.RESOURCE_IN_USE],
 )
 async def delete_template(caller: CallerOf, id: str) -> Response:
     client = caller.backends.campaigns
-    await caller.write(client, client.stub.DeleteTemplate, pb.DeleteTemplateRequest(id=template_id(id)))
+    request = pb.DeleteTemplateRequest(id=template_id(id), if_version=caller.if_version)
+    await caller.write(client, client.stub.DeleteTemplate, request)
     return caller.gone()

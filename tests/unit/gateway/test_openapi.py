@@ -75,3 +75,12 @@ def test_every_reference_leads_somewhere() -> None:
 
     known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
     assert set(references(DOCUMENT)) <= known
+
+
+def test_whatever_has_a_version_can_be_changed_on_a_condition() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        answer = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
+        name = answer.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if "version" in DOCUMENT["components"]["schemas"].get(name, {}).get("properties", {}):
+            for method in {"put", "patch", "delete"} & item.keys():
+                assert "412" in item[method]["responses"], f"{method} {path}"
