@@ -131,7 +131,7 @@ def fits(value: Any, schema: Schema) -> bool:
     if value is None:
         return "null" in kinds
     if isinstance(value, list) and value:
-        items = next((one["items"] for one in [schema, *schema.get("anyOf", ())] if "items" in one), {})
+        items: Schema = next((one["items"] for one in [schema, *schema.get("anyOf", ())] if "items" in one), {})
         return "array" in kinds and items.get("type", "string") == "string" and isinstance(value[0], str)
     names = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
     return names[type(value)] in kinds
