@@ -194,8 +194,18 @@ class JsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = self.path.partition("{")[0]
+        # None where a parameter may hold slashes.
+        self._slashes = None if ":path}" in self.path else self.path.count("/")
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """What is a path of its own is no id: DELETE /contacts/lists is 405, no contact that is not found."""
+        # Most routes before the one that answers are passed by here, at a tenth of what the expression would cost.
+        path: str = scope["path"]
+        if not path.startswith(self._head) or self._slashes not in (None, path.count("/")):
+            return Match.NONE, {}
         if self.path != scope["path"] and scope["path"] in scope["app"].state.literal_paths:
             return Match.NONE, {}
         return super().matches(scope)
@@ -211,14 +221,19 @@ class StrictRoute(APIRoute):
 
         async def strict(received: Request) -> Response:
             request = JsonRequest(received.scope, received.receive)
-            if scope != "none":
-                await admit(request, scope)
-            negotiation.check(request.headers.get("accept"), produces)
-            refuse_unknown_parameters(request, known)
-            if request.method != "GET" and not knows_versions:
-                conditional.refuse(request.headers.get("if-match"))
-            if CURSOR in known:
-                request = with_own_cursor(request)
+            try:
+                if scope != "none":
+                    await admit(request, scope)
+                negotiation.check(request.headers.get("accept"), produces)
+                refuse_unknown_parameters(request, known)
+                if request.method != "GET" and not knows_versions:
+                    conditional.refuse(request.headers.get("if-match"))
+                if CURSOR in known:
+                    request = with_own_cursor(request)
+            except CarillonError:
+                if body_limit is not None:
+                    await drain(request)
+                raise
             if body_limit is not None and not upload:
                 await read_body(request, takes_json=takes_json, needs_json=needs_json, limit=body_limit)
                 identify(request)

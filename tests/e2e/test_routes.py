@@ -121,8 +121,12 @@ async def owned(api: Api, sender_id: str) -> dict[str, str]:
 
 
 async def a_bulk_job(api: Api) -> str:
-    answer = await api.post("/v1/contacts/bulk-tag", {"filter": {"tag": "premium"}, "add": ["vip"]})
-    return str(answer.headers["location"].rpartition("/")[2])
+    """More contacts than are changed at once."""
+    for first, count in ((0, 1000), (1000, 1)):
+        rows = [{"phone": f"+1555{first + at:07d}", "tags": ["many"]} for at in range(count)]
+        (await api.post("/v1/contacts/batch", {"contacts": rows})).ok()
+    answer = await api.post("/v1/contacts/bulk-tag", {"filter": {"tag": "many"}, "add": ["vip"]})
+    return str(answer.ok(202)["id"])
 
 
 def test_there_are_routes_to_look_at() -> None:

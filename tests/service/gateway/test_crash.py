@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from cryptography.fernet import Fernet
 
@@ -57,7 +58,7 @@ class Serving:
             try:
                 async with gateway.http.get(f"http://127.0.0.1:{self._ops}/readyz") as answer:
                     return answer.status == 200
-            except OSError:
+            except aiohttp.ClientConnectionError:
                 return False
 
         await eventually(ready, seconds=START_SECONDS)
@@ -138,7 +139,7 @@ async def test_a_write_is_not_made_twice_by_a_crash_before_its_answer(
             try:
                 lost = await post(gateway, url, path, body)
                 assert lost.status in {503, 504}, lost.body
-            except OSError:
+            except aiohttp.ClientConnectionError:
                 assert service == "gateway"
             await serving.ended()
             assert trap.sprung == 1
