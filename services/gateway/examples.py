@@ -38,6 +38,8 @@ BODIES: dict[str, Any] = {
     "createSuppression": {"phone": "+1234567890", "reason": "asked by phone"},
     "commitImport": {"mapping": {"City": "metadata.city", "Mobile": "phone"}, "on_duplicate": "update"},
 }
+# Of several parameters of which one is to be given.
+ALONE = {"lookupContact": "phone"}
 FILE = "phone,name\n+1234567890,John Doe\n"
 DEEPEST = 8
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
@@ -52,7 +54,10 @@ def add(document: dict[str, Any]) -> None:
 
 
 def add_to_operation(path: str, operation: dict[str, Any], examples: "Examples") -> None:
+    alone = ALONE.get(operation["operationId"])
     for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header" or (alone is not None and parameter["name"] != alone):
+            continue
         made = examples.of(parameter["schema"], parameter["name"])
         if made is not None and "example" not in parameter:
             parameter["example"] = made

@@ -25,6 +25,8 @@ from services.gateway.repository import NewKey
 
 T = TypeVar("T")
 
+LEAST_OWN_OVERLAP = timedelta(minutes=5)
+
 SHOWN_CHANGES = 100
 # A week by the hour.
 SHOWN_USES = 168
@@ -72,6 +74,7 @@ class Keyring:
             async with self._db.write(call) as tx:
                 old = found(await repository.lock_key(tx, call.account, key_id))
                 check_mode(actor, old["mode"], pointer="/id")
+                check_overlap(actor, key_id, overlap)
                 check_not_expired(old["expires_at"], now)
                 key, new = service.new_key(
                     old["name"],
@@ -89,6 +92,11 @@ class Keyring:
         return made, False
 
     async def revoke(self, call: Call, actor: Principal, key_id: UUID) -> None:
+        """Raises FailedPrecondition for the key that asks: by a slip the account would be left without one."""
+        if actor.key_id == ids.encode("key", key_id):
+            raise FailedPrecondition(
+                Reason.INVALID_STATE, "A key does not revoke itself; use another one.", metadata={"status": "in use"}
+            )
         async with self._db.write(call) as tx:
             if not await repository.revoke_key(tx, call.account, key_id):
                 raise unknown_id("API key")
@@ -150,6 +158,16 @@ def check_mode(actor: Principal, mode: str, *, pointer: str) -> None:
     """Raises InvalidArgument: what tests must not get hold of what sends."""
     if actor.mode == "test" and mode != "test":
         raise refused_field(pointer, FieldCode.NOT_ALLOWED, "A test key makes test keys only.")
+
+
+def check_overlap(actor: Principal, key_id: UUID, overlap: timedelta) -> None:
+    """Raises InvalidArgument: if the answer with the new key is lost, the old one must be there to ask again."""
+    if actor.key_id == ids.encode("key", key_id) and overlap < LEAST_OWN_OVERLAP:
+        raise refused_field(
+            "/overlap_seconds",
+            FieldCode.OUT_OF_RANGE,
+            f"A key that rotates itself goes on for at least {LEAST_OWN_OVERLAP.seconds} seconds.",
+        )
 
 
 def check_not_expired(expires_at: datetime | None, now: datetime) -> None:

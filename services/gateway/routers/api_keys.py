@@ -107,10 +107,10 @@ async def get_api_key(caller: CallerOf, request: Request, id: str) -> Response:
     summary="Revoke an API key, in effect everywhere within 5 seconds",
     scope=ADMIN,
     status=204,
-    reasons=[Reason.NOT_FOUND],
+    reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE],
 )
 async def revoke_api_key(caller: CallerOf, request: Request, id: str) -> Response:
-    """Also the one that asks for it."""
+    """Any but the one that asks for it."""
     await keyring(request).revoke(call_of(caller, "api-keys.revoke"), caller.principal, key_id(id))
     return caller.gone()
 
@@ -129,7 +129,7 @@ async def rotate_api_key(
     caller: CallerOf, request: Request, id: str, body: schemas.ApiKeyRotate | None = None
 ) -> Response:
     """The new key has the old one's name, scopes, mode, limit and expiry. The old one expires when `overlap_seconds`
-    are over, or earlier where it would have anyway."""
+    are over, or earlier where it would have anyway. A key that rotates itself goes on for 5 minutes at least."""
     overlap = timedelta(seconds=(body or schemas.ApiKeyRotate()).overlap_seconds)
     made, caller.replayed = await keyring(request).rotate(
         call_of(caller, "api-keys.rotate"), caller.principal, key_id(id), overlap=overlap

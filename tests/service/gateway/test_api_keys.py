@@ -122,6 +122,15 @@ async def test_who_made_and_ended_a_key_and_how_much_it_was_used(gateway: Gatewa
     assert (await gateway.call("GET", f"{PATH}/{UNKNOWN}/audit")).code == "not_found"
 
 
+async def test_a_key_does_not_leave_its_account_without_one(gateway: Gateway) -> None:
+    own = f"{PATH}/{gateway.account.key_id}"
+    revoked = await gateway.call("DELETE", own)
+    assert (revoked.status, revoked.code) == (409, "invalid_state")
+    rotated = await gateway.call("POST", f"{own}/rotate", json={"overlap_seconds": 299})
+    assert [error["pointer"] for error in rotated.body["errors"]] == ["/overlap_seconds"]
+    assert (await gateway.call("GET", own)).body["expires_at"] is None
+
+
 async def test_pages_of_keys(gateway: Gateway) -> None:
     made = [(await make(gateway, name=f"k{at}")).body["id"] for at in range(3)]
     first = (await gateway.call("GET", f"{PATH}?limit=2")).body
