@@ -31,7 +31,7 @@ from services.gateway.routers import (
     consent,
     contacts,
     exports,
-    import_progress,
+    followed,
     import_steps,
     imports,
     lists,
@@ -56,7 +56,6 @@ NO_TELEMETRY: TelemetryConfig = {
 }
 NOUNS = (
     import_steps,
-    import_progress,
     consent,
     activity,
     exports,
@@ -81,6 +80,8 @@ def operations() -> list[Operation]:
     found += contacts.routes.operations + segments.of_contact.operations
     for noun in NOUNS:
         found += noun.routes.operations
+    for routes in (followed.of_imports, followed.of_exports, followed.of_campaigns):
+        found += routes.operations
     return found
 
 

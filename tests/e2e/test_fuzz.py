@@ -13,7 +13,8 @@ MOST_SECONDS = "30"
 
 async def test_what_the_document_says_is_what_is_answered(api: Api) -> None:
     command = fuzz.command(
-        api.url, api.key, "--max-examples", EXAMPLES, "--max-time", MOST_SECONDS, "--generation-deterministic", "--no-shrink",
+        api.url, api.key, "--max-examples", EXAMPLES, "--max-time", MOST_SECONDS, "--generation-deterministic",
+        "--no-shrink",
     )  # fmt: skip
     done = await asyncio.to_thread(subprocess.run, command, cwd=fuzz.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]

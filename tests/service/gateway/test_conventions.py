@@ -10,9 +10,12 @@ import aiohttp
 import pytest
 import zstandard
 
+from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
+from carillon.contacts.v1 import exports_pb2
 from chassis import ids
 from chassis.db import Database
+from chassis.errors import NotFound, Reason
 from deploy.local import databases
 from services.gateway import api, app, backends, service
 from services.gateway.config import GatewaySettings
@@ -84,6 +87,35 @@ async def test_head_of_a_stream_does_not_wait_for_its_end(gateway: Gateway) -> N
     await gateway.call("HEAD", f"/v1/imports/{found.id}/events")
     # The stream of the first one is not followed any more: only the second one's first look has come since.
     assert len(gateway.contacts.received) == asked + 1
+
+
+async def test_an_export_and_a_campaign_are_followed_to_their_end(gateway: Gateway) -> None:
+    export = ids.encode("exp", ids.new())
+    states = [exports_pb2.EXPORT_STATUS_QUEUED, exports_pb2.EXPORT_STATUS_RUNNING, exports_pb2.EXPORT_STATUS_COMPLETED]
+
+    def exported(_: exports_pb2.GetExportRequest) -> exports_pb2.GetExportResponse:
+        return exports_pb2.GetExportResponse(export=exports_pb2.Export(id=export, status=states.pop(0)))
+
+    gateway.exports.answers["GetExport"] = exported
+    answer = await gateway.call("GET", f"/v1/exports/{export}/events", headers={"Accept": "text/event-stream"})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert told(answer.body) == [("progress", "queued"), ("progress", "running"), ("ended", "completed")]
+    cancelled = campaigns_pb2.Campaign(
+        id=ids.encode("cmp", ids.new()), status=campaigns_pb2.CAMPAIGN_STATUS_CANCELLED, version=1
+    )
+    gateway.campaigns.answers["GetCampaign"] = campaigns_pb2.GetCampaignResponse(campaign=cancelled)
+    answer = await gateway.call("GET", f"/v1/campaigns/{cancelled.id}/events")
+    assert told(answer.body) == [("ended", "cancelled")]
+    for noun, service in (("exports/exp", gateway.exports), ("campaigns/cmp", gateway.campaigns)):
+        service.answers["GetExport"] = service.answers["GetCampaign"] = NotFound(Reason.NOT_FOUND, "No.")
+        path, prefix = noun.split("/")
+        assert (await gateway.call("GET", f"/v1/{path}/{ids.encode(prefix, ids.new())}/events")).code == "not_found"
+
+
+def told(body: bytes) -> list[tuple[str, str]]:
+    """The name and status of each event."""
+    events = [event.split("\n") for event in body.decode().strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))["status"]) for name, data in events]
 
 
 # --- what the answer may be, and who may read it
