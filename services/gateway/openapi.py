@@ -90,7 +90,6 @@ def document(app: FastAPI) -> dict[str, Any]:
 def add_problem(schemas: dict[str, Any]) -> None:
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(schema.pop("$defs", {}))
-    schema["required"] = [name for name in schema["required"] if name != "errors"]
     schema["examples"] = [PROBLEM]
     schemas["Problem"] = schema
 

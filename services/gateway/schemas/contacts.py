@@ -118,8 +118,6 @@ class ContactMatch(Contact):
 
 
 class ContactPage(Answer):
-    # The two of the total may be absent.
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
     data: list[Contact]
     next_cursor: str | None
     has_more: bool

@@ -37,9 +37,10 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """What an answer looks like: for the OpenAPI only, nothing is validated on the way out."""
+    """What an answer looks like: for the OpenAPI only, nothing is validated on the way out.
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    A field without a default is always there, and null where there is nothing; one with a default may be absent.
+    """
 
 
 def refuse(code: FieldCode, detail: str) -> PydanticCustomError:

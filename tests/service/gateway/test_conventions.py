@@ -106,8 +106,8 @@ async def test_an_export_and_a_campaign_are_followed_to_their_end(gateway: Gatew
     gateway.campaigns.answers["GetCampaign"] = campaigns_pb2.GetCampaignResponse(campaign=cancelled)
     answer = await gateway.call("GET", f"/v1/campaigns/{cancelled.id}/events")
     assert told(answer.body) == [("ended", "cancelled")]
-    for noun, service in (("exports/exp", gateway.exports), ("campaigns/cmp", gateway.campaigns)):
-        service.answers["GetExport"] = service.answers["GetCampaign"] = NotFound(Reason.NOT_FOUND, "No.")
+    for noun, fake in (("exports/exp", gateway.exports), ("campaigns/cmp", gateway.campaigns)):
+        fake.answers["GetExport"] = fake.answers["GetCampaign"] = NotFound(Reason.NOT_FOUND, "No.")
         path, prefix = noun.split("/")
         assert (await gateway.call("GET", f"/v1/{path}/{ids.encode(prefix, ids.new())}/events")).code == "not_found"
 
