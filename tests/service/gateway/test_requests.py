@@ -1,6 +1,7 @@
 """What holds for every request: keys, scopes, ids, bodies, conditions, headers."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -294,7 +295,15 @@ async def test_health_openapi_and_docs_need_no_key(gateway: Gateway) -> None:
         assert (await gateway.call("GET", path, key=None)).status == 200
     document = (await gateway.call("GET", "/openapi.json", key=None)).body
     assert document["openapi"].startswith("3.1")
-    page = (await gateway.call("GET", "/docs", key=None)).body.decode()
+    answer = await gateway.call("GET", "/docs", key=None)
+    page = answer.body.decode()
+    # Nothing is fetched, and a browser would not fetch it either.
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"<(?:script|link|img|iframe|object)|\bsrc=|url\(", page)
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            assert f'<details id="{operation["operationId"]}">' in page, path
+    assert "&quot;phone&quot;: &quot;+1234567890&quot;" in page
     assert "http://" not in page
     assert "https://" not in page.replace("https://provider.example", "")
 
