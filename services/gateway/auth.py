@@ -1,5 +1,6 @@
 """Who calls: the API key of a request, looked up by its hash and remembered for a few seconds."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Authenticator:
         self._ttl = ttl
         self._clock = clock
         self._found: dict[bytes, tuple[Principal, float]] = {}
+        # Of all requests with a key whose time is over, one asks the database.
+        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def authenticate(self, headers: Headers) -> Principal:
         """Raises Unauthenticated; Unavailable where the database cannot be asked."""
@@ -73,13 +76,21 @@ class Authenticator:
         known = self._found.get(digest)
         if known is not None and known[1] > now:
             return known[0]
+        asking = self._asking.get(digest)
+        if asking is None:
+            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, until=now + self._ttl))
+            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+        # One request may be given up while others wait for the same answer.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, digest: bytes, *, until: float) -> Principal | None:
         principal = await self._lookup(digest)
         if principal is None:
             self._found.pop(digest, None)
             return None
         if len(self._found) >= CACHE_SIZE:
             self._found.clear()
-        self._found[digest] = (principal, now + self._ttl)
+        self._found[digest] = (principal, until)
         return principal
 
 
