@@ -18,7 +18,7 @@ class GatewaySettings(Settings):
     call_timeout_seconds: float = Field(default=10.0, gt=0, description="Deadline of an ordinary call to a service")
     import_wait_seconds: float = Field(default=60.0, ge=0, description="How long a one-step import waits for its end")
     rate_limit_per_second: int = Field(
-        default=2000, ge=1, le=100_000, description="Requests a second of an API key that has no limit of its own"
+        default=5000, ge=1, le=100_000, description="Requests a second of an API key that has no limit of its own"
     )
     cors_origins: str = Field(
         default="", description="Origins whose pages may call the API, comma separated, or *; none by default"
