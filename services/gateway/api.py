@@ -18,6 +18,7 @@ from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins
 from services.gateway.cursors import CursorSeal
 from services.gateway.edge import Edge
+from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.keyring import Keyring
 from services.gateway.limits import RateLimiter
@@ -130,6 +131,7 @@ class Parts:
     limiter: RateLimiter
     keyring: Keyring
     key_uses: KeyUses
+    kept_answers: KeptAnswers
     # Raises a chassis error when the gateway should get no traffic.
     ready: Callable[[], Awaitable[None]]
     # See HttpServer.

@@ -10,6 +10,7 @@ from services.gateway import api, backends, budgets, service
 from services.gateway.auth import Authenticator, Principal
 from services.gateway.config import GatewaySettings
 from services.gateway.domain.budget import Grant
+from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.keyring import Keyring
 from services.gateway.limits import RateLimiter
@@ -62,6 +63,7 @@ def assembled(
         limiter=RateLimiter(take, per_second=settings.rate_limit_per_second),
         keyring=keyring,
         key_uses=KeyUses(keyring.add_uses),
+        kept_answers=KeptAnswers(db),
         ready=ready,
         stopping=stopping,
     )

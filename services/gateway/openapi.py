@@ -96,6 +96,7 @@ def add_problem(schemas: dict[str, Any]) -> None:
 
 def finish(method: str, operation: dict[str, Any]) -> None:
     operation.pop("x-upload", None)
+    operation.pop("x-keeps-answer", None)
     answer_in(operation, operation.pop("x-produces", ()))
     limit = operation.pop("x-body-limit-bytes", None)
     if limit not in (None, JSON_LIMIT_BYTES):

@@ -27,6 +27,7 @@ from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain
 from services.gateway.errors import malformed, media_type, too_large
+from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.limits import RateLimiter
 from services.gateway.problem import MEDIA_TYPE, STATUS, FieldCode
@@ -38,6 +39,7 @@ SCOPE = "x-required-scope"
 UPLOAD = "x-upload"
 LIMIT = "x-body-limit-bytes"
 PRODUCES = "x-produces"
+KEEPS_ANSWER = "x-keeps-answer"
 CURSOR = "cursor"
 
 ANYWHERE = (Reason.INTERNAL, Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
@@ -73,6 +75,8 @@ class Operation:
     body_limit: int | None
     # The media types of its answer; empty where a client has to take what there is.
     produces: tuple[str, ...]
+    # Whether the gateway keeps the answer under the Idempotency-Key, because no service does.
+    keeps_answer: bool
 
 
 @dataclass(slots=True)
@@ -97,10 +101,11 @@ class Routes:
         upload: dict[str, Any] | None = None,
         body_limit: int | None = None,
         produces: tuple[str, ...] = (negotiation.JSON,),
+        keeps_answer: bool = False,
     ) -> Callable[[Endpoint], Endpoint]:
         """scope: what the key must have, or PUBLIC. answer: the model of the answer's body. reasons: its own errors.
         body_limit: bytes of a JSON body; 1 MiB where none is given, for the methods that have a body.
-        produces: see Operation."""
+        produces, keeps_answer: see Operation; the latter for a POST that writes nothing."""
 
         def keep(endpoint: Endpoint) -> Endpoint:
             self.operations.append(
@@ -120,6 +125,7 @@ class Routes:
                     body_limit=body_limit or (JSON_LIMIT_BYTES if method in WITH_BODY else None),
                     # Who calls without a key, a provider or a mail program, says what it says in Accept.
                     produces=produces if status != HTTPStatus.NO_CONTENT and scope is not PUBLIC else (),
+                    keeps_answer=keeps_answer,
                 )
             )
             return endpoint
@@ -152,6 +158,7 @@ def extra(operation: Operation) -> dict[str, Any]:
         UPLOAD: operation.upload is not None,
         LIMIT: operation.body_limit,
         PRODUCES: operation.produces,
+        KEEPS_ANSWER: operation.keeps_answer,
     }
     if operation.scope is not PUBLIC:
         found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
@@ -214,6 +221,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         extra = self.openapi_extra or {}
         scope, upload, body_limit, produces = extra[SCOPE], extra[UPLOAD], extra[LIMIT], extra[PRODUCES]
+        keeps_answer, operation_id = extra[KEEPS_ANSWER], str(self.operation_id)
         known = frozenset(query_parameters(self.dependant))
         takes_json = self.body_field is not None
         needs_json = self.body_field is not None and self.body_field.field_info.is_required()
@@ -237,6 +245,9 @@ class StrictRoute(APIRoute):
             if body_limit is not None and not upload:
                 await read_body(request, takes_json=takes_json, needs_json=needs_json, limit=body_limit)
                 identify(request)
+            if keeps_answer:
+                kept: KeptAnswers = request.app.state.kept_answers
+                return await kept.answer(callers.of(request), operation_id, lambda: handle(request))
             return await handle(request)
 
         return strict

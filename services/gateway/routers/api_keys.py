@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis import ids
-from chassis.call import Call, Idempotency
 from chassis.errors import Reason
-from services.gateway.caller import Caller, CallerOf
+from services.gateway.caller import CallerOf
 from services.gateway.convert import api_keys as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import unknown_id
+from services.gateway.kept_answers import call_of
 from services.gateway.keyring import Keyring
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
@@ -33,18 +33,6 @@ def key_id(text: str) -> UUID:
 def keyring(request: Request) -> Keyring:
     found: Keyring = request.app.state.keyring
     return found
-
-
-def call_of(caller: Caller, method: str) -> Call:
-    """As a service behind the gateway would get it: these keys are the gateway's own."""
-    known = caller.idempotency
-    return Call(
-        account=caller.principal.account,
-        issuer="gateway",
-        scopes=caller.principal.scopes,
-        request_id=caller.request_id,
-        idempotency=Idempotency(known[0], method, known[1]) if known is not None else None,
-    )
 
 
 @routes.add(

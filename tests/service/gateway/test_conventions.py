@@ -13,6 +13,7 @@ import zstandard
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import exports_pb2
+from carillon.segments.v1 import segments_pb2
 from chassis import ids
 from chassis.db import Database
 from chassis.errors import NotFound, Reason
@@ -172,6 +173,36 @@ async def test_pages_of_another_origin_may_not(gateway: Gateway) -> None:
 async def test_a_condition_on_a_call_without_versions_is_refused(gateway: Gateway, method: str, path: str) -> None:
     answer = await gateway.call(method, path, headers={"If-Match": '"3"'})
     assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/If-Match")
+
+
+# --- idempotency
+
+
+async def test_a_post_that_writes_nothing_is_replayed_too(gateway: Gateway) -> None:
+    body = {"conditions": [{"field": "tags", "operator": "contains", "value": "premium"}]}
+    gateway.segments.answers["PreviewSegment"] = segments_pb2.PreviewSegmentResponse(count=7)
+    headers = {"Idempotency-Key": "preview"}
+    first = await gateway.call("POST", "/v1/segments/preview", json=body, headers=headers)
+    assert (first.status, first.body["count"]) == (200, 7)
+    gateway.segments.answers["PreviewSegment"] = segments_pb2.PreviewSegmentResponse(count=8)
+    again = await gateway.call("POST", "/v1/segments/preview", json=body, headers=headers)
+    assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
+    other = {"conditions": [{"field": "tags", "operator": "contains", "value": "other"}]}
+    refused = await gateway.call("POST", "/v1/segments/preview", json=other, headers=headers)
+    assert (refused.status, refused.code) == (422, "idempotency_key_reused")
+    assert (await gateway.call("POST", "/v1/segments/preview", json=body)).body["count"] == 8
+    stranger = await service.create_account(gateway.work, "Stranger", scopes=["admin"])
+    theirs = await gateway.call("POST", "/v1/segments/preview", json=body, headers=headers, key=stranger.key)
+    assert theirs.body["count"] == 8
+
+
+async def test_a_refusal_is_not_kept(gateway: Gateway) -> None:
+    body = {"conditions": [{"field": "tags", "operator": "contains", "value": "premium"}]}
+    headers = {"Idempotency-Key": "refused first"}
+    gateway.segments.answers["PreviewSegment"] = NotFound(Reason.NOT_FOUND, "No.")
+    assert (await gateway.call("POST", "/v1/segments/preview", json=body, headers=headers)).status == 404
+    gateway.segments.answers["PreviewSegment"] = segments_pb2.PreviewSegmentResponse(count=1)
+    assert (await gateway.call("POST", "/v1/segments/preview", json=body, headers=headers)).body["count"] == 1
 
 
 # --- cursors
