@@ -17,6 +17,7 @@ PREFIXES = {
 MOMENT = "2026-03-01T09:00:00Z"
 # By the name of a field or parameter. Their models know better where there is more to say.
 KNOWN: dict[str, Any] = {
+    "exclude_segment_id": f"seg_{SUFFIX}",
     "address": "CARILLON", "body": "Hi {{ name }}, your code is {{ code }}.", "campaign_id": f"cmp_{SUFFIX}",
     "channel": "sms", "channels": ["sms", "email"], "chat_widget_id": "widget-7", "contact_id": f"cnt_{SUFFIX}",
     "country": "US", "cursor": None, "current_campaign": "Spring sale", "current_campaign_data": {"step": 2},

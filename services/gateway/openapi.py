@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from services.gateway import examples
-from services.gateway.negotiation import JSON
+from services.gateway.negotiation import EVENTS, JSON
 from services.gateway.routes import JSON_LIMIT_BYTES
 from services.gateway.schemas.fields import Problem
 
@@ -60,6 +60,14 @@ RATE_HEADERS = {
     "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}},
     "RateLimit-Policy": {"description": "Requests a second of the key", "schema": {"type": "string"}},
     "RateLimit": {"description": "Requests left, and seconds until there are more", "schema": {"type": "string"}},
+}
+# One of a stream of server-sent events.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "description": "`progress` or `ended`"},
+        "data": {"type": "string", "description": "The resource, as its GET answers it, on one line of JSON"},
+    },
 }
 IF_MATCH = {
     "name": "If-Match",
@@ -118,7 +126,7 @@ def answer_in(operation: dict[str, Any], produced: tuple[str, ...]) -> None:
         return
     content = next(answer["content"] for status, answer in operation["responses"].items() if status < "3")
     for kind in produced:
-        content.setdefault(kind, {"schema": {"type": "string"}})
+        content.setdefault(kind, {"schema": EVENT if kind == EVENTS else {"type": "string"}})
     if JSON not in produced:
         del content[JSON]
 
