@@ -7,10 +7,12 @@ import re
 import sys
 from pathlib import Path
 
+from docs import events_page
 from services.gateway.problem import STATUS, FieldCode, title
 
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
+EVENTS = ROOT / "docs" / "events.md"
 
 HEAD = """\
 # Errors
@@ -46,13 +48,14 @@ def errors_page() -> str:
 
 
 def main() -> int:
-    page = errors_page()
+    pages = {ERRORS: errors_page(), EVENTS: events_page.page()}
     if "--check" in sys.argv:
-        if not ERRORS.exists() or ERRORS.read_text() != page:
-            print("docs/errors.md differs from the code; run `python docs/generate.py`")
-            return 1
-        return 0
-    ERRORS.write_text(page)
+        differing = [path for path, page in pages.items() if not path.exists() or path.read_text() != page]
+        for path in differing:
+            print(f"docs/{path.name} differs from the code; run `python docs/generate.py`")
+        return 1 if differing else 0
+    for path, page in pages.items():
+        path.write_text(page)
     return 0
 
 

@@ -1,26 +1,25 @@
-"""The one command: `carillon SERVICE serve|work|migrate`, `carillon accounts …`."""
+"""The one command: `carillon SERVICE serve|work|migrate`, `carillon accounts …`, `carillon events …`."""
 
 from importlib import import_module
 
 import typer
 
-COMMANDS = {
-    "contacts": "services.contacts.__main__",
-    "segments": "services.segments.__main__",
-    "campaigns": "services.campaigns.__main__",
-    "gateway": "services.gateway.__main__",
+SERVICES = ("contacts", "segments", "campaigns", "gateway")
+# Command → module with its `cli`.
+MODULES = {name: f"services.{name}.__main__" for name in SERVICES} | {
     "accounts": "services.gateway.accounts_cli",
+    "events": "services.gateway.events_cli",
 }
 
 
 def main() -> None:
-    """Loads only the service that is asked for: each process pays for its own imports alone."""
+    """Loads only what is asked for: each process pays for its own imports alone."""
     import sys
 
     app = typer.Typer(no_args_is_help=True, help="Contacts, segments and campaigns for messaging businesses.")
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    for name in [asked] if asked in COMMANDS else COMMANDS:
-        app.add_typer(import_module(COMMANDS[name]).cli, name=name)
+    for name in [asked] if asked in MODULES else MODULES:
+        app.add_typer(import_module(MODULES[name]).cli, name=name)
     app()
 
 

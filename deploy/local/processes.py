@@ -133,6 +133,9 @@ def service_settings(state: State, service: str, *, mode: str, nats_url: str) ->
         settings["ERASURE_KEY"] = state.erasure_key
     if service == "gateway":
         settings["HTTP_BIND"] = address(state.gateway_port)
+        settings["SECRETS_KEYS"] = state.webhooks_key
+        # Whoever tries webhooks out here receives them here.
+        settings["WEBHOOK_PRIVATE_ADDRESSES"] = "true"
     if service == "campaigns":
         settings["SECRETS_KEYS"] = state.secrets_key
     return prefixed(settings)

@@ -33,6 +33,8 @@ class State:
     public_keys: dict[str, str] = field(default_factory=dict)
     # The Fernet key under which campaigns keeps the senders' secrets.
     secrets_key: str = ""
+    # The one under which the gateway keeps the webhooks' secrets.
+    webhooks_key: str = ""
     # With which contacts hashes the addresses of deleted contacts.
     erasure_key: str = ""
     # What was last migrated, by service; see migrate.mark.
@@ -58,6 +60,7 @@ def load(home: Home) -> State:
             state.private_keys[service] = b64encode(key.private_bytes_raw()).decode()
             state.public_keys[service] = b64encode(key.public_key().public_bytes_raw()).decode()
     state.secrets_key = state.secrets_key or urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    state.webhooks_key = state.webhooks_key or urlsafe_b64encode(secrets.token_bytes(32)).decode()
     state.erasure_key = state.erasure_key or b64encode(secrets.token_bytes(32)).decode()
     return state
 

@@ -5,28 +5,42 @@ Source: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"; ar
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NULL = r"\N"
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-SPECIAL = re.compile(r"[\\\t\n\r]")
 # In the elements of an array's text form.
 MEANT = re.compile(r'["\\]')
 
 
 def rows(columns: Sequence[Sequence[str | None]]) -> bytes:
     """columns: at least one, of equal length, without NUL characters; None is null."""
-    if not columns[0]:
+    count = len(columns[0])
+    if not count:
         return b""
-    fields = map("\t".join, zip(*map(escaped, columns), strict=True))
-    return ("\n".join(fields) + "\n").encode()
+    nulls = [count - len([1 for value in column if value is not None]) for column in columns]
+    text = joined([with_nulls(column) if some else column for column, some in zip(columns, nulls, strict=True)])  # type: ignore[misc]  # no None in the others
+    # What needs escaping is rare, and shows in the whole.
+    if (
+        text.count("\t") != count * (len(columns) - 1)
+        or text.count("\n") != count
+        or text.count("\\") != sum(nulls)
+        or "\r" in text
+    ):
+        text = joined(list(map(escaped, columns)))
+    return text.encode()
 
 
-def escaped(column: Sequence[str | None]) -> Sequence[str]:
-    # One look at the whole column: what needs escaping is rare.
-    if SPECIAL.search("\0".join(filter(None, column))):
-        return [NULL if value is None else value.translate(ESCAPES) for value in column]
+def joined(columns: Sequence[Sequence[str]]) -> str:
+    return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
+
+
+def with_nulls(column: Sequence[str | None]) -> list[str]:
     return [NULL if value is None else value for value in column]
+
+
+def escaped(column: Sequence[str | None]) -> list[str]:
+    return [NULL if value is None else value.translate(ESCAPES) for value in column]
 
 
 def parameter(column: Sequence[str | None]) -> str:
@@ -35,6 +49,11 @@ def parameter(column: Sequence[str | None]) -> str:
     if MEANT.search("".join(filter(None, column))):
         column = [value if value is None else quoted(value) for value in column]
     return "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in column]) + "}"
+
+
+def numbers(column: Iterable[int]) -> str:
+    """The same of whole numbers."""
+    return "{" + ",".join(map(str, column)) + "}"
 
 
 def quoted(value: str) -> str:

@@ -185,7 +185,10 @@ def read_international(compacted: str) -> Phone | None:
 
 
 def read_e164(e164: str) -> Phone:
-    judged = judge(e164, None)
+    trusted = ask_rust(e164, None)
+    if trusted is not None:
+        return trusted
+    judged = ask_judge(e164, None)
     if judged is not None and judged.valid:
         return judged
     return Phone(e164, valid=False, region=judged.region if judged is not None else None)
@@ -204,7 +207,10 @@ def ask_rust(text: str, region: str | None) -> Phone | None:
     if not rphonenumbers.is_valid_number(number) or number.country_code in DISPUTED:
         return None
     e164 = rphonenumbers.format_number(number, RUST_E164)
-    return Phone(e164, True, country_of(rphonenumbers.region_code_for_number(number))) if is_e164(e164) else None
+    # Most come as they are written, and without a region only what is of this form is asked for.
+    if (e164 != text or region is not None) and not is_e164(e164):
+        return None
+    return Phone(e164, True, country_of(rphonenumbers.region_code_for_number(number)))
 
 
 def ask_judge(text: str, region: str | None) -> Phone | None:

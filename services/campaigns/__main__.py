@@ -1,9 +1,12 @@
 """`carillon campaigns serve|work|migrate`."""
 
+import asyncio
+
 import typer
 
 from chassis import runner
 from chassis.config import MigrateSettings
+from chassis.errors import CarillonError
 from services.campaigns import app
 from services.campaigns.config import ServeSettings, WorkSettings
 
@@ -22,6 +25,32 @@ def work() -> None:
     """Freeze audiences, send, apply receipts, keep schedules, publish this service's events."""
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
     runner.run("campaigns-work", lambda process: app.work(process, settings), ops_bind=settings.ops_bind)
+
+
+@cli.command()
+def reseal() -> None:
+    """Encrypt senders' secrets anew with the first of the secrets keys, so that the others can be taken away.
+
+    Beside the services, and as often as wanted. Exits with 1 where none of the keys opens a sender's secrets.
+    """
+    settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
+
+    async def run() -> bool:
+        senders, resealed, lost = 0, 0, 0
+        async for step in app.reseal(settings):
+            senders, resealed, lost = senders + step.senders, resealed + step.resealed, lost + len(step.lost)
+            for sender in step.lost:
+                print(f"{sender}: none of the keys opens its secrets; set them again")
+        print(f"done: {senders} senders looked at, {resealed} encrypted anew, {lost} cannot be opened")
+        return lost == 0
+
+    try:
+        whole = asyncio.run(run())
+    except CarillonError as error:
+        print(f"stopped: {error.detail} What is done stays; run it again.")
+        raise typer.Exit(1) from None
+    if not whole:
+        raise typer.Exit(1)
 
 
 @cli.command()

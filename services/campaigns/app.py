@@ -1,7 +1,7 @@
 """The composition roots: what each process of this service is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,24 @@ from services.campaigns.consumers import consumers
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
+from services.campaigns.work import resealing
 from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.freezer import Freezer
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
+from services.campaigns.work.resealing import Step
 from services.campaigns.work.scheduler import Scheduler
 from services.campaigns.work.sending import Sendings
 
@@ -67,6 +71,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         recipients=Recipients(db),
         receipts=Receipts(db, wake=Poker(nats, RECEIPTS)),
         quiet_hours=QuietHours(db, wake=wake),
+        previews=Previews(db, contacts),
+        sender_trials=SenderTrials(db, contacts, sendings.of_sender),
     )
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
@@ -101,6 +107,17 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+
+
+async def reseal(settings: WorkSettings) -> AsyncIterator[Step]:
+    """Raises CarillonError where the database cannot be reached."""
+    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
+    await db.start()
+    try:
+        async for step in resealing.reseal(db, Sealer(settings.secrets_keys.get_secret_value())):
+            yield step
+    finally:
+        await db.stop()
 
 
 class Http:
@@ -146,12 +163,14 @@ def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Cont
 def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
     http = Http()
     process.add(http)
-    return Sendings(
+    sendings = Sendings(
         http.session,
         Sealer(settings.secrets_keys.get_secret_value()),
         public_url=settings.public_url,
         timeout=settings.provider_timeout_seconds,
     )
+    process.add(sendings.providers)
+    return sendings
 
 
 async def listen(nats: Nats, topic_name: str) -> asyncio.Event:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -14,12 +13,13 @@ from formats import phones
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.domain.campaign import LATEST_START
+from services.campaigns.providers.registry import KINDS
+from services.campaigns.providers.settings import Refused, Schema, checked
 
 MAX_NAME = 200
 MAX_ADDRESS = 320
 MAX_RATE = 100_000
 MAX_JSON_BYTES = 16 * 1024
-MAX_URL = 2048
 # Below, the scheduler's own pace would decide.
 MIN_LATE = 60
 MAX_LATE = 7 * 24 * 3600
@@ -101,43 +101,22 @@ def dumped(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-def http_settings(text: str) -> str:
-    """The settings of the generic HTTP provider, with nothing unknown in them."""
-    settings = json_object(text, "/settings")
-    unknown = sorted(settings.keys() - {"url", "honours_keys", "keys_kept_hours"})
-    if unknown:
-        raise errors.invalid(f"/settings/{unknown[0]}", "The http provider has no such setting.")
-    check_url(settings.get("url"))
-    if not isinstance(settings.get("honours_keys", True), bool):
-        raise errors.invalid("/settings/honours_keys", "honours_keys must be true or false.")
-    hours = settings.get("keys_kept_hours", 24)
-    if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours <= 24 * 365:
-        raise errors.invalid("/settings/keys_kept_hours", "keys_kept_hours must be a number above 0.")
-    return dumped(settings)
+def provider_settings(provider: str, text: str) -> str:
+    """The settings of a kind of provider, with nothing unknown in them. Raises InvalidArgument."""
+    return dumped(fitting(KINDS[provider].settings, text, provider=provider, field="settings"))
 
 
-def check_url(url: object) -> None:
-    detail = "settings.url must be an absolute http or https URL without user information."
-    if not isinstance(url, str) or len(url) > MAX_URL or any(ord(character) <= 32 for character in url):
-        raise errors.invalid("/settings/url", detail)
+def provider_secrets(provider: str, text: str) -> str:
+    """The secrets of a kind of provider, with nothing unknown in them. Raises InvalidArgument."""
+    return dumped(fitting(KINDS[provider].secrets, text, provider=provider, field="secrets"))
+
+
+def fitting(schema: Schema, text: str, *, provider: str, field: str) -> dict[str, Any]:
+    given = json_object(text, f"/{field}")
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc:
-        raise errors.invalid("/settings/url", detail)
-
-
-def secrets(text: str) -> str:
-    """Strings by name; the values of headers, so without control characters."""
-    found = json_object(text, "/secrets")
-    for key, value in found.items():
-        if key != "authorization":
-            raise errors.invalid(f"/secrets/{key}", "The http provider has no such secret; it has authorization.")
-        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-            raise errors.invalid(f"/secrets/{key}", f"{key} must be a string of printable ASCII.")
-    return dumped(found)
+        return checked(schema, given, provider=provider, noun=field.removesuffix("s"))
+    except Refused as refused:
+        raise errors.invalid(f"/{field}/{refused.name}", refused.detail) from refused
 
 
 def cursor_id(parts: list[str]) -> UUID:

@@ -12,9 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts
 from chassis import ids
-from services.campaigns import sending_hours
+from services.campaigns import contents, sending_hours
+from services.campaigns.domain.content import WhatsApp
 from services.campaigns.domain.funnel import Funnel
 from services.campaigns.domain.stats import NAMES
+from services.campaigns.providers.port import WhatsAppTemplate
 from services.campaigns.repository.erasure import ERASED
 
 TEMPLATE = "tmpl"
@@ -67,7 +69,15 @@ def template(row: asyncpg.Record) -> pb.Template:
         version=row["version"],
         created_at=timestamp(row["created_at"]),
         updated_at=timestamp(row["updated_at"]),
+        html=row["html"],
+        whatsapp=whatsapp(contents.loaded(row["whatsapp"])),
     )
+
+
+def whatsapp(source: WhatsApp | WhatsAppTemplate | None) -> pb.WhatsAppTemplate | None:
+    if source is None:
+        return None
+    return pb.WhatsAppTemplate(name=source.name, language=source.language, parameters=source.parameters)
 
 
 def sender(row: asyncpg.Record, *, receipts_path: str) -> pb.Sender:
@@ -112,6 +122,7 @@ def campaign(row: asyncpg.Record) -> pb.Campaign:
         exclude_segment_ids=[ids.encode(SEGMENT, one) for one in row["exclude_segment_ids"]],
         schedule_max_late_seconds=row["schedule_max_late_seconds"],
         sending_windows=sending_hours.message(sending_hours.loaded(row["sending_windows"])),
+        is_test=row["is_test"],
     )
 
 

@@ -5,6 +5,7 @@ from chassis.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     Reason,
     Unauthenticated,
     Violation,
@@ -75,6 +76,12 @@ def audience_missing() -> FailedPrecondition:
 def audience_gone() -> FailedPrecondition:
     return FailedPrecondition(
         Reason.AUDIENCE_MISSING, "The segment or list that the campaign is for, or excludes, was deleted."
+    )
+
+
+def live_campaign() -> PermissionDenied:
+    return PermissionDenied(
+        Reason.PERMISSION_DENIED, "The campaign reaches people; a test key reads it, copies it and tests it only."
     )
 
 

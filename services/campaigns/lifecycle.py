@@ -9,7 +9,7 @@ from carillon.events.v1 import events_pb2 as events
 from chassis.db import WriteTx
 from chassis.ids import AccountId
 from chassis.outbox import Event
-from services.campaigns import convert, errors
+from services.campaigns import contents, convert, errors
 from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import templates as template_queries
@@ -41,7 +41,7 @@ async def start_draft(tx: WriteTx, account: UUID, row: asyncpg.Record) -> pb.Cam
     assert template is not None
     audience = queries.audience(row)
     freezing = not audience.is_uploaded or bool(audience.exclude_segment_ids)
-    await queries.start(tx, account, row["id"], body=template["body"], subject=template["subject"], freezing=freezing)
+    await queries.start(tx, account, row["id"], contents.of_template(template), freezing=freezing)
     return await append_event(tx, account, row["id"], "campaign.started")
 
 

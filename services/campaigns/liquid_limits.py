@@ -5,7 +5,7 @@ exactly where it is refused on an idle one.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from liquid import BoundTemplate, Environment, RenderContext
@@ -13,6 +13,8 @@ from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import LiquidSyntaxError, ResourceLimitError
 from liquid.limits import to_int
 from liquid.token import Token
+
+from services.campaigns.liquid_missing import NotingContext
 
 # Of one rendering.
 MAX_WORK = 200_000
@@ -46,16 +48,16 @@ class OverLimit(ResourceLimitError):
         super().__init__(f"too much work: {what}", token=None)
 
 
-class Work(RenderContext):
+class Work(NotingContext):
     """A rendering that counts its work."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._left = MAX_WORK
+        self.left = MAX_WORK
 
     def spend(self, units: int) -> None:
-        self._left -= units
-        if self._left < 0:
+        self.left -= units
+        if self.left < 0:
             raise OverLimit("the template takes too long")
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
@@ -89,6 +91,14 @@ class Bounded(BoundTemplate):
     context_class: ClassVar[type[RenderContext]] = Work  # type: ignore[misc]
     # Units of work that one pass over all of it takes, filters aside.
     cost: int = 1
+
+    def run(self, variables: Mapping[str, Any], *, work: int) -> tuple[str, Work]:
+        """The text, and the rendering with the work that is left of `work` units. Raises LiquidError."""
+        rendering = Work(self, globals=self.make_globals(dict(variables)))
+        rendering.left = work
+        buffer = self._get_buffer()
+        self.render_with_context(rendering, buffer)
+        return buffer.getvalue(), rendering
 
 
 def dear(name: str, left: object, args: tuple[object, ...]) -> int:

@@ -3,28 +3,60 @@
 import hashlib
 import hmac
 import secrets
+from base64 import urlsafe_b64decode
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken
 
 SECRET_BYTES = 24
+KEY_ID_BYTES = 4
 
 
 class Sealer:
-    """Encrypts with the first key, decrypts with any of them."""
+    """Encrypts with the first key, decrypts with any of them.
+
+    A key's id is the beginning of its hash: it tells keys apart, in logs and in links, and says nothing of them.
+    """
 
     def __init__(self, keys: str) -> None:
         """keys: Fernet keys, comma separated. Raises ValueError."""
         found = [key.strip() for key in keys.split(",") if key.strip()]
         if not found:
             raise ValueError("at least one secrets key is needed")
-        self._fernet = MultiFernet([Fernet(key) for key in found])
+        self._fernets = {key_id(key): Fernet(key) for key in found}
+        self._signing = {
+            key_id(key): hmac.digest(urlsafe_b64decode(key), b"carillon signing", "sha256") for key in found
+        }
+        self.current = key_id(found[0])
 
     def seal(self, text: str) -> bytes:
-        return self._fernet.encrypt(text.encode())
+        return self._fernets[self.current].encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
         """Raises cryptography.fernet.InvalidToken where none of the keys made it."""
-        return self._fernet.decrypt(sealed).decode()
+        return self._opened(sealed)[1]
+
+    def key_of(self, sealed: bytes) -> str:
+        """The id of the key that made it. Raises cryptography.fernet.InvalidToken where it is none of them."""
+        return self._opened(sealed)[0]
+
+    def _opened(self, sealed: bytes) -> tuple[str, str]:
+        for name, fernet in self._fernets.items():
+            try:
+                return name, fernet.decrypt(sealed).decode()
+            except InvalidToken:
+                continue
+        raise InvalidToken
+
+    def sign(self, data: bytes, *, key: str | None = None) -> bytes | None:
+        """HMAC-SHA256 with a key derived from the current one, or from the one with that id; None where there is no
+        such key.
+        """
+        signing = self._signing.get(key or self.current)
+        return None if signing is None else hmac.digest(signing, data, "sha256")
+
+
+def key_id(key: str) -> str:
+    return hashlib.sha256(b"carillon key id" + key.encode()).hexdigest()[: 2 * KEY_ID_BYTES]
 
 
 def new_secret() -> str:

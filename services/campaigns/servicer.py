@@ -7,9 +7,11 @@ from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
 from services.campaigns.service.trials import Trials
@@ -29,6 +31,8 @@ class CampaignsServicer:
         recipients: Recipients,
         receipts: Receipts,
         quiet_hours: QuietHours,
+        previews: Previews,
+        sender_trials: SenderTrials,
     ) -> None:
         self._templates = templates
         self._senders = senders
@@ -39,6 +43,8 @@ class CampaignsServicer:
         self._recipients = recipients
         self._receipts = receipts
         self._quiet_hours = quiet_hours
+        self._previews = previews
+        self._sender_trials = sender_trials
 
     @rpc(admits={"gateway"})
     async def CreateTemplate(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
@@ -61,6 +67,10 @@ class CampaignsServicer:
         return await self._templates.page(call, request)
 
     @rpc(admits={"gateway"})
+    async def RenderTemplate(self, call: Call, request: pb.RenderTemplateRequest) -> pb.RenderTemplateResponse:
+        return await self._previews.render(call, request)
+
+    @rpc(admits={"gateway"})
     async def CreateSender(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
         return await self._senders.create(call, request)
 
@@ -79,6 +89,10 @@ class CampaignsServicer:
     @rpc(admits={"gateway"})
     async def ListSenders(self, call: Call, request: pb.ListSendersRequest) -> pb.ListSendersResponse:
         return await self._senders.page(call, request)
+
+    @rpc(admits={"gateway"})
+    async def TestSender(self, call: Call, request: pb.TestSenderRequest) -> pb.TestSenderResponse:
+        return await self._sender_trials.send(call, request)
 
     @rpc(admits={"gateway"})
     async def CreateCampaign(self, call: Call, request: pb.CreateCampaignRequest) -> pb.CreateCampaignResponse:

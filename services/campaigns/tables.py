@@ -49,6 +49,9 @@ templates = Table(
     required("channel", Text),
     required("body", Text),
     optional("subject", Text),
+    optional("html", Text),
+    # JSON object {name, language, parameters}, see contents.
+    optional("whatsapp", Text),
     required("variables", ARRAY(Text)),
     required("version", BigInteger, default="1"),
     moment("created_at"),
@@ -112,6 +115,10 @@ campaigns = Table(
     # The template's text as it was at the start; null before.
     optional("started_body", Text),
     optional("started_subject", Text),
+    optional("started_html", Text),
+    optional("started_whatsapp", Text),
+    # Made with a test key: reaches the sandbox provider only, whatever its sender is.
+    required("is_test", Boolean, default="false"),
     # The audience is still being written to the ledger.
     required("freezing", Boolean, default="false"),
     # Since then nobody joins or leaves the audience.

@@ -95,10 +95,13 @@ def json_object(field: str) -> Callable[[Any], metadata.Json]:
     return lambda value: metadata.parse(value, field=field)
 
 
+# Short texts, which are taken as they are but for blanks around them, and how long they may be.
+TEXT_LIMITS = dict.fromkeys(TEXTS, limits.TEXT_CHARACTERS) | dict.fromkeys(
+    ("name", "first_name", "last_name"), limits.NAME_CHARACTERS
+)
 # Field of the patch → the column it writes and what reads it.
 READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
-    **{name: (name, text(name)) for name in TEXTS},
-    **{name: (name, text(name, limit=limits.NAME_CHARACTERS)) for name in ("name", "first_name", "last_name")},
+    **{name: (name, text(name, limit=limit)) for name, limit in TEXT_LIMITS.items()},
     **{name: (name, bool) for name in FLAGS},
     "phone": ("phone", phones.normalise),
     "email": ("email", email),

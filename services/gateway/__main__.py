@@ -22,12 +22,12 @@ def serve() -> None:
 
 @cli.command()
 def work() -> None:
-    """Publish the gateway's events."""
+    """Publish the gateway's events, write the feed, deliver to webhooks."""
     from chassis import runner, telemetry
-    from chassis.config import BrokerSettings
     from services.gateway import work as worker
+    from services.gateway.config import WorkSettings
 
-    settings = BrokerSettings()  # type: ignore[call-arg]
+    settings = WorkSettings()  # type: ignore[call-arg]
     telemetry.setup("gateway", "work", log_level=settings.log_level)
     runner.run("gateway-work", functools.partial(worker.work, settings=settings), ops_bind=settings.ops_bind)
 

@@ -10,6 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from chassis.db import Database
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
@@ -17,7 +18,10 @@ from services.gateway.compression import Compressed
 from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins
 from services.gateway.cursors import CursorSeal
+from services.gateway.dialects import addressbook, chat
+from services.gateway.dialects.chat.query_key import QueryKey
 from services.gateway.edge import Edge
+from services.gateway.feed.streams import Streams
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.keyring import Keyring
@@ -31,6 +35,7 @@ from services.gateway.routers import (
     campaigns_quiet_hours,
     consent,
     contacts,
+    events,
     exports,
     followed,
     import_steps,
@@ -44,8 +49,12 @@ from services.gateway.routers import (
     suppression_uploads,
     suppressions,
     templates,
+    webhook_attempts,
+    webhooks,
 )
 from services.gateway.routes import Operation, mount
+from services.gateway.webhooks.sealing import Sealer
+from services.gateway.webhooks.service import Webhooks
 
 # FastAPI's own spans carry the query, and so phones and emails; edge.py makes ours.
 NO_TELEMETRY: TelemetryConfig = {
@@ -71,6 +80,9 @@ NOUNS = (
     campaigns_quiet_hours,
     recipients,
     api_keys,
+    webhooks,
+    webhook_attempts,
+    events,
 )
 
 
@@ -107,6 +119,9 @@ def build() -> FastAPI:
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, receipts.routes.operations, prefix="", in_schema=True)
+    for dialect in (chat, addressbook):
+        mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)
+    app.add_middleware(QueryKey)
     app.router.routes.extend(public.ROUTES)
     paths = {route.path for route in app.router.routes if isinstance(route, Route)}
     app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
@@ -132,6 +147,7 @@ class Parts:
     keyring: Keyring
     key_uses: KeyUses
     kept_answers: KeptAnswers
+    db: Database
     # Raises a chassis error when the gateway should get no traffic.
     ready: Callable[[], Awaitable[None]]
     # See HttpServer.
@@ -143,6 +159,10 @@ def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
     app = build()
     app.state.settings = settings
     app.state.cursors = CursorSeal(settings.token_private_key)
+    app.state.webhooks = Webhooks(
+        Sealer(settings.secrets_keys.get_secret_value()), private=settings.webhook_private_addresses
+    )
+    app.state.streams = Streams()
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
     around = Cors(Compressed(app), origins(settings.cors_origins))

@@ -64,6 +64,7 @@ def assembled(
         keyring=keyring,
         key_uses=KeyUses(keyring.add_uses),
         kept_answers=KeptAnswers(db),
+        db=db,
         ready=ready,
         stopping=stopping,
     )

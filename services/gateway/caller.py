@@ -34,7 +34,7 @@ class Caller:
     settings: GatewaySettings
     cursors: CursorSeal
     request_id: str
-    # `/v1` or `/api/v1`: the client finds what it made under the path that it used.
+    # `/v1`, `/api/v1` or a dialect's: the client finds what it made under the path that it used.
     prefix: str
     if_match: str | None = None
     # (key, fingerprint) of a POST with an Idempotency-Key.

@@ -1,11 +1,22 @@
 """The gateway's settings. See chassis.config for those that every service has."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from chassis.config import Settings
+from chassis.config import BrokerSettings, Settings
 
 
-class GatewaySettings(Settings):
+class WebhookSettings(Settings):
+    """Of whoever keeps webhooks or delivers to them."""
+
+    secrets_keys: SecretStr = Field(
+        description="Fernet keys, comma separated: the first encrypts, all decrypt. Add one in front to rotate"
+    )
+    webhook_private_addresses: bool = Field(
+        default=False, description="Webhooks may go to any address, and by http://: for tests and laptops"
+    )
+
+
+class GatewaySettings(WebhookSettings):
     http_bind: str = Field(default="127.0.0.1:8080", description="host:port of the public REST API")
     public_url: str = Field(
         default="http://127.0.0.1:8080", description="Where clients and providers reach us; no slash at the end"
@@ -24,3 +35,11 @@ class GatewaySettings(Settings):
         default="", description="Origins whose pages may call the API, comma separated, or *; none by default"
     )
     key_cache_seconds: float = Field(default=4.0, ge=0, description="How long a revoked key may still be accepted")
+
+
+class WorkSettings(BrokerSettings, WebhookSettings):
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60, description="For one attempt, name to answer")
+    webhook_endpoints: int = Field(default=256, ge=2, le=5000, description="Endpoints that are delivered to at once")
+    webhook_lease_seconds: float = Field(
+        default=15.0, ge=1, le=300, description="After how long another worker takes over what a dead one held"
+    )

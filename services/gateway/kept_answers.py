@@ -9,10 +9,10 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from starlette.responses import Response
 
 from chassis import idempotency
-from chassis.call import Call, Idempotency
 from chassis.db import Database
 from chassis.idempotency import Replay
 from services.gateway.caller import JSON, Caller
+from services.gateway.own_writes import as_call
 
 
 class KeptAnswers:
@@ -25,7 +25,7 @@ class KeptAnswers:
         Raises FailedPrecondition where the key was used with another request, and what `make` raises, which is not
         kept.
         """
-        call = call_of(caller, operation)
+        call = as_call(caller, operation)
         if call.idempotency is None:
             return await make()
         try:
@@ -39,15 +39,3 @@ class KeptAnswers:
         except Replay as before:
             body = BytesValue.FromString(before.response).value
             return Response(body, media_type=JSON, headers={"Idempotent-Replayed": "true"})
-
-
-def call_of(caller: Caller, operation: str) -> Call:
-    """As a service behind the gateway would get it, for what the gateway does itself."""
-    known = caller.idempotency
-    return Call(
-        account=caller.principal.account,
-        issuer="gateway",
-        scopes=caller.principal.scopes,
-        request_id=caller.request_id,
-        idempotency=Idempotency(known[0], operation, known[1]) if known is not None else None,
-    )

@@ -49,9 +49,9 @@ def boundary_of(content_type: str | None) -> bytes:
 
 
 class Form:
-    """One form with exactly one part called `file`, and fields of the given names."""
+    """One form with exactly one part called `file`, and fields of the given names; None: of any."""
 
-    def __init__(self, boundary: bytes, *, fields: frozenset[str]) -> None:
+    def __init__(self, boundary: bytes, *, fields: frozenset[str] | None) -> None:
         self._fields = fields
         self._events: list[Event] = []
         self._ended = False
@@ -131,8 +131,9 @@ class Form:
 
     def _begin_field(self, name: str) -> None:
         self._field_count += 1
-        if name not in self._fields or self._field_count > MAX_FIELDS:
-            known = ", ".join(sorted(self._fields))
+        unknown = self._fields is not None and name not in self._fields
+        if unknown or self._field_count > MAX_FIELDS:
+            known = ", ".join(sorted(self._fields or ()))
             raise refused_field(f"/{name[:64]}", FieldCode.UNKNOWN_FIELD, f"The form may hold `{FILE}`, {known}.")
         self._field_name = name
         self._field_value.clear()

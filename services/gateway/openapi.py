@@ -16,6 +16,10 @@ DESCRIPTION = """Contacts, segments and campaigns of a messaging business.
 Every path under `/v1` also answers under `/api/v1`, and those under `/v1/segments` and `/v1/lists`
 under `/v1/contacts/segments` and `/v1/contacts/lists`.
 
+Clients of two other APIs find theirs under `/compat/chat` and `/compat/addressbook`: the same contacts, lists and
+exports under the names that they know. What such a call does not know is ignored there, and named in the header
+`Carillon-Ignored-Fields`.
+
 Authentication: `Authorization: Bearer KEY`, or `X-API-Key: KEY`. Each operation names the scope that it needs.
 
 Bodies are JSON in UTF-8, up to 1 MiB where nothing else is said; unknown fields and parameters are refused by name.
@@ -37,6 +41,13 @@ VERSION = "1.0.0"
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `ck_live_…`"},
     "apiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "chatKeyHeader": {"type": "apiKey", "in": "header", "name": "apiKey"},
+    "chatKeyQuery": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "apiKey",
+        "description": "In the chat dialect only, for clients that cannot send a header",
+    },
 }
 # Of our own bookkeeping, or FastAPI's error shape, which is never answered.
 NOT_OURS = ("HTTPValidationError", "ValidationError")

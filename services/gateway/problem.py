@@ -49,11 +49,12 @@ STATUS: dict[str, int] = {
     Reason.SENDER_REQUIRED: 422,
     Reason.INVALID_TEMPLATE: 422,
     Reason.RESOURCE_IN_USE: 409,
+    Reason.POSITION_EXPIRED: 410,
 }
 
 # Metadata of an error under another name or type than the text it travels as. `status` would hide the HTTP status.
 LISTS = frozenset({"existing_ids", "columns", "used_by"})
-NUMBERS = frozenset({"limit_bytes", "version"})
+NUMBERS = frozenset({"limit_bytes", "version", "resume_after"})
 RENAMED = {"status": "current_status"}
 HEADERS_OF = {"retry_after": "Retry-After"}
 

@@ -8,7 +8,7 @@ parameters that the call does not know, and read a JSON body within its limit.
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -133,8 +133,16 @@ class Routes:
         return keep
 
 
-def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_schema: bool) -> None:
-    """In the given order: the first that matches answers."""
+def mount(
+    app: FastAPI,
+    operations: Iterable[Operation],
+    *,
+    prefix: str,
+    in_schema: bool,
+    route: "type[StrictRoute] | None" = None,
+) -> None:
+    """In the given order: the first that matches answers. route: StrictRoute where none is given."""
+    kind = route or StrictRoute
     for operation in operations:
         app.router.add_api_route(
             prefix + operation.path,
@@ -146,13 +154,13 @@ def mount(app: FastAPI, operations: Iterable[Operation], *, prefix: str, in_sche
             status_code=operation.status,
             response_model=operation.answer,
             responses=responses(operation),
-            openapi_extra=extra(operation),
+            openapi_extra=extra(operation, security=kind.security),
             include_in_schema=in_schema,
-            route_class_override=StrictRoute,
+            route_class_override=kind,
         )
 
 
-def extra(operation: Operation) -> dict[str, Any]:
+def extra(operation: Operation, *, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         SCOPE: operation.scope or "none",
         UPLOAD: operation.upload is not None,
@@ -161,7 +169,7 @@ def extra(operation: Operation) -> dict[str, Any]:
         KEEPS_ANSWER: operation.keeps_answer,
     }
     if operation.scope is not PUBLIC:
-        found["security"] = [{"bearer": []}, {"apiKeyHeader": []}]
+        found["security"] = security
     if operation.upload is not None:
         found["requestBody"] = operation.upload
     return found
@@ -201,6 +209,12 @@ class JsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
+    # What the answers' own paths begin with; None is whichever of the two canonical ones the client used.
+    base: ClassVar[str | None] = None
+    # The ways to send a key, by their names in the OpenAPI.
+    security: ClassVar[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKeyHeader": []}]
+    request_class: ClassVar[type[JsonRequest]] = JsonRequest
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head = self.path.partition("{")[0]
@@ -228,12 +242,12 @@ class StrictRoute(APIRoute):
         knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
         async def strict(received: Request) -> Response:
-            request = JsonRequest(received.scope, received.receive)
+            request = self.request_class(received.scope, received.receive)
             try:
                 if scope != "none":
-                    await admit(request, scope)
+                    await admit(request, scope, base=self.base)
                 negotiation.check(request.headers.get("accept"), produces)
-                refuse_unknown_parameters(request, known)
+                self.on_unknown_parameters(request, unknown_parameters(request, known))
                 if request.method != "GET" and not knows_versions:
                     conditional.refuse(request.headers.get("if-match"))
                 if CURSOR in known:
@@ -252,9 +266,21 @@ class StrictRoute(APIRoute):
 
         return strict
 
+    def on_unknown_parameters(self, request: Request, names: list[str]) -> None:
+        """Raises InvalidArgument: a filter misspelt would otherwise answer with everything."""
+        if names:
+            violations = [
+                Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in names
+            ]
+            raise InvalidArgument(
+                Reason.VALIDATION_FAILED,
+                "The query has parameters that this call does not know.",
+                violations=violations,
+            )
 
-async def admit(request: Request, scope: str) -> None:
-    """Raises Unauthenticated, ResourceExhausted or PermissionDenied; leaves a Caller behind."""
+
+async def admit(request: Request, scope: str, *, base: str | None) -> None:
+    """Raises Unauthenticated, ResourceExhausted or PermissionDenied; leaves a Caller behind. base: as StrictRoute's."""
     state = request.app.state
     authenticator: Authenticator = state.authenticator
     limiter: RateLimiter = state.limiter
@@ -276,7 +302,7 @@ async def admit(request: Request, scope: str) -> None:
         settings=state.settings,
         cursors=state.cursors,
         request_id=request.scope.get("carillon.request_id", ""),
-        prefix="/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1",
+        prefix=base or ("/api/v1" if request.scope["carillon.path"].startswith("/api/v1/") else "/v1"),
         if_match=request.headers.get("if-match"),
     )
 
@@ -288,18 +314,10 @@ def query_parameters(dependant: Dependant) -> Iterator[str]:
         yield from query_parameters(dependency)
 
 
-def refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:
-    """A filter misspelt would otherwise answer with everything."""
+def unknown_parameters(request: Request, known: frozenset[str]) -> list[str]:
     if not request.scope["query_string"]:
-        return
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        violations = [
-            Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in unknown
-        ]
-        raise InvalidArgument(
-            Reason.VALIDATION_FAILED, "The query has parameters that this call does not know.", violations=violations
-        )
+        return []
+    return [name for name in request.query_params if name not in known]
 
 
 def with_own_cursor(request: JsonRequest) -> JsonRequest:
@@ -311,7 +329,7 @@ def with_own_cursor(request: JsonRequest) -> JsonRequest:
     own = caller.cursors.open(caller.principal.account, given)
     query = [(name, own if name == CURSOR else value) for name, value in request.query_params.multi_items()]
     request.scope["query_string"] = urlencode(query).encode()
-    return JsonRequest(request.scope, request.receive)
+    return type(request)(request.scope, request.receive)
 
 
 async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool, limit: int) -> None:

@@ -29,7 +29,7 @@ CHUNK_BYTES = 512 * 1024
 class Upload:
     """One form being received: first the fields before the file, then the file, then the fields behind it."""
 
-    def __init__(self, request: Request, *, limit: int, fields: frozenset[str]) -> None:
+    def __init__(self, request: Request, *, limit: int, fields: frozenset[str] | None) -> None:
         """limit: bytes of the whole body. Raises what `boundary_of` raises; ResourceExhausted."""
         self._declared = request.headers.get("content-length", "")
         if self._declared.isdigit() and int(self._declared) > limit:
@@ -134,10 +134,11 @@ async def send(
     *,
     client: Client[Any],
     method: "grpc.aio.StreamUnaryMultiCallable[Part, Answered]",
-    fields: frozenset[str],
+    fields: frozenset[str] | None,
     parts: Callable[[Upload], AsyncIterator[Part]],
 ) -> Answered:
-    """Stream the form's file to a service. parts: what to send, made of the upload.
+    """Stream the form's file to a service. fields: names of those that may be, None: any. parts: what to send, made of
+    the upload.
 
     Raises whatever the service refuses the file for; InvalidArgument, ResourceExhausted and UnsupportedMediaType of
     its own. On every failure the stream has no `end`, so that nothing is kept.

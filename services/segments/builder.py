@@ -11,13 +11,13 @@ from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.nats import Nats
 from services.segments import builds, contact_facts, metrics, steps
-from services.segments.builds import Build, Lost
+from services.segments.builds import Build, Lost, State
 
 log = structlog.get_logger()
 
 TOPIC = "segments.builds"
 POLL_SECONDS = 1.0
-# How long one build is worked on before the others get their turn.
+# How long one build is worked on before the others get their turn; sweeping gives way after each step.
 TURN_SECONDS = 1.0
 
 
@@ -49,13 +49,14 @@ async def work(db: Database, build: Build, *, clock: Callable[[], int] = contact
 
     clock: microseconds since 1970.
     """
-    ends = time.monotonic() + TURN_SECONDS
-    current: Build | None = build
+    ends = time.monotonic() + (0 if build.state is State.RETIRED else TURN_SECONDS)
     try:
-        while current is not None and time.monotonic() < ends:
-            current = await step(db, current, clock)
+        current = await step(db, build, clock)
+        # What was found is used up: finding it again would take longer.
+        while current is not None and (time.monotonic() < ends or current.found is not None):
             # Live changes come first.
             await asyncio.sleep(0)
+            current = await step(db, current, clock)
         if current is not None:
             await builds.release(db, current)
     except Lost:

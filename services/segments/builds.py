@@ -2,7 +2,7 @@
 
 Making a segment's members from its rule, or from another rule after an edit, goes
 
-  building    fill the new build from the projection, chunk by chunk in order of contact id. Live changes keep it in
+  building    fill the new build from the projection, in order of contact id (filling.py). Live changes keep it in
               step from its first moment, because evaluators know it as soon as it exists. Nobody sees it.
   the cut     one short transaction under the account's exclusive lock makes it the segment's served build. So the
               old membership is served, whole, until the new one is, and a contact that is in both keeps its joined_at.
@@ -13,10 +13,11 @@ Making a segment's members from its rule, or from another rule after an edit, go
 A first build is the same with nothing before it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -32,8 +33,8 @@ MAX_FAILURES = 10
 COLUMNS = (
     "account_id, id, segment_id, definition, inlined, state, cut, replaces, position, to_look_at, lease_generation"
 )
-# Least recently worked on first, so that a small build is not stuck behind a large one. The next build of a segment
-# waits until the one before it was announced, and until the segments that its rule names are filled.
+# Least recently worked on first, so that a small build is not stuck behind a large one, and sweeping last. The next
+# build of a segment waits until the one before it was announced, and until the segments that its rule names are filled.
 CLAIM = f"""
 UPDATE builds SET lease_until = now() + $1, lease_generation = lease_generation + 1
 WHERE (account_id, id) = (
@@ -46,7 +47,7 @@ WHERE (account_id, id) = (
             SELECT FROM segment_references r
             JOIN builds o ON o.account_id = r.account_id AND o.segment_id = r.names AND o.state = 'building'
             WHERE r.account_id = b.account_id AND r.segment_id = b.segment_id))
-    ORDER BY lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY state = 'retired', lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}
 """
 HELD = f"SELECT {COLUMNS} FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4"
@@ -80,6 +81,29 @@ class Lost(Exception):
     """The build was taken over, or its segment was edited or deleted: leave it alone."""
 
 
+# A contact, and when the clock may move it next, in microseconds since 1970.
+Candidate: TypeAlias = tuple[UUID, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Those who may join a build, in order of id."""
+
+    people: Sequence[Candidate]
+    # With them everything up to this contact is done.
+    end: UUID
+    # About how many were looked at to find them.
+    contacts: int
+
+    def split(self, size: int) -> "tuple[Found, Found | None]":
+        """The first of them, and the rest; None where there is none."""
+        if len(self.people) <= size:
+            return self, None
+        first, rest = self.people[:size], self.people[size:]
+        contacts = self.contacts * size // len(self.people)
+        return Found(first, first[-1][0], contacts), Found(rest, self.end, self.contacts - contacts)
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """A build as the worker that holds its lease sees it."""
@@ -96,6 +120,8 @@ class Build:
     position: UUID | None
     to_look_at: int
     lease: int
+    # What the worker that fills it has at hand (filling.py).
+    found: Found | None = None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Self:

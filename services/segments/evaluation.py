@@ -175,11 +175,11 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, bulk: bool) -> None:
     tellings = (
         Telling(
             step.entry.segment,
-            revision,
+            revisions[step.entry.build],
             [(contact.public_id, at) for contact in step.joined],
             [(contact.public_id, at) for contact in step.left],
         )
-        for step, revision in zip(steps, revisions, strict=True)
+        for step in steps
         if step.entry.visible
     )
     membership.tell(tx, tellings, bulk=bulk)

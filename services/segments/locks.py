@@ -13,11 +13,25 @@ from chassis.ids import AccountId
 SPACE = 736346
 # Plans follow the tables' real size: an account may grow a thousandfold in a minute.
 SHARE = "SELECT pg_advisory_xact_lock_shared($1, $2), set_config('plan_cache_mode', 'force_custom_plan', true)"
+EXCLUDE_AT_ONCE = """
+SELECT pg_try_advisory_xact_lock($1, $2) AS excluded, set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
 EXCLUDE = "SELECT pg_advisory_xact_lock($1, $2)"
 
 
+async def exclude_at_once(tx: ReadTx, account: AccountId) -> bool:
+    """For keeping evaluations away for some milliseconds, where none is under way: whether it could be done.
+
+    Where it could, every statement of the transaction sees the account's contacts as they stand. Must be the
+    transaction's first statement, or the one before `share`.
+    """
+    row = await tx.fetchrow(EXCLUDE_AT_ONCE, SPACE, number(account))
+    assert row is not None
+    return bool(row["excluded"])
+
+
 async def share(tx: ReadTx, account: AccountId) -> None:
-    """For evaluating. Must be the transaction's first statement."""
+    """For evaluating. Must be the transaction's first statement, but for a vain exclude_at_once."""
     await tx.fetchrow(SHARE, SPACE, number(account))
 
 

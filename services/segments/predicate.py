@@ -5,7 +5,7 @@ Text is compared as it stands, both sides folded (domain/text.py) and byte by by
 and how Postgres says it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,6 +27,9 @@ DAY = f"(date '1970-01-01' + (({{0}} - {SINCE_MIDNIGHT}) / {moments.DAY})::int)"
 MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MONTH_DAYS = [month * 100 + day for month, length in enumerate(MONTH_LENGTHS, 1) for day in range(1, length + 1)]
 FIRST_MOMENT, LAST_MOMENT = moments.parse_moment("0001-01-01"), moments.parse_moment("9999-12-31T23:59:59.999999Z")
+# Stands for the value that is compared, in a test that is used in more than one place.
+VALUE = "\0"
+IN_CALENDAR = f"{{0}} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
 
 
 @dataclass(slots=True)
@@ -59,12 +62,27 @@ def compile_sql(rule: Compiled, *, first: int, now: int) -> Predicate:
     return Predicate(sql, parameters.values, _join(rule))
 
 
-def compile_possible(rule: Compiled, *, first: int, now: int) -> Predicate:
-    """Who must be watched: for whom the rule could hold, and could not, if its relative comparisons were unknown."""
+@dataclass(frozen=True, slots=True)
+class Wanted(Predicate):
+    """Whom a build wants to know of: the rule matches them, or the clock may move them."""
+
+    # The first moment after now at which it may, in microseconds since 1970; null where it never does.
+    due: str
+
+
+def compile_found(rule: Compiled, *, first: int, now: int) -> Wanted:
+    """As compile_sql. due is what domain.matcher.RuleSet.flips says of the rule alone."""
     parameters = Parameters(first)
     known = partial(_comparison, parameters=parameters, now=now)
-    true, false = _possible(rule, known)
-    return Predicate(f"({true} AND {false})", parameters.values, _join(rule))
+    sql, due = _sql(rule, known), "NULL::bigint"
+    relative = [one for one in dict.fromkeys(leaves(rule)) if one.how in RELATIVE]
+    if relative:
+        # For whom the rule could hold, and could not, if its relative comparisons were unknown.
+        true, false = _possible(rule, known)
+        flips = ", ".join(_next_flip(one, parameters, now) for one in relative)
+        due = f"CASE WHEN {true} AND {false} THEN least({flips}) END"
+        sql = f"({sql} OR {due} IS NOT NULL)"
+    return Wanted(sql, parameters.values, _join(rule), due)
 
 
 def _join(rule: Compiled) -> str:
@@ -106,12 +124,16 @@ def _comparison(comparison: Comparison, parameters: Parameters, now: int) -> str
     if how is Compare.EQUALS and place.shape is not Shape.ONE and place.type == "text":
         operator = "&&" if place.shape is Shape.ARRAY else "?|"
         return f"coalesce({place.sql} {operator} {parameters.add(list(comparison.operand), 'text[]')}, false)"
-    value = place.sql if place.shape is Shape.ONE else f"v::{place.type}"
-    test = _test(comparison, value, place.type, parameters, now)
+    test = _test(comparison, VALUE, place.type, parameters, now)
     if place.shape is Shape.ONE:
-        return f"coalesce({test}, false)"
-    values = f"unnest({place.sql})" if place.shape is Shape.ARRAY else f"jsonb_array_elements_text({place.sql})"
-    return f"EXISTS (SELECT FROM {values} AS v WHERE {test})"
+        return f"coalesce({test.replace(VALUE, place.sql)}, false)"
+    each = test.replace(VALUE, f"v::{place.type}")
+    if place.shape is Shape.ARRAY:
+        return f"EXISTS (SELECT FROM unnest({place.sql}) AS v WHERE {each})"
+    # Nearly all have one value, and looking at that takes a third of the time.
+    alone = test.replace(VALUE, f"({place.sql} ->> 0)::{place.type}")
+    several = f"EXISTS (SELECT FROM jsonb_array_elements_text({place.sql}) AS v WHERE {each})"
+    return f"CASE WHEN ({place.sql} ->> 1) IS NULL THEN coalesce({alone}, false) ELSE {several} END"
 
 
 def _is_one_of(comparison: Comparison, parameters: Parameters) -> str:
@@ -156,7 +178,39 @@ def _part(how: Compare, value: str, wanted: str) -> str:
 def _anniversary(value: str, days: int, parameters: Parameters, now: int) -> str:
     """The days of the year that count now are few: moments.has_anniversary says which."""
     counting = [one for one in MONTH_DAYS if moments.has_anniversary(one, now=now, days=days)]
+    return f"({IN_CALENDAR.format(value)} AND {_month_day(value)} = ANY ({parameters.add(counting, 'int[]')}))"
+
+
+def _month_day(value: str) -> str:
+    """moments.month_day, of a moment IN_CALENDAR."""
     day = DAY.format(value)
-    month_day = f"extract(month FROM {day})::int * 100 + extract(day FROM {day})::int"
-    in_calendar = f"{value} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
-    return f"({in_calendar} AND {month_day} = ANY ({parameters.add(counting, 'int[]')}))"
+    return f"(extract(month FROM {day})::int * 100 + extract(day FROM {day})::int)"
+
+
+def _next_flip(comparison: Comparison, parameters: Parameters, now: int) -> str:
+    """domain.comparisons.next_flip, of a comparison that is relative to the clock."""
+    place = place_of(comparison.column)
+    at = parameters.add(now, "bigint")
+    if place.shape is Shape.ONE:
+        return _after(_flips(comparison, place.sql, parameters, now), at)
+    following = _after(_flips(comparison, "v::bigint", parameters, now), at)
+    return f"(SELECT min({following}) FROM jsonb_array_elements_text({place.sql}) AS v)"
+
+
+def _after(flips: Sequence[str], now: str) -> str:
+    return f"least({', '.join(f'CASE WHEN {flip} > {now} THEN {flip} END' for flip in flips)})"
+
+
+def _flips(comparison: Comparison, value: str, parameters: Parameters, now: int) -> list[str]:
+    """domain.comparisons's own."""
+    (constant,) = comparison.operand
+    assert isinstance(constant, int)
+    if comparison.how is Compare.ANNIVERSARY:
+        # By month and day; those that are no day are never asked for.
+        following = [0] * MONTH_DAYS[-1]
+        for one in MONTH_DAYS:
+            following[one - 1] = moments.flip_of_anniversary(one, now=now, days=constant)
+        by_day = parameters.add(following, "bigint[]")
+        return [f"CASE WHEN {IN_CALENDAR.format(value)} THEN ({by_day})[{_month_day(value)}] END"]
+    span = parameters.add(constant, "bigint")
+    return [value, f"{value} + {span}"] if comparison.how is Compare.IN_LAST else [f"{value} - {span}", value]

@@ -14,6 +14,8 @@ from chassis.db import ReadTx, WriteTx
 from services.segments.columns import PROJECTED, TYPES
 from services.segments.contact_facts import NOBODY, facts_of
 from services.segments.domain.facts import Facts, View
+from services.segments.domain.fields import CUSTOM, EVERY_VERSION
+from services.segments.domain.matcher import reads_of
 
 # Kept elsewhere in the row: the key, and the version.
 NOT_PROJECTED = ("t:id", "n:version")
@@ -34,6 +36,18 @@ WITH before AS MATERIALIZED (
     RETURNING p.contact_id
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
+"""
+# The next version of contacts that are here, with the columns that it changed: the others are as they were.
+ADVANCE = """
+WITH held AS MATERIALIZED (
+    SELECT contact_id, version FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+    ORDER BY contact_id FOR NO KEY UPDATE
+)
+UPDATE contacts_projection p SET version = c.version, snapshot = c.snapshot{updates}
+FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]{parameters}) AS c (contact_id, version, snapshot{names}), held
+WHERE held.contact_id = c.contact_id AND held.version = c.version - 1
+    AND p.account_id = $1 AND p.contact_id = c.contact_id AND NOT p.deleted
+RETURNING p.contact_id
 """
 # Rows whose columns are not what their snapshot says.
 DIFFERING = """
@@ -58,6 +72,8 @@ WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) ORDER BY contact_id FOR 
 """
 HOLD_FREE = f"{HOLD} SKIP LOCKED"
 MORE = "more"
+# By column: what a change must name to change it.
+READS = {column: reads_of(column) for column in PROJECTED} | {MORE: frozenset(CUSTOM.values())}
 UPDATES = ", ".join(f"{name} = excluded.{name}" for name in [*PROJECTED.values(), MORE])
 
 
@@ -84,16 +100,36 @@ async def upsert(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, 
 
     Returns the contacts written, with the version they had here before (None: there was none).
     """
-    columns = encoded([contact.facts for contact in contacts])
-    rows = await tx.fetch(
-        statement(tuple(columns)),
-        tx.account,
+    written = await advance(tx, contacts)
+    others = [contact for contact in contacts if contact.contact_id not in written] if written else contacts
+    if not others:
+        return written
+    columns = encoded([contact.facts for contact in others])
+    rows = await tx.fetch(statement(tuple(columns)), tx.account, *versions(others), *columns.values())
+    return written | dict(rows)  # type: ignore[arg-type]  # rows of two columns
+
+
+async def advance(tx: WriteTx, contacts: Sequence[ContactVersion]) -> dict[UUID, int | None]:
+    """Where all say what changed: write that, of those whose version before is here. They, with that version."""
+    changes = [contact.changed for contact in contacts if contact.changed is not None]
+    if not changes or len(changes) < len(contacts):
+        return {}
+    changed = frozenset().union(*changes) | {EVERY_VERSION}
+    wanted = frozenset(column for column, reads in READS.items() if not changed.isdisjoint(reads))
+    columns = encoded([contact.facts for contact in contacts], wanted)
+    sql = advancing(tuple(columns), tuple(sorted(wanted.difference(columns))))
+    rows = await tx.fetch(sql, tx.account, *versions(contacts), *columns.values())
+    advanced = {row["contact_id"] for row in rows}
+    return {contact.contact_id: contact.version - 1 for contact in contacts if contact.contact_id in advanced}
+
+
+def versions(contacts: Sequence[ContactVersion]) -> tuple[list[UUID], list[int], list[bytes | None]]:
+    """The first parameters of both statements, after the account."""
+    return (
         [contact.contact_id for contact in contacts],
         [contact.version for contact in contacts],
         [contact.snapshot for contact in contacts],
-        *columns.values(),
     )
-    return dict(rows)  # type: ignore[arg-type]  # rows of two columns
 
 
 async def hold(tx: WriteTx, contacts: Sequence[UUID]) -> list[ContactVersion]:
@@ -136,9 +172,25 @@ def statement(columns: tuple[str, ...]) -> str:
     return UPSERT.format(
         names="".join(f", {name}" for name in names),
         values="".join(f", {value_of(column)}" for column in columns),
-        parameters="".join(f", ${number}::text::{type_of(column)}[]" for number, column in enumerate(columns, 5)),
+        parameters=parameters(columns, first=5),
         updates=UPDATES,
     )
+
+
+@lru_cache(maxsize=1024)
+def advancing(columns: tuple[str, ...], cleared: tuple[str, ...]) -> str:
+    """That writes some columns, clears some, and leaves the others."""
+    names = [name_of(column) for column in columns]
+    updates = [f", {name} = {value_of(column)}" for name, column in zip(names, columns, strict=True)]
+    return ADVANCE.format(
+        names="".join(f", {name}" for name in names),
+        parameters=parameters(columns, first=5),
+        updates="".join([*updates, *(f", {name_of(column)} = NULL" for column in cleared)]),
+    )
+
+
+def parameters(columns: Sequence[str], *, first: int) -> str:
+    return "".join(f", ${number}::text::{type_of(column)}[]" for number, column in enumerate(columns, first))
 
 
 @lru_cache(maxsize=1024)
@@ -147,7 +199,7 @@ def comparison(columns: tuple[str, ...]) -> str:
     given = {name_of(column): value_of(column) for column in columns}
     everything = [*PROJECTED.values(), MORE]
     return DIFFERING.format(
-        parameters="".join(f", ${number}::text::{type_of(column)}[]" for number, column in enumerate(columns, 3)),
+        parameters=parameters(columns, first=3),
         names="".join(f", {name}" for name in given),
         columns=", ".join(f"p.{name}" for name in everything),
         values=", ".join(given.get(name, "NULL") for name in everything),
@@ -169,23 +221,23 @@ def value_of(column: str) -> str:
     return f"c.{name_of(column)}{cast}"
 
 
-def encoded(batch: Sequence[Facts]) -> dict[str, str]:
+def encoded(batch: Sequence[Facts], wanted: frozenset[str] | None = None) -> dict[str, str]:
     """The batch column by column, for what any of its contacts has; in one order, so that statements are few.
 
-    Each column is the text form of an array: the driver takes several times as long for lists.
+    wanted: the columns to look at, MORE among them. Each is the text form of an array: the driver takes several times
+    as long for lists.
     """
-    present = sorted(frozenset().union(*batch))
+    present = frozenset().union(*batch)
+    projected = present & PROJECTED.keys() if wanted is None else present & wanted
     columns: dict[str, list[str | None]] = {}
-    for name in present:
-        if name not in PROJECTED:
-            continue
+    for name in sorted(projected):
         if name[0] == View.TEXT:
             columns[name] = [facts[name][0] if name in facts else None for facts in batch]  # type: ignore[misc]  # texts
         elif name[0] == View.ELEMENT:
             columns[name] = [array(facts[name]) if name in facts else None for facts in batch]
         else:
             columns[name] = [str(facts[name][0]) if name in facts else None for facts in batch]
-    custom = frozenset(present).difference(PROJECTED, NOT_PROJECTED)
+    custom = present.difference(PROJECTED, NOT_PROJECTED) if wanted is None or MORE in wanted else None
     if custom:
         columns[MORE] = [document(facts, custom) for facts in batch]
     return {name: copytext.parameter(column) for name, column in columns.items()}

@@ -27,9 +27,9 @@ from services.segments.builds import State
 from services.segments.domain.definitions import Definition, compile_with, conditions_of, read
 from services.segments.domain.faults import InvalidRule, fault_of_name
 from services.segments.explanations import Explanation, explain
+from services.segments.filling import NIL
 from services.segments.preview import Preview
 from services.segments.repository import Segment
-from services.segments.steps import NIL
 
 AUDIENCE_BATCH = 500
 # How long an audience waits for a first build, unless the caller gives up before.

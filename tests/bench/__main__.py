@@ -25,6 +25,7 @@ BENCHES = {
     "rest": "tests.bench.rest",
     "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
+    "webhooks": "tests.bench.webhooks",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",
     "asgi_server": "tests.bench.decisions.asgi_server",

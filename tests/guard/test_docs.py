@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SEGMENTS = (ROOT / "docs" / "segments.md").read_text(encoding="utf-8")
 
 
-def test_the_error_list_is_that_of_the_code() -> None:
+def test_the_pages_that_are_made_from_the_code_are_up_to_date() -> None:
     done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

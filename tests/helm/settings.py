@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chassis.config import BrokerSettings, MigrateSettings, Settings
+from chassis.config import MigrateSettings, Settings
 from services.campaigns import config as campaigns
 from services.contacts import config as contacts
 from services.gateway import config as gateway
@@ -16,7 +16,7 @@ PREFIX = "CARILLON_"
 
 CLASSES: dict[str, type[Settings]] = {
     "gateway": gateway.GatewaySettings,
-    "gateway-work": BrokerSettings,
+    "gateway-work": gateway.WorkSettings,
     "contacts": contacts.ServeSettings,
     "contacts-work": contacts.WorkSettings,
     "segments": segments.ServeSettings,

@@ -13,6 +13,7 @@ from chassis.tokens import TokenSigner, TokenVerifier
 from deploy.local.databases import SERVICES
 from services.campaigns.sealing import Sealer
 from services.contacts.erasure.hashing import AddressHash
+from services.gateway.webhooks.sealing import Sealer as WebhookSealer
 from tests.helm.rendering import named, render
 
 DEV = ("--set", "dev.enabled=true")
@@ -32,8 +33,10 @@ def test_a_token_that_one_service_signs_is_good_at_the_others(issuer: str) -> No
     assert TokenVerifier("contacts", public).verify(token).issuer == issuer
 
 
-def test_what_is_sealed_can_be_opened() -> None:
-    sealer = Sealer(secret("carillon-campaigns")["secrets-keys"])
+@pytest.mark.parametrize("sealing", [Sealer, WebhookSealer], ids=["campaigns", "gateway"])
+def test_what_is_sealed_can_be_opened(sealing: type[Sealer] | type[WebhookSealer]) -> None:
+    service = "campaigns" if sealing is Sealer else "gateway"
+    sealer = sealing(secret(f"carillon-{service}")["secrets-keys"])
     assert sealer.open(sealer.seal("text")) == "text"
 
 
@@ -55,7 +58,7 @@ def test_the_urls_carry_the_passwords_that_the_servers_are_given() -> None:
 
 def test_no_two_secrets_are_the_same() -> None:
     made = secret("carillon-dev").values()
-    assert len(made) == len(set(made)) == 1 + 6 * len(SERVICES) + 2
+    assert len(made) == len(set(made)) == 1 + 6 * len(SERVICES) + 3
 
 
 def test_each_installation_makes_its_own() -> None:

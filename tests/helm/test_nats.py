@@ -22,6 +22,7 @@ from services.contacts.bulk import service as bulk
 from services.contacts.exports import service as exports
 from services.contacts.imports import service as imports
 from services.contacts.search import consumers as search
+from services.gateway.feed import writer as feed
 from services.segments import builder
 from services.segments import consumers as segments
 from tests.helm import nats_server
@@ -32,13 +33,13 @@ DURABLES = {
     "contacts": {activity.LIVE, activity.BULK, search.LIVE, search.BULK},
     "segments": {segments.LIVE, segments.BULK, segments.MESSAGES},
     "campaigns": {campaigns_consumers.LIVE, campaigns_consumers.BULK},
-    "gateway": set(),
+    "gateway": {feed.LIVE, feed.BULK},
 }
 POKES = {
     "contacts": {imports.POKE, bulk.POKE, exports.POKE},
     "segments": {builder.TOPIC},
     "campaigns": {campaigns.CAMPAIGNS, campaigns.RECEIPTS},
-    "gateway": set(),
+    "gateway": {f"{feed.TOPIC}.acct"},
 }
 ENTITIES = {
     "contacts": {"contact", "list", "suppression", "import"},
@@ -57,13 +58,13 @@ def of_dev() -> str:
 def of_production() -> str:
     """The users of deploy/helm/values/nats.yaml, as the nats-io chart merges them into its configuration."""
     values = yaml.safe_load((EXAMPLES / "nats.yaml").read_text())
-    merged = values["config"]["merge"]["authorization"]
+    merged = values["config"]["merge"]["accounts"]["CARILLON"]
     users = "\n".join(nats_user(user) for user in merged["users"])
     return f"""
         listen: "0.0.0.0:4222"
         http: "0.0.0.0:8222"
         jetstream {{ store_dir: "/data" }}
-        authorization {{ users: [ {users} ] }}
+        accounts {{ CARILLON: {{ jetstream: {merged["jetstream"]}, users: [ {users} ] }} }}
     """
 
 

@@ -116,7 +116,7 @@ def test_only_what_sends_reaches_the_internet_and_nothing_inside(values: Path) -
             for peer in rule.get("to", [])
             if "ipBlock" in peer
         ]
-        assert bool(blocks) is (name == "campaigns-work"), name
+        assert bool(blocks) is (name in ("campaigns-work", "gateway-work")), name
         for block in blocks:
             if block["cidr"] == "0.0.0.0/0":
                 assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])

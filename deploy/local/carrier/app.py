@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from deploy.local.carrier import control, twilio
+from deploy.local.carrier import batch, control, twilio
 from deploy.local.carrier.acceptances import Acceptances, Accepted
 from deploy.local.carrier.control import InvalidControl
 from deploy.local.carrier.http import Request, Response
@@ -61,6 +61,8 @@ class Carrier:
             return None
         if request.path == "/messages":
             return self.post_message
+        if request.path == "/messages/batch":
+            return self.post_batch
         is_twilio = request.path.startswith(TWILIO_PREFIX) and request.path.endswith(TWILIO_SUFFIX)
         return self.post_twilio_message if is_twilio else None
 
@@ -86,15 +88,41 @@ class Carrier:
         accepted = self.accept(request.headers.get("idempotency-key"), to, text=text, id_prefix="car_", first=owe)
         return self.answer_or_drop(200 if accepted.duplicate else 202, {"id": accepted.id})
 
+    def post_batch(self, request: Request) -> Response:
+        try:
+            messages = batch.messages(request.body)
+        except batch.Malformed as error:
+            return answer(400, {"error": str(error)})
+        if self.happens(self.control.call_error_rate):
+            return self.failure({"error": TOLD_TO_FAIL})
+        results = [self.batched(message) for message in messages]
+        kept = [one for one in results if not self.happens(self.control.omit_result_rate)]
+        return self.answer_or_drop(200, {"results": kept})
+
+    def batched(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        key, to, text, callback = message["key"], message.get("to"), message.get("text"), message.get("callback_url")
+        if not (isinstance(to, str) and to and isinstance(text, str) and isinstance(callback, str | None)):
+            return batch.result(key, "refused")
+        if self.happens(self.control.error_rate):
+            return batch.failure(key, self.control)
+
+        def owe(made: Accepted) -> None:
+            if callback and not made.duplicate:
+                self.owe(Receipt(made.id, callback, self.happens(self.control.receipt_failed_rate)))
+
+        return batch.result(key, "accepted", id=self.accept(key, to, text=text, id_prefix="car_", first=owe).id)
+
     def post_twilio_message(self, request: Request) -> Response:
         account = request.path[len(TWILIO_PREFIX) : -len(TWILIO_SUFFIX)]
         token = password(request.headers.get("authorization", ""))
         if token is None:
             return answer(401, twilio.error(401, code=20003, message="Authenticate"))
         form = dict(parse_qsl(request.body.decode(errors="replace")))
-        to, text, sender = form.get("To", ""), form.get("Body", ""), form.get("From", "")
-        if not to or not text:
-            return answer(400, twilio.error(400, code=21604, message="To and Body are required"))
+        to, text = form.get("To", ""), twilio.text(form)
+        sender = form.get("From", "") or form.get("MessagingServiceSid", "")
+        refusal = twilio.refusal(to, sender, text)
+        if refusal is not None:
+            return answer(400, refusal)
         if self.happens(self.control.error_rate):
             status = self.control.error_status
             return self.failure(twilio.error(status, code=20429 if status == 429 else 20500, message=TOLD_TO_FAIL))

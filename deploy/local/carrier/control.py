@@ -22,6 +22,10 @@ class Control:
     error_rate: float = 0
     error_status: int = 503
     retry_after: float | None = None
+    # Of batches: how many calls are answered with error_status as a whole, and how many results are left out of an
+    # answer, of messages that were accepted too.
+    call_error_rate: float = 0
+    omit_result_rate: float = 0
     # How many are accepted and then not answered: the connection is dropped.
     reset_after_accept_rate: float = 0
     # "hold": receipts wait for POST /control/release.

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+import re
+from collections.abc import Mapping
 
 import aiohttp
 
@@ -10,6 +12,7 @@ from deploy.local.carrier.receipts import Receipt
 
 API_VERSION = "2010-04-01"
 UNREACHABLE = "30003"
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def created(account: str, sid: str, *, to: str, sender: str, text: str) -> dict[str, object]:
@@ -27,6 +30,28 @@ def created(account: str, sid: str, *, to: str, sender: str, text: str) -> dict[
         "error_message": None,
         "uri": f"/{API_VERSION}/Accounts/{account}/Messages/{sid}.json",
     }
+
+
+def text(form: Mapping[str, str]) -> str:
+    """What is said; of approved content its id and what goes into it."""
+    if "ContentSid" in form:
+        return f"{form['ContentSid']} {form.get('ContentVariables', '')}".strip()
+    return form.get("Body", "")
+
+
+def refusal(to: str, sender: str, text: str) -> dict[str, object] | None:
+    """Why a message cannot be created; None where it can."""
+    if not to:
+        return error(400, code=21604, message="A 'To' phone number is required.")
+    if not sender:
+        return error(400, code=21603, message="A 'From' phone number is required.")
+    if not text:
+        return error(400, code=21602, message="Message body is required.")
+    if not PHONE.fullmatch(to.removeprefix("whatsapp:")):
+        return error(400, code=21211, message=f"Invalid 'To' Phone Number: {to}")
+    if to.startswith("whatsapp:") != sender.startswith("whatsapp:") and not sender.startswith("MG"):
+        return error(400, code=63007, message="Twilio could not find a Channel with the specified From address")
+    return None
 
 
 def error(status: int, *, code: int, message: str) -> dict[str, object]:

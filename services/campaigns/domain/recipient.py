@@ -38,6 +38,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     CANCELLED = "cancelled"
     TEMPLATE_ERROR = "template_error"
+    # Stored with the variable's name behind it: `missing_variable:code`.
+    MISSING_VARIABLE = "missing_variable"
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_ERROR = "provider_error"
     NO_ANSWER = "no_answer"

@@ -4,99 +4,163 @@
 
 2xx {"id": "…"}: accepted. 429: wait (Retry-After). 503: try again; so any 5xx where keys are honoured, else it is as
 good as no answer. Any other answer is final.
+
+With `batch_url`, up to `max_batch` messages a call, each with its `key`, and a result for each:
+
+    {"messages": [{"key": "rcp_…", "to": …}, …]}  →  {"results": [{"key": "rcp_…", "status": "accepted", "id": "…"}, …]}
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import orjson
 
-from services.campaigns.domain.sending import Accepted, Answer, Keys, Unanswered, Unavailable, classify
-from services.campaigns.providers.port import Outbound
+from services.campaigns.domain.sending import (
+    Accepted,
+    Answer,
+    Keys,
+    Refused,
+    Throttled,
+    Unanswered,
+    Unavailable,
+    classify,
+    retry_seconds,
+)
+from services.campaigns.providers.port import OneByOne, Outbound
+from services.campaigns.providers.settings import Flag, Line, Number, Schema, Setting, Url, filled
+from services.campaigns.providers.web import body_of, retry_after, timeouts, usable_id
 
-CONNECT_SECONDS = 3.0
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_ID = 256
+BASE_BYTES = 64 * 1024
+BYTES_A_RESULT = 1024
+# A batch that was refused as a whole later than this is not made again at once: its recipients were checked too long
+# ago.
+AGAIN_SECONDS = 0.4
+
+SETTINGS: Schema = {
+    "url": Setting(Url(), "Where one message is posted", required=True),
+    "honours_keys": Setting(Flag(), "Whether a repeated Idempotency-Key makes no second message", True),
+    "keys_kept_hours": Setting(Number(0, 24 * 365), "For how long it knows a key again", 24),
+    "batch_url": Setting(Url(), "Where several messages are posted in one call; absent: one call a message"),
+    "max_batch": Setting(Number(1, 500, whole=True), "The most messages of one call to batch_url", 50),
+}
+SECRETS: Schema = {"authorization": Setting(Line(4096), "The Authorization header of every call")}
 
 
-class HttpProvider:
+class HttpProvider(OneByOne):
     def __init__(
         self, session: aiohttp.ClientSession, settings: Mapping[str, Any], secrets: Mapping[str, str], *, timeout: float
     ) -> None:
-        """settings: `url`; `honours_keys` (true) and `keys_kept_hours` (24) say what it does with keys."""
+        """settings, secrets: of SETTINGS and SECRETS. timeout: seconds, of one call."""
+        known = filled(SETTINGS, settings)
         self._session = session
-        self._url = str(settings["url"])
+        self._url, self._batch_url = known["url"], known["batch_url"]
         self._headers = {"Content-Type": "application/json"}
         if "authorization" in secrets:
             self._headers["Authorization"] = secrets["authorization"]
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
-        self.keys = Keys(
-            honoured=bool(settings.get("honours_keys", True)),
-            kept=timedelta(hours=float(settings.get("keys_kept_hours", 24))),
-        )
+        self._timeout = timeouts(timeout)
+        self.max_batch = known["max_batch"] if self._batch_url else 1
+        self.keys = Keys(honoured=known["honours_keys"], kept=timedelta(hours=float(known["keys_kept_hours"])))
 
     async def send(self, message: Outbound) -> Answer:
-        body = {
-            "to": message.to,
-            "from": message.sender,
-            "channel": message.channel,
-            "text": message.text,
-            "callback_url": message.callback_url,
-        }
-        if message.subject is not None:
-            body["subject"] = message.subject
+        headers = self._headers | {"Idempotency-Key": message.key}
+        status, wait, raw = await self._post(self._url, shown(message), headers, limit=BASE_BYTES)
+        if raw is None:
+            return Unavailable() if status is None else Unanswered()
+        if not 200 <= (status or 0) < 300:
+            return classify(status or 0, retry_after=wait, keys_honoured=self.keys.honoured)
+        found = parsed(raw)
+        return Accepted(usable_id(found.get("id") if isinstance(found, dict) else None))
+
+    async def send_many(self, messages: Sequence[Outbound]) -> list[Answer]:
+        if not self._batch_url or len(messages) == 1:
+            return list(await asyncio.gather(*(self.send(message) for message in messages)))
+        begun = time.monotonic()
+        body = {"messages": [{"key": message.key} | shown(message) for message in messages]}
+        limit = BASE_BYTES + BYTES_A_RESULT * len(messages)
+        status, wait, raw = await self._post(self._batch_url, body, self._headers, limit=limit)
+        if raw is None:
+            return [Unavailable() if status is None else Unanswered() for _ in messages]
+        if 200 <= (status or 0) < 300:
+            found = results(raw)
+            return [self._result(found.get(message.key)) for message in messages]
+        whole = classify(status or 0, retry_after=wait, keys_honoured=self.keys.honoured)
+        if not isinstance(whole, Refused):
+            return [whole for _ in messages]
+        # It says nothing of any one of them, and refusing all for the fault of one would be wrong.
+        if time.monotonic() - begun > AGAIN_SECONDS:
+            return [Unavailable() for _ in messages]
+        return list(await asyncio.gather(*(self.send(message) for message in messages)))
+
+    def _result(self, found: Mapping[str, Any] | None) -> Answer:
+        """None: the answer says nothing of the message, which may have been taken."""
+        status = None if found is None else found.get("status")
+        if found is None or status not in ("accepted", "refused", "throttled", "unavailable"):
+            return Unanswered()
+        if status == "accepted":
+            return Accepted(usable_id(found.get("id")))
+        if status == "throttled":
+            wait = found.get("retry_after")
+            return Throttled(retry_seconds(float(wait) if isinstance(wait, int | float) else None))
+        return Refused() if status == "refused" else Unavailable()
+
+    async def _post(
+        self, url: str, body: Mapping[str, Any], headers: Mapping[str, str], *, limit: int
+    ) -> tuple[int | None, float | None, bytes | None]:
+        """Status, Retry-After and body. No body: no answer, or half of one; no status either: no request was made."""
+        status: int | None = 0
         try:
             async with self._session.post(
-                self._url,
-                data=orjson.dumps(body),
-                headers=self._headers | {"Idempotency-Key": message.key},
-                timeout=self._timeout,
-                allow_redirects=False,
+                url, data=orjson.dumps(body), headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
-                return await understand(response, self.keys)
+                status = response.status
+                wait = retry_after(response)
+                # Of any other answer the status says all there is to know.
+                raw = await body_of(response, limit) if 200 <= status < 300 else b""
+                return status, wait, raw
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            # No connection, so no request.
-            return Unavailable()
+            return None, None, None
         except (TimeoutError, aiohttp.ClientError, OSError):
-            return Unanswered()
+            return status, None, None
 
 
-async def understand(response: aiohttp.ClientResponse, keys: Keys) -> Answer:
-    """Raises aiohttp.ClientError where the body breaks off: the message may be taken, its name is not known."""
-    if not 200 <= response.status < 300:
-        return classify(
-            response.status, retry_after=seconds(response.headers.get("Retry-After")), keys_honoured=keys.honoured
-        )
-    raw = await beginning(response.content)
+def shown(message: Outbound) -> dict[str, Any]:
+    """As the protocol has it: what a message has not is not there."""
+    body: dict[str, Any] = {
+        "to": message.to,
+        "from": message.sender,
+        "channel": message.channel,
+        "text": message.text,
+        "callback_url": message.callback_url,
+    }
+    for name in ("subject", "html", "unsubscribe_url"):
+        if (value := getattr(message, name)) is not None:
+            body[name] = value
+    if message.template is not None:
+        body["template"] = {
+            "name": message.template.name,
+            "language": message.template.language,
+            "parameters": message.template.parameters,
+        }
+    return body
+
+
+def results(raw: bytes) -> dict[str, Mapping[str, Any]]:
+    """By key; of two for one key the first. Empty where they cannot be read."""
+    whole = parsed(raw)
+    listed = whole.get("results") if isinstance(whole, dict) else None
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("key"), str):
+            found.setdefault(one["key"], one)
+    return found
+
+
+def parsed(raw: bytes) -> object:
     try:
-        found = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        found = None
-    name = found.get("id") if isinstance(found, dict) else None
-    usable = isinstance(name, str | int) and not isinstance(name, bool) and len(str(name)) <= MAX_ID
-    return Accepted(str(name).replace("\0", "") if usable else "")
-
-
-async def beginning(content: aiohttp.StreamReader) -> bytes:
-    """Up to MAX_ANSWER_BYTES, however many pieces they come in."""
-    raw = b""
-    while len(raw) < MAX_ANSWER_BYTES and (piece := await content.read(MAX_ANSWER_BYTES - len(raw))):
-        raw += piece
-    return raw
-
-
-def seconds(header: str | None) -> float | None:
-    """A Retry-After, which is a number of seconds or a date (RFC 9110)."""
-    if header is None:
-        return None
-    try:
-        return float(header)
-    except ValueError:
-        pass
-    try:
-        return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
         return None

@@ -7,7 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from chassis.db import ReadTx, WriteTx
+from services.campaigns import contents
 from services.campaigns.domain.audience import Audience
+from services.campaigns.domain.content import Content
 from services.campaigns.domain.stats import NOTHING, Stats
 
 WITH_STATS = """
@@ -27,8 +29,8 @@ ORDER BY c.id DESC LIMIT $4
 INSERT = """
 INSERT INTO campaigns (account_id, id, name, template_id, sender_id, channel, segment_id, list_id, contact_ids,
   exclude_segment_ids, schedule_at, rate_limit_per_second, variables, schedule_max_late_seconds,
-  sending_windows)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+  sending_windows, is_test)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 INSERT_STATS = "INSERT INTO campaign_stats (account_id, campaign_id) VALUES ($1, $2)"
 INSERT_RUN = "INSERT INTO runs (account_id, campaign_id) VALUES ($1, $2)"
@@ -46,8 +48,8 @@ WHERE account_id = $1 AND id = $2
 """
 START = """
 UPDATE campaigns SET status = 'running', status_reason = '', started_at = now(), started_body = $3,
-  started_subject = $4, freezing = $5, frozen_at = CASE WHEN $5 THEN NULL ELSE now() END, version = version + 1,
-  updated_at = now()
+  started_subject = $4, started_html = $5, started_whatsapp = $6, freezing = $7,
+  frozen_at = CASE WHEN $7 THEN NULL ELSE now() END, version = version + 1, updated_at = now()
 WHERE account_id = $1 AND id = $2
 """
 # A resumed campaign starts with the provider's slate clean.
@@ -129,8 +131,8 @@ def audience(row: asyncpg.Record) -> Audience:
     )
 
 
-async def insert(tx: WriteTx, campaign_id: UUID, draft: Draft) -> None:
-    await tx.execute(INSERT, tx.account, campaign_id, *draft.values())
+async def insert(tx: WriteTx, campaign_id: UUID, draft: Draft, *, is_test: bool) -> None:
+    await tx.execute(INSERT, tx.account, campaign_id, *draft.values(), is_test)
     await tx.execute(INSERT_STATS, tx.account, campaign_id)
     await tx.execute(INSERT_RUN, tx.account, campaign_id)
 
@@ -156,11 +158,10 @@ async def set_status(tx: WriteTx, account: UUID, campaign_id: UUID, *, status: s
     await tx.execute(SET_STATUS, account, campaign_id, status, reason)
 
 
-async def start(
-    tx: WriteTx, account: UUID, campaign_id: UUID, *, body: str, subject: str | None, freezing: bool
-) -> None:
+async def start(tx: WriteTx, account: UUID, campaign_id: UUID, content: Content, *, freezing: bool) -> None:
     """freezing: the audience is not on the ledger yet, or not without whom it excludes."""
-    await tx.execute(START, account, campaign_id, body, subject, freezing)
+    whatsapp = contents.dumped(content.whatsapp)
+    await tx.execute(START, account, campaign_id, content.body, content.subject, content.html, whatsapp, freezing)
 
 
 async def reset_run(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:

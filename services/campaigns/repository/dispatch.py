@@ -40,8 +40,9 @@ WHERE k.account_id = mine.account_id AND k.campaign_id = mine.campaign_id AND k.
 RETURNING k.account_id, k.campaign_id, k.chunk, k.lease_generation
 """
 CONTEXT = """
-SELECT c.account_id, c.id, c.channel, c.sender_id, c.variables, c.started_body, c.started_subject, r.failed_rounds,
-  c.sending_windows, q.start_minute AS quiet_start, q.end_minute AS quiet_end, q.timezone AS quiet_timezone,
+SELECT c.account_id, c.id, c.channel, c.sender_id, c.variables, c.started_body, c.started_subject, c.started_html,
+  c.started_whatsapp, c.is_test, r.failed_rounds, c.sending_windows,
+  q.start_minute AS quiet_start, q.end_minute AS quiet_end, q.timezone AS quiet_timezone,
   s.version AS sender_version, s.address, s.provider, s.settings, s.secrets, s.receipts_secret
 FROM campaigns AS c
 JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id

@@ -21,7 +21,7 @@ WHERE c.account_id = r.account_id AND c.id = r.campaign_id AND (r.account_id, r.
   WHERE c.status = 'running' AND c.freezing AND c.deleted_at IS NULL AND r.freeze_lease_until < now()
   ORDER BY c.started_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED)
 RETURNING r.account_id, r.campaign_id, r.freeze_generation, c.segment_id, c.list_id, c.contact_ids,
-  c.exclude_segment_ids, c.channel, c.started_body, c.started_subject
+  c.exclude_segment_ids, c.channel, c.started_body, c.started_subject, c.started_html, c.started_whatsapp
 """
 # Who pauses or cancels waits for the page that is being written, so that none is written afterwards.
 RUNS = """

@@ -11,6 +11,8 @@ CONTEXT = """
 SELECT c.account_id, c.id, c.status, c.channel, c.sender_id, c.variables,
   coalesce(c.started_body, t.body) AS started_body,
   CASE WHEN c.started_body IS NULL THEN t.subject ELSE c.started_subject END AS started_subject,
+  CASE WHEN c.started_body IS NULL THEN t.html ELSE c.started_html END AS started_html,
+  CASE WHEN c.started_body IS NULL THEN t.whatsapp ELSE c.started_whatsapp END AS started_whatsapp, c.is_test,
   s.version AS sender_version, s.address, s.provider, s.settings, s.secrets, s.receipts_secret
 FROM campaigns AS c
 JOIN senders AS s ON s.account_id = c.account_id AND s.id = c.sender_id

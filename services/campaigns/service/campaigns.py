@@ -18,6 +18,7 @@ from services.campaigns.lifecycle import append_event, start_draft
 from services.campaigns.peers import Audiences
 from services.campaigns.repository import campaigns as queries
 from services.campaigns.repository import recipients as recipient_queries
+from services.campaigns.sandboxing import check_may_change, is_sandboxed
 from services.campaigns.service.drafts import Named, changed, copied, used_sender, used_template
 
 NOUN = "campaign"
@@ -58,7 +59,7 @@ class Campaigns:
                 schedule_max_late_seconds=max_late,
                 sending_windows=sending_hours.dumped(windows),
             )
-            await queries.insert(tx, campaign_id, draft)
+            await queries.insert(tx, campaign_id, draft, is_test=is_sandboxed(call))
             made = await told(tx, campaign_id, "campaign.created")
             return await tx.reply(pb.CreateCampaignResponse(campaign=made))
 
@@ -67,7 +68,7 @@ class Campaigns:
             row = await self._locked(tx, request.id, Verb.CLONE)
             name = row["name"][: checks.MAX_NAME - len(COPY)] + COPY
             campaign_id = ids.new()
-            await queries.insert(tx, campaign_id, await copied(tx, row, name))
+            await queries.insert(tx, campaign_id, await copied(tx, row, name), is_test=is_sandboxed(call))
             made = await told(tx, campaign_id, "campaign.created")
             return await tx.reply(pb.CloneCampaignResponse(campaign=made))
 
@@ -83,6 +84,7 @@ class Campaigns:
         audience = await self._named.changes(call.account, request)
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.UPDATE)
+            check_may_change(call, row)
             if request.HasField("if_version") and request.if_version != row["version"]:
                 raise errors.version_mismatch(row["version"])
             await queries.update(tx, row["id"], await changed(tx, row, request, audience))
@@ -94,6 +96,7 @@ class Campaigns:
     async def delete(self, call: Call, request: pb.DeleteCampaignRequest) -> pb.DeleteCampaignResponse:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.DELETE)
+            check_may_change(call, row)
             if request.HasField("if_version") and request.if_version != row["version"]:
                 raise errors.version_mismatch(row["version"])
             await queries.mark_deleted(tx, row["id"])
@@ -118,6 +121,7 @@ class Campaigns:
     async def start(self, call: Call, request: pb.StartCampaignRequest) -> pb.StartCampaignResponse:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.START)
+            check_may_change(call, row)
             if row["status"] == Status.PAUSED:
                 made = await resumed(tx, row)
             else:
@@ -129,6 +133,7 @@ class Campaigns:
     async def resume(self, call: Call, request: pb.ResumeCampaignRequest) -> pb.ResumeCampaignResponse:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.RESUME)
+            check_may_change(call, row)
             answer = await tx.reply(pb.ResumeCampaignResponse(campaign=await resumed(tx, row)))
         self._wake()
         return answer
@@ -136,6 +141,7 @@ class Campaigns:
     async def pause(self, call: Call, request: pb.PauseCampaignRequest) -> pb.PauseCampaignResponse:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.PAUSE)
+            check_may_change(call, row)
             await queries.set_status(tx, tx.account, row["id"], status=Status.PAUSED, reason="")
             made = await told(tx, row["id"], "campaign.paused")
             return await tx.reply(pb.PauseCampaignResponse(campaign=made))
@@ -143,6 +149,7 @@ class Campaigns:
     async def cancel(self, call: Call, request: pb.CancelCampaignRequest) -> pb.CancelCampaignResponse:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.CANCEL)
+            check_may_change(call, row)
             await queries.set_status(tx, tx.account, row["id"], status=Status.CANCELLED, reason="")
             skipped = await recipient_queries.cancel(tx, tx.account, row["id"], limit=CANCELLED_AT_ONCE)
             delta = Stats(pending=-skipped, skipped=skipped)

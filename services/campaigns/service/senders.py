@@ -10,14 +10,14 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.paging import decode_cursor, encode_cursor, page_size
-from services.campaigns import checks, convert, errors
+from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel
+from services.campaigns.providers.registry import KINDS
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import senders as queries
 from services.campaigns.sealing import Sealer, digest, new_secret
 
 NOUN = "sender"
-PROVIDERS = ("http",)
 
 
 class Senders:
@@ -28,17 +28,15 @@ class Senders:
     async def create(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
         secret = new_secret()
         channel = checks.channel(request.channel)
-        provider = request.provider or "http"
-        if provider not in PROVIDERS:
-            raise errors.invalid("/provider", f"provider must be one of {', '.join(PROVIDERS)}.")
+        provider = provider_of(request.provider or "http", channel)
         new = queries.NewSender(
             id=ids.new(),
             name=checks.name(request.name),
             channel=channel,
-            address=checks.name(request.address, pointer="/address", longest=checks.MAX_ADDRESS),
+            address=address_of(request.address, provider),
             provider=provider,
-            settings=checks.http_settings(request.settings_json),
-            secrets=self._sealer.seal(checks.secrets(request.secrets_json)),
+            settings=checks.provider_settings(provider, request.settings_json),
+            secrets=self._sealer.seal(checks.provider_secrets(provider, request.secrets_json)),
             receipts_secret=self._sealer.seal(secret),
             receipts_digest=digest(secret),
             rate_limit_per_second=checks.rate(request.rate_limit_per_second),
@@ -89,16 +87,15 @@ class Senders:
     def _changed(self, row: asyncpg.Record, request: pb.UpdateSenderRequest) -> queries.Changed:
         if request.HasField("is_default") and row["is_default"] and not request.is_default:
             raise errors.invalid("/is_default", "Make another sender of the channel the default instead.")
-        has = request.HasField
+        has, provider = request.HasField, row["provider"]
+        secrets = checks.provider_secrets(provider, request.secrets_json) if has("secrets_json") else None
         return queries.Changed(
             name=checks.name(request.name) if has("name") else row["name"],
-            address=(
-                checks.name(request.address, pointer="/address", longest=checks.MAX_ADDRESS)
-                if has("address")
-                else row["address"]
+            address=address_of(request.address, provider) if has("address") else row["address"],
+            settings=(
+                checks.provider_settings(provider, request.settings_json) if has("settings_json") else row["settings"]
             ),
-            settings=checks.http_settings(request.settings_json) if has("settings_json") else row["settings"],
-            secrets=self._sealer.seal(checks.secrets(request.secrets_json)) if has("secrets_json") else row["secrets"],
+            secrets=row["secrets"] if secrets is None else self._sealer.seal(secrets),
             rate_limit_per_second=(
                 checks.rate(request.rate_limit_per_second)
                 if has("rate_limit_per_second")
@@ -140,6 +137,24 @@ class Senders:
 
     def _shown(self, row: asyncpg.Record) -> pb.Sender:
         return convert.sender(row, receipts_path=receipts_path(row, self._sealer))
+
+
+def provider_of(kind: str, channel: Channel) -> str:
+    """Raises InvalidArgument where there is none of the kind, or it is not for the channel."""
+    if kind not in KINDS:
+        raise errors.invalid("/provider", f"provider must be one of {', '.join(KINDS)}.")
+    if channel not in KINDS[kind].channels:
+        fits = ", ".join(one for one in Channel if one in KINDS[kind].channels)
+        raise errors.invalid("/provider", f"The provider {kind} is for {fits}, not for {channel}.")
+    return kind
+
+
+def address_of(text: str, provider: str) -> str:
+    """Raises InvalidArgument."""
+    address = checks.name(text, pointer="/address", longest=checks.MAX_ADDRESS)
+    if KINDS[provider].from_email and addresses.email(address) is None:
+        raise errors.invalid("/address", f"The provider {provider} sends from an email address.", code="invalid_email")
+    return address
 
 
 def receipts_path(row: Mapping[str, Any] | asyncpg.Record, sealer: Sealer) -> str:

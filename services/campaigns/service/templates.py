@@ -1,17 +1,23 @@
 """Templates: what a message says."""
 
+from dataclasses import replace
+
+import asyncpg
+
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.paging import decode_cursor, encode_cursor, page_size
-from services.campaigns import checks, convert, errors
+from services.campaigns import checks, contents, convert, errors
 from services.campaigns.domain.audience import Channel
+from services.campaigns.domain.content import Content
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import templates as queries
-from services.campaigns.templating import MAX_BODY_BYTES, TemplateError, Text
+from services.campaigns.template_checks import parsed, whatsapp_of
 
 NOUN = "template"
+CLEARABLE = ("subject", "html", "whatsapp")
 
 
 class Templates:
@@ -21,18 +27,16 @@ class Templates:
     async def create(self, call: Call, request: pb.CreateTemplateRequest) -> pb.CreateTemplateResponse:
         name = checks.name(request.name)
         channel = checks.channel(request.channel)
-        subject = request.subject if request.HasField("subject") else None
-        text = parsed(request.body, subject, channel)
+        has = request.HasField
+        content = Content(
+            body=request.body,
+            subject=request.subject if has("subject") else None,
+            html=request.html if has("html") else None,
+            whatsapp=whatsapp_of(request.whatsapp) if has("whatsapp") else None,
+        )
+        new = queries.Written(name, content, parsed(content, channel).variables)
         async with self._db.write(call) as tx:
-            row = await queries.insert(
-                tx,
-                ids.new(),
-                name=name,
-                channel=channel,
-                body=request.body,
-                subject=subject,
-                variables=text.variables,
-            )
+            row = await queries.insert(tx, ids.new(), channel, new)
             return await tx.reply(pb.CreateTemplateResponse(template=convert.template(row)))
 
     async def get(self, call: Call, request: pb.GetTemplateRequest) -> pb.GetTemplateResponse:
@@ -51,11 +55,7 @@ class Templates:
                 raise errors.not_found(NOUN, request.id)
             if request.HasField("if_version") and request.if_version != row["version"]:
                 raise errors.version_mismatch(row["version"])
-            name = checks.name(request.name) if request.HasField("name") else row["name"]
-            body = request.body if request.HasField("body") else row["body"]
-            subject = request.subject if request.HasField("subject") else row["subject"]
-            text = parsed(body, subject, Channel(row["channel"]))
-            row = await queries.update(tx, template_id, name=name, body=body, subject=subject, variables=text.variables)
+            row = await queries.update(tx, template_id, changed(row, request))
             return await tx.reply(pb.UpdateTemplateResponse(template=convert.template(row)))
 
     async def delete(self, call: Call, request: pb.DeleteTemplateRequest) -> pb.DeleteTemplateResponse:
@@ -85,24 +85,18 @@ class Templates:
         )
 
 
-def parsed(body: str, subject: str | None, channel: Channel) -> Text:
-    """Raises InvalidArgument, with the line where it does not parse."""
-    if not body:
-        raise errors.invalid("/body", "body must not be empty.")
-    if len(body.encode()) > MAX_BODY_BYTES:
-        raise errors.invalid("/body", f"body may have up to {MAX_BODY_BYTES} bytes.")
-    if subject is not None:
-        if channel is not Channel.EMAIL:
-            raise errors.invalid("/subject", "Only an email has a subject.")
-        if len(subject) > 1000:
-            raise errors.invalid("/subject", "subject may have up to 1000 characters.")
-        try:
-            Text(subject, None).try_out()
-        except TemplateError as error:
-            raise errors.invalid_template("/subject", error.detail, line=error.line) from error
-    try:
-        text = Text(body, subject)
-        text.try_out()
-    except TemplateError as error:
-        raise errors.invalid_template("/body", error.detail, line=error.line) from error
-    return text
+def changed(row: asyncpg.Record, request: pb.UpdateTemplateRequest) -> queries.Written:
+    """Raises InvalidArgument."""
+    has, known = request.HasField, contents.of_template(row)
+    for field in request.clear:
+        if field not in CLEARABLE:
+            raise errors.invalid(f"/{field}", f"{field} cannot be cleared.")
+    content = Content(
+        body=request.body if has("body") else known.body,
+        subject=request.subject if has("subject") else known.subject,
+        html=request.html if has("html") else known.html,
+        whatsapp=whatsapp_of(request.whatsapp) if has("whatsapp") else known.whatsapp,
+    )
+    content = replace(content, **dict.fromkeys(request.clear))  # type: ignore[arg-type]  # of CLEARABLE
+    name = checks.name(request.name) if has("name") else row["name"]
+    return queries.Written(name, content, parsed(content, Channel(row["channel"])).variables)

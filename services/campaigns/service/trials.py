@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
-from chassis.errors import NotFound
 from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
@@ -21,8 +20,9 @@ from services.campaigns.domain.sending import Accepted, Answer, Refused, Unanswe
 from services.campaigns.peers import Contacts
 from services.campaigns.providers.port import Outbound, Provider
 from services.campaigns.repository import trials as queries
+from services.campaigns.sandboxing import is_sandboxed
+from services.campaigns.service.previews import contact_values
 from services.campaigns.service.replays import check_first
-from services.campaigns.sifting import variables
 from services.campaigns.templating import TemplateError, Text
 
 MAX_ADDRESSES = 10
@@ -38,9 +38,14 @@ class Sending(Protocol):
     def message(self, row: Mapping[str, Any]) -> Outbound: ...
 
 
+class Once(Protocol):
+    def __call__(self, row: asyncpg.Record, *, is_test: bool) -> Sending:
+        """row: of repository.trials.context."""
+        ...
+
+
 class Trials:
-    def __init__(self, db: Database, contacts: Contacts, sending: Callable[[asyncpg.Record], Sending]) -> None:
-        """sending: of a row of repository.trials.context."""
+    def __init__(self, db: Database, contacts: Contacts, sending: Once) -> None:
         self._db = db
         self._contacts = contacts
         self._sending = sending
@@ -56,8 +61,9 @@ class Trials:
         channel = Channel(row["channel"])
         to = read_addresses(request, channel)
         given = checks.json_object(request.variables_json, "/variables")
-        sending = self._sending(row)
-        known = await self._variables(call, request.contact_id, sending) | given
+        sending = self._sending(row, is_test=is_sandboxed(call))
+        # The address is that of whoever gets the message, whosever fields it shows.
+        known = await contact_values(self._contacts, call, request.contact_id, sending.text) | given
         refusals = await self._contacts.refusals(call.account, channel, [(None, address) for address in to])
         results = await asyncio.gather(
             *(
@@ -68,17 +74,6 @@ class Trials:
         async with self._db.write(call) as tx:
             return await tx.reply(pb.TestCampaignResponse(results=results, channel=convert.CHANNELS[channel]))
 
-    async def _variables(self, call: Call, public_id: str, sending: Sending) -> dict[str, Any]:
-        """Those of the contact whose fields the message may use."""
-        if not public_id:
-            return {}
-        checks.field_reference("/contact_id", convert.CONTACT, "contact", public_id)
-        try:
-            contact = await self._contacts.get(call.account, public_id)
-        except NotFound as error:
-            raise errors.unknown_reference("/contact_id", "contact", public_id) from error
-        return checks.loaded(variables(contact, sending.text.variables))
-
 
 async def tried(sending: Sending, address: str, *, key: UUID, known: Mapping[str, Any], refusal: str) -> pb.TestResult:
     """refusal: why the address must not be messaged; empty where it may."""
@@ -86,8 +81,8 @@ async def tried(sending: Sending, address: str, *, key: UUID, known: Mapping[str
         return pb.TestResult(address=address, status=pb.RECIPIENT_STATUS_SKIPPED, reason=refusal)
     try:
         message = sending.message({"id": key, "address": address, "variables": checks.dumped(known)})
-    except TemplateError:
-        return pb.TestResult(address=address, status=pb.RECIPIENT_STATUS_SKIPPED, reason=Reason.TEMPLATE_ERROR)
+    except TemplateError as error:
+        return pb.TestResult(address=address, status=pb.RECIPIENT_STATUS_SKIPPED, reason=error.reason)
     status, reason, name = told(await sending.provider.send(message))
     return pb.TestResult(
         address=address,

@@ -28,6 +28,7 @@ from services.campaigns.peers import MAX_TARGETS, Contacts
 from services.campaigns.repository import audiences as audience_queries
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import uploads as queries
+from services.campaigns.sandboxing import check_may_change
 from services.campaigns.zones import zone_of
 
 CHUNK_SIZE = 200
@@ -114,6 +115,7 @@ class Uploads:
             row = await campaign_queries.lock(tx, tx.account, campaign_id)
             if row is None:
                 raise errors.not_found("campaign", public_id)
+            check_may_change(call, row)
             check_takes_uploads(row)
             if row["channel"] != reading.channel:
                 raise errors.audience_conflict("The campaign's channel was changed during the upload.")

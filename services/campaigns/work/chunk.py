@@ -205,8 +205,8 @@ class Chunk:
                 continue
             try:
                 messages[row["id"]] = self._sending.message(row)
-            except TemplateError:
-                left[row["id"]] = not_called(row, Reason.TEMPLATE_ERROR)
+            except TemplateError as error:
+                left[row["id"]] = not_called(row, error.reason)
         await self._leave_out(left)
         return messages
 
@@ -219,7 +219,8 @@ class Chunk:
             await campaign_queries.add_stats(tx, self._lease.account, self._lease.campaign, delta=delta)
         self._settled += len(statuses)
         for one in outcomes.values():
-            LEFT_OUT.labels(one.reason).inc()
+            # Not the name of a variable that is missing.
+            LEFT_OUT.labels(one.reason.partition(":")[0]).inc()
 
     async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
         """Write what became of the calls; None was not made after all."""

@@ -19,7 +19,7 @@ from chassis import ids
 from chassis.db import Database
 from chassis.errors import CarillonError, FailedPrecondition, NotFound
 from chassis.ids import AccountId
-from services.campaigns import convert, lifecycle
+from services.campaigns import contents, convert, lifecycle
 from services.campaigns.domain.audience import Audience, Channel
 from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.domain.id_set import IdSet
@@ -29,7 +29,6 @@ from services.campaigns.peers import Audiences, Contacts, Page
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import freezing as queries
 from services.campaigns.sifting import Sieve, Sifted, address_of, contact_id_of
-from services.campaigns.templating import Text
 
 log = structlog.get_logger()
 
@@ -91,7 +90,7 @@ class Freezer:
             await self._skip_excluded(job, audience)
             return
         account, channel = AccountId(job["account_id"]), Channel(job["channel"])
-        names = Text(job["started_body"], job["started_subject"]).variables
+        names = contents.text(contents.of_campaign(job)).variables
         excluded = await self._excluded(account, audience)
         sieve = Sieve(self._contacts, account, channel=channel, names=names, excluded=excluded)
         hold = Hold.LIST_NOT_FOUND if audience.list_id is not None else Hold.SEGMENT_NOT_FOUND

@@ -11,15 +11,17 @@ import orjson
 
 from chassis import ids
 from chassis.ids import AccountId
-from services.campaigns import convert
+from services.campaigns import contents, convert, tracking
 from services.campaigns.domain.audience import Channel
-from services.campaigns.providers.http import HttpProvider
+from services.campaigns.providers.open_providers import OpenProviders
 from services.campaigns.providers.port import Outbound, Provider
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.senders import receipts_path
 from services.campaigns.templating import Text
 
 MAX_CACHED = 500
+NO_CAMPAIGN = UUID(int=0)
+TEST_SUBJECT = "Test message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,16 @@ class Sending:
     text: Text
     provider: Provider
     callback_url: str
+    links: "Links"
 
     def message(self, row: asyncpg.Record | Mapping[str, Any]) -> Outbound:
-        """row: a recipient. Its own variables go above the campaign's. Raises TemplateError."""
+        """row: a recipient. Its own variables go above the campaign's. Raises TemplateError, whose `reason` is why the
+        recipient is skipped.
+        """
         known = {self.channel.address: row["address"]} | self.variables | orjson.loads(row["variables"])
+        unsubscribe_url = None
+        if self.channel is Channel.EMAIL:
+            unsubscribe_url = known["unsubscribe_url"] = self.links.unsubscribe(self.account, row["id"])
         message = self.text.render(known)
         return Outbound(
             key=ids.encode(convert.RECIPIENT, row["id"]),
@@ -46,17 +54,33 @@ class Sending:
             text=message.text,
             subject=message.subject,
             callback_url=self.callback_url,
+            html=message.html,
+            unsubscribe_url=unsubscribe_url,
+            template=message.template,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Those that messages and providers are given."""
+
+    public_url: str
+    sealer: Sealer
+
+    def unsubscribe(self, account: AccountId, recipient: UUID) -> str:
+        return tracking.unsubscribe_url(self.public_url, self.sealer, account=account, recipient=recipient)
+
+    def callback(self, account: AccountId, sender_id: UUID, receipts_secret: bytes) -> str:
+        sender = {"account_id": account, "id": sender_id, "receipts_secret": receipts_secret}
+        return self.public_url + receipts_path(sender, self.sealer)
 
 
 class Sendings:
     """Makes them from rows, and keeps them: a template is parsed once, not for every chunk."""
 
     def __init__(self, session: aiohttp.ClientSession, sealer: Sealer, *, public_url: str, timeout: float) -> None:
-        self._session = session
-        self._sealer = sealer
-        self._public_url = public_url.rstrip("/")
-        self._timeout = timeout
+        self.providers = OpenProviders(session, sealer, timeout=timeout)
+        self.links = Links(public_url.rstrip("/"), sealer)
         self._kept: dict[tuple[UUID, int], Sending] = {}
 
     def of(self, row: asyncpg.Record) -> Sending:
@@ -67,28 +91,41 @@ class Sendings:
         if found is None:
             if len(self._kept) >= MAX_CACHED:
                 self._kept.clear()
-            found = self._kept[key] = self._make(row)
+            found = self._kept[key] = self._make(row, is_test=row["is_test"])
         return found
 
-    def once(self, row: asyncpg.Record) -> Sending:
-        """As `of`, of a campaign that may still change."""
-        return self._make(row)
+    def once(self, row: asyncpg.Record, *, is_test: bool) -> Sending:
+        """As `of`, of a campaign that may still change. is_test: nothing is sent."""
+        return self._make(row, is_test=is_test or row["is_test"])
 
-    def _make(self, row: asyncpg.Record) -> Sending:
-        sender = {"account_id": row["account_id"], "id": row["sender_id"], "receipts_secret": row["receipts_secret"]}
+    def of_sender(self, row: asyncpg.Record, *, is_test: bool) -> Sending:
+        """row: a sender. The message says what the variable `text` holds. is_test: nothing is sent."""
+        account, channel = AccountId(row["account_id"]), Channel(row["channel"])
+        of = dict(row) | {"sender_id": row["id"], "sender_version": row["version"]}
         return Sending(
-            account=AccountId(row["account_id"]),
+            account=account,
+            campaign_id=NO_CAMPAIGN,
+            sender_id=row["id"],
+            channel=channel,
+            address=row["address"],
+            variables={},
+            text=Text("{{ text }}", TEST_SUBJECT if channel is Channel.EMAIL else None),
+            provider=self.providers.of(of, is_test=is_test),
+            callback_url=self.links.callback(account, row["id"], row["receipts_secret"]),
+            links=self.links,
+        )
+
+    def _make(self, row: asyncpg.Record, *, is_test: bool) -> Sending:
+        account = AccountId(row["account_id"])
+        return Sending(
+            account=account,
             campaign_id=row["id"],
             sender_id=row["sender_id"],
             channel=Channel(row["channel"]),
             address=row["address"],
             variables=orjson.loads(row["variables"]),
-            text=Text(row["started_body"], row["started_subject"]),
-            provider=HttpProvider(
-                self._session,
-                orjson.loads(row["settings"]),
-                orjson.loads(self._sealer.open(row["secrets"])),
-                timeout=self._timeout,
-            ),
-            callback_url=self._public_url + receipts_path(sender, self._sealer),
+            text=contents.text(contents.of_campaign(row)),
+            provider=self.providers.of(row, is_test=is_test),
+            callback_url=self.links.callback(account, row["sender_id"], row["receipts_secret"]),
+            links=self.links,
         )

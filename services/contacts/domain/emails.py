@@ -1,6 +1,7 @@
 """What an email address may look like."""
 
 import re
+from collections.abc import Sequence
 
 from services.contacts.domain import limits
 
@@ -22,6 +23,15 @@ def is_plain(text: str) -> bool:
         len(text) <= limits.EMAIL_CHARACTERS
         and text.find("@") <= LOCAL_CHARACTERS
         and PLAIN.fullmatch(text) is not None
+    )
+
+
+def all_plain(texts: Sequence[str]) -> bool:
+    """`is_plain` of each, at a fraction of the cost."""
+    return (
+        max(map(len, texts), default=0) <= limits.EMAIL_CHARACTERS
+        and max([text.find("@") for text in texts], default=0) <= LOCAL_CHARACTERS
+        and all(map(PLAIN.fullmatch, texts))
     )
 
 

@@ -13,7 +13,7 @@ from services.contacts.imports.known import KnownRows
 from services.contacts.imports.repository import Lease
 from services.contacts.imports.rows import Read
 
-CHUNK_RECORDS = 2_500
+CHUNK_RECORDS = 5_000
 # Bounds the memory of a chunk whose rows are large.
 CHUNK_BYTES = 4 * 1024 * 1024
 # Batches that wait to be written: while the database works, rows are read.

@@ -7,7 +7,7 @@ which says what is wrong with them. Files whose columns lean on one another are 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
-from itertools import compress, repeat
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,19 @@ class CellReader:
     at: int
     column: str
     read: Callable[[Any], Any]
+    # Whether nothing is wrong with any of these cells, which are not empty. False where only reading them would tell.
+    all_fine: Callable[[Sequence[str]], bool] | None = None
+    # The cells that are not empty and fine are what they say.
+    is_text: bool = False
+
+
+def short_texts(most: int) -> Callable[[Sequence[str]], bool]:
+    """As `intake.text` has it, for all of them at once."""
+
+    def all_fine(cells: Sequence[str]) -> bool:
+        return max(map(len, cells), default=0) <= most and "\0" not in "".join(cells)
+
+    return all_fine
 
 
 def is_readable(targets: Iterable[str]) -> bool:
@@ -48,10 +61,14 @@ def is_readable(targets: Iterable[str]) -> bool:
 
 def trimmed(rows: Sequence[Sequence[str]], *, marked: bool) -> list[Row]:
     """rows: of the same width. marked: a spreadsheet may have put apostrophes in front of cells."""
+    return list(zip(*trimmed_columns(rows, marked=marked), strict=True))
+
+
+def trimmed_columns(rows: Sequence[Sequence[str]], *, marked: bool) -> list[list[str]]:
     columns = [list(map(str.strip, column)) for column in zip(*rows, strict=True)]
     if marked:
         columns = [list(map(plain, column)) if "'" in "".join(column) else column for column in columns]
-    return list(zip(*columns, strict=True))
+    return columns
 
 
 class ColumnReader:
@@ -59,53 +76,77 @@ class ColumnReader:
         self,
         cells: Sequence[CellReader],
         *,
-        tags: Callable[[Row], list[str]] | None,
+        tags_at: int | None,
+        tags: Callable[[str], list[str]] | None,
         extras: Sequence[tuple[int, str]],
     ) -> None:
-        """tags: of a row; None where no row has any. extras: where the columns of the metadata are, and their keys."""
+        """tags: of a cell, or of an empty one where there is no column of them; None where no row has any.
+
+        extras: where the columns of the metadata are, and their keys.
+        """
         self._cells = cells
+        self._tags_at = tags_at
         self._tags = tags
         self._extras = extras
 
-    def read(
-        self, rows: Sequence[Row], *, row_ids: Sequence[UUID], known: Sequence[bool], now: datetime
-    ) -> list[Contact | bool]:
-        """For each trimmed row its contact, with the id given; False where the row is to be read alone.
+    def faulty(self, columns: Sequence[Sequence[str]]) -> set[int]:
+        """The trimmed rows, of which there are some, with which something is wrong, whatever their phones are."""
+        refused: set[int] = set()
+        for cell in self._cells:
+            if cell.column == "phone":
+                continue
+            column = columns[cell.at]
+            if cell.all_fine is None or not cell.all_fine(list(filter(None, column))):
+                read_cells(column, cell.read, refused)
+        self._read_tags(columns, refused)
+        if self._extras and not self._harmless(columns):
+            self._metadata(list(zip(*columns, strict=True)), columns, refused)
+        return refused
 
-        known: whether the row's contact is there; then True stands for it, as long as nothing else of the row is wrong.
-        """
+    def read(self, rows: Sequence[Row], *, row_ids: Sequence[UUID], now: datetime) -> list[Contact | None]:
+        """For each trimmed row its contact, with the id given; None where the row is to be read alone."""
         columns = list(zip(*rows, strict=True))
         refused: set[int] = set()
         written: dict[str, Sequence[object]] = {}
         for cell in self._cells:
-            column: Sequence[str] = columns[cell.at]
-            if cell.column == "phone":
-                column = ["" if there else phone for phone, there in zip(column, known, strict=True)]
-            written |= spread(cell.column, read_cells(column, cell.read, refused))
+            written |= spread(cell.column, cell_values(columns[cell.at], cell, refused))
         if self._tags is not None:
-            written["tags"] = read_rows(rows, self._tags, refused)
+            written["tags"] = self._read_tags(columns, refused)
         if self._extras:
             written["metadata"] = self._metadata(rows, columns, refused)
-        wanted = [not there and at not in refused for at, there in enumerate(known)]
         given = [written.get(name) for name, _ in CONTACT_FIELDS]
-        made = map(
-            Contact,
-            compress(row_ids, wanted),
-            repeat(now),
-            repeat(now),
-            *(
-                blank(default) if values is None else compress(values, wanted)
-                for values, (_, default) in zip(given, CONTACT_FIELDS, strict=True)
-            ),
+        made: list[Contact | None] = list(
+            map(
+                Contact,
+                row_ids,
+                repeat(now),
+                repeat(now),
+                *(
+                    blank(default) if values is None else values
+                    for values, (_, default) in zip(given, CONTACT_FIELDS, strict=True)
+                ),
+            )
         )
-        return [next(made) if fresh else at not in refused for at, fresh in enumerate(wanted)]
+        for at in refused:
+            made[at] = None
+        return made
 
-    def _metadata(self, rows: Sequence[Row], columns: Sequence[Row], refused: set[int]) -> Sequence[str]:
+    def _read_tags(self, columns: Sequence[Sequence[str]], refused: set[int]) -> list[list[str]]:
+        if self._tags is None:
+            return []
+        if self._tags_at is None:
+            return read_rows([""] * len(columns[0]), self._tags, refused)
+        return read_rows(columns[self._tags_at], self._tags, refused)
+
+    def _harmless(self, columns: Sequence[Sequence[str]]) -> bool:
+        """Whether no row can have metadata that is refused, as `metadata.check_texts` has it, for all at once."""
+        most = sum(len(key) + max(map(len, columns[at])) for at, key in self._extras)
+        texts = "".join([key for _, key in self._extras] + ["".join(columns[at]) for at, _ in self._extras])
+        return metadata.fits(most, len(self._extras)) and "\0" not in texts
+
+    def _metadata(self, rows: Sequence[Row], columns: Sequence[Sequence[str]], refused: set[int]) -> Sequence[str]:
         extras = self._extras
-        most = sum(len(key) + max(map(len, columns[at])) for at, key in extras)
-        texts = "".join([key for _, key in extras] + ["".join(columns[at]) for at, _ in extras])
-        # As `metadata.check_texts` has it, for all of them at once.
-        harmless = metadata.fits(most, len(extras)) and "\0" not in texts
+        harmless = self._harmless(columns)
 
         def read(row: Row) -> str:
             given = {key: row[at] for at, key in extras if row[at]}
@@ -119,6 +160,14 @@ class ColumnReader:
 def blank(default: Any) -> Iterable[object]:
     """What a new contact has, without end."""
     return iter(default, None) if callable(default) else repeat(default)
+
+
+def cell_values(column: Sequence[str], cell: CellReader, refused: set[int]) -> list[Any]:
+    """As `read_cells`."""
+    if cell.is_text and cell.all_fine is not None and cell.all_fine(column):
+        # Behind an apostrophe there may have been another blank.
+        return [one.strip() or None for one in column]
+    return read_cells(column, cell.read, refused)
 
 
 def read_cells(column: Sequence[str], read: Callable[[str], Any], refused: set[int]) -> list[Any]:

@@ -78,20 +78,21 @@ class Chunk:
 
     def _row(self, draft: Draft) -> None:
         wanted = draft.keys
-        owners = {slot.id: slot for pair in wanted if (slot := self._by_key.get(pair)) is not None}
-        if not owners:
+        slots = [slot for pair in wanted if (slot := self._by_key.get(pair)) is not None]
+        if not slots:
             # Its tags have what is added already.
             if self._additions.add_lists:
                 draft.contact.list_ids = list(self._additions.add_lists)
             slot = Slot(draft.contact.id, None, draft.contact, made=True)
             self._slots[slot.id] = slot
-            self._by_key.update(dict.fromkeys(wanted, slot))
+            for pair in wanted:
+                self._by_key[pair] = slot
             self._outcome.imported_rows += 1
-        elif len(owners) > 1:
+        elif any(slot is not slots[0] for slot in slots):
             reason = "The keys of the row belong to different contacts."
             self._outcome.errors.append(RowError(draft.row, "identity_conflict", reason, cells=draft.cells))
         else:
-            self._duplicate(draft, next(iter(owners.values())))
+            self._duplicate(draft, slots[0])
 
     def _duplicate(self, draft: Draft, slot: Slot) -> None:
         if slot.after is None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +12,23 @@ from chassis import ids
 from formats import phones
 from formats.countries import code_of
 from formats.records import Broken, Record
-from services.contacts.domain import metadata, tags
+from services.contacts.domain import emails, metadata, tags
 from services.contacts.domain.contact import FLAGS, Contact, Patch, fill
 from services.contacts.domain.identity import Key, pairs
 from services.contacts.domain.problems import Refused, invalid
-from services.contacts.imports.by_column import CellReader, ColumnReader, Row, is_readable, trimmed
+from services.contacts.imports.by_column import (
+    CellReader,
+    ColumnReader,
+    Row,
+    is_readable,
+    short_texts,
+    trimmed,
+    trimmed_columns,
+)
 from services.contacts.imports.keeping import Keeping
 from services.contacts.imports.plan import Plan
 from services.contacts.imports.record import RowError
-from services.contacts.intake import READERS, country, phone, write_name
+from services.contacts.intake import READERS, TEXT_LIMITS, country, phone, write_name
 
 CODE_CHARACTERS = 2
 TRUE = frozenset({"true", "yes", "y", "1", "x"})
@@ -94,8 +103,12 @@ class RowReader:
 
     def _column_reader(self) -> ColumnReader:
         return ColumnReader(
-            [CellReader(*cell) for cell in self._cells],
-            tags=self._tags_in if self._tagged else None,
+            [
+                CellReader(at, column, read, *all_fine(self._plan.columns[at].target))
+                for at, column, read in self._cells
+            ],
+            tags_at=self._tags,
+            tags=self._read_tags if self._tagged else None,
             extras=self._extras,
         )
 
@@ -106,14 +119,34 @@ class RowReader:
         # In the order of the file, whichever way a row is read.
         row_ids = [NO_ID if there else ids.new() for there in known]
         outcomes: list[Read] = [None] * len(records)
-        alone = (
-            range(len(records))
-            if self._by_column is None
-            else self._read_columns(self._by_column, records, outcomes, row_ids=row_ids, known=known, now=now)
-        )
-        for at in alone:
+        left: Iterable[int] = range(len(records))
+        if self._by_column is not None:
+            if True in known:
+                self._recognise(self._by_column, records, outcomes, known=known)
+            self._read_columns(self._by_column, records, outcomes, row_ids=row_ids, known=known, now=now)
+            left = [at for at, outcome in enumerate(outcomes) if outcome is None]
+        for at in left:
             outcomes[at] = self._read(records[at], row_ids[at], known=known[at], now=now)
         return outcomes
+
+    def _recognise(
+        self, reader: ColumnReader, records: Sequence[Record], outcomes: list[Read], *, known: Sequence[bool]
+    ) -> None:
+        """Fills in the outcomes of known rows with which nothing is wrong."""
+        whole = self._whole(records, compress(range(len(records)), known))
+        if not whole:
+            return
+        columns = trimmed_columns([records[at][1] for at in whole], marked=self._marked)  # type: ignore[misc]  # no Broken ones
+        faulty = reader.faulty(columns)
+        preamble = self._plan.preamble
+        for number, at in enumerate(whole):
+            if number not in faulty:
+                outcomes[at] = Known(records[at][0] - preamble)
+
+    def _whole(self, records: Sequence[Record], places: Iterable[int]) -> list[int]:
+        """Those of the places whose rows are as wide as the header."""
+        width = self._width
+        return [at for at in places if isinstance(cells := records[at][1], list) and len(cells) == width]
 
     def _read_columns(
         self,
@@ -124,21 +157,16 @@ class RowReader:
         row_ids: Sequence[UUID],
         known: Sequence[bool],
         now: datetime,
-    ) -> Iterable[int]:
-        """Fills in the outcomes of rows with which nothing is wrong; which ones are left."""
-        width = self._width
-        whole = [at for at, (_, cells) in enumerate(records) if isinstance(cells, list) and len(cells) == width]
+    ) -> None:
+        """Fills in the outcomes of new rows with which nothing is wrong."""
+        whole = self._whole(records, [at for at, there in enumerate(known) if not there])
         if not whole:
-            return range(len(records))
+            return
         rows = trimmed([records[at][1] for at in whole], marked=self._marked)  # type: ignore[misc]  # no Broken ones
-        made = reader.read(rows, row_ids=[row_ids[at] for at in whole], known=[known[at] for at in whole], now=now)
+        made = reader.read(rows, row_ids=[row_ids[at] for at in whole], now=now)
         for at, cells, contact in zip(whole, rows, made, strict=True):
-            row = records[at][0] - self._plan.preamble
-            if contact is True:
-                outcomes[at] = Known(row)
-            elif contact is not False and (keys := pairs(contact)):
-                outcomes[at] = Draft(row, cells, contact, keys)
-        return [at for at, outcome in enumerate(outcomes) if outcome is None]
+            if contact is not None and (keys := pairs(contact)):
+                outcomes[at] = Draft(records[at][0] - self._plan.preamble, cells, contact, keys)
 
     def phone_of(self, record: Record) -> str | None:
         """The contact's phone, as it is stored if the contact is there; None where the row has none."""
@@ -241,6 +269,13 @@ def readers(field: str, plan: Plan) -> tuple[str, Callable[[Any], object]]:
     if field in FLAGS:
         return field, partial(read_flag, field)
     return READERS[field]
+
+
+def all_fine(target: str) -> tuple[Callable[[Sequence[str]], bool] | None, bool]:
+    """What a CellReader of the target knows of many cells at once."""
+    if target in TEXT_LIMITS:
+        return short_texts(TEXT_LIMITS[target]), True
+    return (emails.all_plain if target == "email" else None), False
 
 
 @lru_cache(maxsize=256)

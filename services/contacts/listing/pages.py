@@ -5,7 +5,8 @@ is compared with its row, so that words which are out of date never yield a wron
   postings   where every reading has a rare word: the contacts of the rare words, intersected, then sorted
   walk       where all words are common: the contacts in order, until a page is full. It gives up after so many, for
              matches may lie together at the other end
-  sift       then: the contacts in order, against a hash of the postings, which costs a fraction of a walk for each
+  sift       then: the contacts in order, against a hash of the postings, which costs a fraction of a walk for each;
+             of the words those that are less common than others, if there are such
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,17 @@ from services.contacts.search import postings
 
 # Rows of search_words up to which a word is rare.
 RARE = 10_000
+# And up to which its postings are sooner read than the texts of its companions' contacts, where these are not FEW.
+SCARCE = 50_000
+FEW = 1_000
 # Contacts that a walk looks at: by age they lie side by side, in other orders all over the tables.
-WALK = {"id": 20_000, "updated_at": 4_000, "sort_name": 4_000}
+WALK = {"id": 20_000, "updated_at": 500, "sort_name": 500}
+# A word by itself that a longer walk would find is so seldom that its postings are short. Two may be seldom together.
+WALK_FOR_ONE = 5_000
 # A plan for unknown values would lose the ranges and the frequencies.
 PLAN_EACH = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+# Of a page; workers take longer to start than most of it does to read.
+PLAN_ALONE = f"{PLAN_EACH}, set_config('max_parallel_workers_per_gather', '0', true)"
 
 EVERYBODY = Filter()
 BY_IDS = f"""
@@ -58,7 +66,7 @@ async def page(
 ) -> list[Hit]:
     """Fewer than `limit` only at the end."""
     if wanted != EVERYBODY:
-        await tx.fetchval(PLAN_EACH)
+        await tx.fetchval(PLAN_ALONE)
     search = domain.parse(wanted.search) if wanted.search else None
     if search is None:
         sql, args = plain(Query(account, wanted, order, after, limit))
@@ -93,25 +101,42 @@ def hits(rows: Sequence[asyncpg.Record], order: Order) -> list[Hit]:
 
 
 async def propose(tx: ReadTx, query: Query, search: Search, counts: dict[str, int]) -> list[asyncpg.Record]:
-    chosen = rare_words(search, counts)
-    if chosen is None:
+    chosen = having(search, counts, most=RARE)
+    if not all(chosen):
         sql, args = walk(query, search)
         rows = await tx.fetch(sql, *args)
         if len(rows) == query.limit:
             return rows
-        sql, args = beyond_walk(query)
-        if await tx.fetchval(sql, *args) is None:
+        if query.after is not None and not await goes_on(tx, query, search):
             return rows
-        sql, args = sift(query, search)
+        sql, args = sift(query, search, await less_common(tx, query, search))
     else:
+        if most_texts(search, chosen, counts) > FEW:
+            chosen = await less_common(tx, query, search)
         sql, args = by_postings(query, search, chosen)
     return await tx.fetch(sql, *args)
 
 
-def rare_words(search: Search, counts: dict[str, int]) -> list[list[str]] | None:
-    """Those of each reading; None where a reading has none."""
-    chosen = [[word for word in reading if counts.get(word, RARE + 1) <= RARE] for reading in search.readings]
-    return chosen if all(chosen) else None
+def having(search: Search, counts: dict[str, int], *, most: int) -> list[list[str]]:
+    """The words of each reading that occur at most so often."""
+    return [[word for word in reading if counts.get(word, most + 1) <= most] for reading in search.readings]
+
+
+def most_texts(search: Search, chosen: Sequence[Sequence[str]], counts: dict[str, int]) -> int:
+    """How many texts are read, at most, for the words of a reading that are not among the chosen ones."""
+    return max(
+        min(counts[word] for word in words) if len(words) < len(reading) else 0
+        for words, reading in zip(chosen, search.readings, strict=True)
+    )
+
+
+async def less_common(tx: ReadTx, query: Query, search: Search) -> list[list[str]]:
+    """Of each reading the words that are scarce, or else all that are counted."""
+    all_counted = [postings.counted(reading) for reading in search.readings]
+    if all(len(words) == 1 for words in all_counted):
+        return all_counted
+    scarce = having(search, await postings.counts(tx, query.account, search, cap=SCARCE), most=SCARCE)
+    return [words or counted for words, counted in zip(scarce, all_counted, strict=True)]
 
 
 def selected(order: Order) -> str:
@@ -141,28 +166,35 @@ def plain(query: Query) -> tuple[str, Arguments]:
 def walk(query: Query, search: Search) -> tuple[str, Arguments]:
     args = Arguments([query.account])
     if decided_by_id(query):
-        entries = f"SELECT contact_id, text FROM {first_entries(query, args)} LIMIT {WALK['id']}"
+        entries = f"SELECT contact_id, text FROM {first_entries(query, args)} LIMIT {walk_length(query, search)}"
         found = f"SELECT contact_id FROM ({entries}) AS s WHERE {postings.text_condition(search, args)}"
         return first_ids(found, query, args)
     by = narrowed(query, args)
     return (
         f"SELECT {selected(query.order)} FROM (SELECT c.* FROM contacts AS c{by.joins} "
-        f"WHERE c.account_id = $1{by.also} ORDER BY {query.order.sql} LIMIT {WALK[query.order.column]}) AS c "
+        f"WHERE c.account_id = $1{by.also} ORDER BY {query.order.sql} LIMIT {walk_length(query, search)}) AS c "
         "JOIN search_entries AS s ON s.account_id = $1 AND s.contact_id = c.id "
         f"WHERE {postings.text_condition(search, args)} ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
     ), args
 
 
-def beyond_walk(query: Query) -> tuple[str, Arguments]:
-    """True where a walk leaves contacts out."""
+def walk_length(query: Query, search: Search) -> int:
+    longest = WALK[query.order.column]
+    return longest if any(len(reading) > 1 for reading in search.readings) else min(longest, WALK_FOR_ONE)
+
+
+async def goes_on(tx: ReadTx, query: Query, search: Search) -> bool:
+    """Whether a walk left contacts out. At the beginning of an account it nearly always did, if words are common."""
     args = Arguments([query.account])
     if decided_by_id(query):
-        return f"SELECT true FROM {first_entries(query, args)} OFFSET {WALK['id']} LIMIT 1", args
-    by = narrowed(query, args)
-    return (
-        f"SELECT true FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
-        f"ORDER BY {query.order.sql} OFFSET {WALK[query.order.column]} LIMIT 1"
-    ), args
+        beyond = f"SELECT true FROM {first_entries(query, args)} OFFSET {walk_length(query, search)} LIMIT 1"
+    else:
+        by = narrowed(query, args)
+        beyond = (
+            f"SELECT true FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
+            f"ORDER BY {query.order.sql} OFFSET {walk_length(query, search)} LIMIT 1"
+        )
+    return await tx.fetchval(beyond, *args) is not None
 
 
 def first_entries(query: Query, args: Arguments) -> str:
@@ -197,33 +229,37 @@ def first_ids(found: str, query: Query, args: Arguments) -> tuple[str, Arguments
 def by_postings(query: Query, search: Search, chosen: Sequence[Sequence[str]]) -> tuple[str, Arguments]:
     """chosen: words of each reading, which are looked up; the text has the others."""
     args = Arguments([query.account])
-    found = postings.found(chosen, args)
-    in_full = complete(search, chosen)
-    if in_full and decided_by_id(query):
+    found = proposed(search, chosen, args)
+    if decided_by_id(query):
         return first_ids(found, query, args)
     by = narrowed(query, args)
-    joins, also = by.joins, by.also
-    if not in_full:
-        joins += " JOIN search_entries AS s ON s.account_id = $1 AND s.contact_id = f.contact_id"
-        also += f" AND ({postings.text_condition(search, args)})"
     return (
         f"WITH found AS MATERIALIZED (SELECT DISTINCT contact_id FROM ({found}) AS proposed) "
         f"SELECT {selected(query.order)} FROM found AS f "
-        f"JOIN contacts AS c ON c.account_id = $1 AND c.id = f.contact_id{joins} "
-        f"WHERE c.account_id = $1{also} ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
+        f"JOIN contacts AS c ON c.account_id = $1 AND c.id = f.contact_id{by.joins} "
+        f"WHERE c.account_id = $1{by.also} ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
     ), args
 
 
-def complete(search: Search, chosen: Sequence[Sequence[str]]) -> bool:
-    return [sorted(words) for words in chosen] == [sorted(reading) for reading in search.readings]
+def proposed(search: Search, chosen: Sequence[Sequence[str]], args: Arguments) -> str:
+    """The contacts that have the chosen words of a reading, and as their texts have it the others too."""
+    found = postings.found(chosen, args)
+    if [sorted(words) for words in chosen] == [sorted(reading) for reading in search.readings]:
+        return found
+    # Looked up one by one: the planner would read all texts where it expects many.
+    return (
+        f"SELECT p.contact_id FROM ({found}) AS p, LATERAL (SELECT s.text FROM search_entries AS s "
+        f"WHERE s.account_id = $1 AND s.contact_id = p.contact_id OFFSET 0) AS s "
+        f"WHERE {postings.text_condition(search, args)}"
+    )
 
 
-def sift(query: Query, search: Search) -> tuple[str, Arguments]:
-    chosen = [postings.counted(reading) for reading in search.readings]
-    if not complete(search, chosen) or decided_by_id(query):
+def sift(query: Query, search: Search, chosen: Sequence[Sequence[str]]) -> tuple[str, Arguments]:
+    """chosen: as for `by_postings`."""
+    if decided_by_id(query):
         return by_postings(query, search, chosen)
     args = Arguments([query.account])
-    found = postings.found(chosen, args)
+    found = proposed(search, chosen, args)
     by = narrowed(query, args)
     # IS TRUE keeps the planner from making a join of it, which would lose the order; without further conditions the
     # index of the order has all that is read.

@@ -10,7 +10,7 @@ from chassis.ids import AccountId
 from services.contacts.arguments import Arguments
 from services.contacts.domain import search as domain
 from services.contacts.listing.filters import Filter, narrowing
-from services.contacts.listing.pages import PLAN_EACH, RARE, rare_words
+from services.contacts.listing.pages import PLAN_EACH, RARE, having
 from services.contacts.search import postings
 
 COUNTED = 100_000
@@ -50,8 +50,8 @@ async def count_query(tx: ReadTx, account: AccountId, wanted: Filter, *, limit: 
     if search is not None:
         joins += " JOIN search_entries AS s ON s.account_id = $1 AND s.contact_id = c.id"
         also += f" AND ({postings.text_condition(search, args)})"
-        chosen = rare_words(search, await postings.counts(tx, account, search, cap=RARE))
-        if chosen is not None:
+        chosen = having(search, await postings.counts(tx, account, search, cap=RARE), most=RARE)
+        if all(chosen):
             also += f" AND c.id IN ({postings.found(chosen, args)})"
     return (
         f"SELECT count(*) FROM (SELECT FROM contacts AS c{joins} WHERE c.account_id = $1{also} "

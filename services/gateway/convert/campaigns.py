@@ -6,7 +6,6 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from services.gateway.convert import campaigns_hours as hours
 from services.gateway.convert.values import (
-    CHANNELS,
     Names,
     json_object,
     json_text,
@@ -16,76 +15,12 @@ from services.gateway.convert.values import (
 )
 from services.gateway.schemas.campaigns import CampaignCreate, CampaignTest, CampaignUpdate
 from services.gateway.schemas.receipts import Receipt
-from services.gateway.schemas.senders import SenderCreate, SenderUpdate
-from services.gateway.schemas.templates import TemplateUpdate
 
 CAMPAIGN_STATUSES = Names(pb.CampaignStatus, "CAMPAIGN_STATUS_", unspecified="draft")
 RECIPIENT_STATUSES = Names(pb.RecipientStatus, "RECIPIENT_STATUS_", unspecified="pending")
 PLACES = Names(pb.Place, "PLACE_", unspecified="undecided")
 RECEIPT_STATUSES = Names(pb.ReceiptStatus, "RECEIPT_STATUS_", unspecified="")
 STATS = ("total", "sent", "delivered", "failed", "pending", "skipped", "uncertain", "opened", "clicked")
-
-
-def template(source: pb.Template) -> dict[str, Any]:
-    return {
-        "id": source.id,
-        "name": source.name,
-        "channel": CHANNELS.text(source.channel),
-        "body": source.body,
-        "subject": source.subject if source.HasField("subject") else None,
-        "variables": list(source.variables),
-        "version": source.version,
-        "created_at": moment(source.created_at),
-        "updated_at": moment(source.updated_at),
-    }
-
-
-def template_update(template_id: str, body: TemplateUpdate, if_version: int | None) -> pb.UpdateTemplateRequest:
-    fields = {name: getattr(body, name) or "" for name in body.model_fields_set}
-    return pb.UpdateTemplateRequest(id=template_id, if_version=if_version, **fields)
-
-
-def sender(source: pb.Sender, public_url: str) -> dict[str, Any]:
-    return {
-        "id": source.id,
-        "name": source.name,
-        "channel": CHANNELS.text(source.channel),
-        "address": source.address,
-        "provider": source.provider,
-        "settings": json_object(source.settings_json),
-        "rate_limit_per_second": source.rate_limit_per_second or None,
-        "is_default": source.is_default,
-        "receipts_url": public_url + source.receipts_path,
-        "version": source.version,
-        "created_at": moment(source.created_at),
-        "updated_at": moment(source.updated_at),
-    }
-
-
-def new_sender(body: SenderCreate) -> pb.CreateSenderRequest:
-    return pb.CreateSenderRequest(
-        name=body.name,
-        channel=CHANNELS.value(body.channel),
-        address=body.address,
-        provider=body.provider,
-        settings_json=json_text(body.settings),
-        secrets_json=json_text(body.secrets) if body.secrets else "",
-        rate_limit_per_second=body.rate_limit_per_second or 0,
-        is_default=body.is_default,
-    )
-
-
-def sender_update(sender_id: str, body: SenderUpdate, if_version: int | None) -> pb.UpdateSenderRequest:
-    fields: dict[str, Any] = {}
-    for name in body.model_fields_set:
-        value = getattr(body, name)
-        if name in ("settings", "secrets"):
-            fields[f"{name}_json"] = json_text(value or {})
-        elif name == "rate_limit_per_second":
-            fields[name] = value or 0
-        else:
-            fields[name] = value
-    return pb.UpdateSenderRequest(id=sender_id, if_version=if_version, **fields)
 
 
 def new_campaign(body: CampaignCreate) -> pb.CreateCampaignRequest:
@@ -144,6 +79,7 @@ def campaign(source: pb.Campaign) -> dict[str, Any]:
         "variables": json_object(source.variables_json),
         "stats": {name: getattr(source.stats, name) for name in STATS},
         "freezing": source.freezing,
+        "test": source.is_test,
         "started_at": moment_or_none(source, "started_at"),
         "finished_at": moment_or_none(source, "finished_at"),
         "version": source.version,

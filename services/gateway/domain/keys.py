@@ -26,6 +26,9 @@ SCOPES = frozenset(
         "admin",
     }
 )
+# What a test key is told to the services as. It is none that a key can be given.
+SANDBOX = "sandbox"
+
 ALL_SCOPES = ("contacts:*", "segments:*", "campaigns:*", "events:read", "admin")
 
 
@@ -43,6 +46,11 @@ def well_formed(key: str) -> bool:
 def digest(key: str) -> bytes:
     """What is stored, and looked up by."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def is_test(key: str) -> bool:
+    """Whether what is done with the key, well formed, must reach nobody."""
+    return key.startswith("ck_test_")
 
 
 def allows(granted: frozenset[str], needed: str) -> bool:

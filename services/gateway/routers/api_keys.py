@@ -12,8 +12,8 @@ from services.gateway.caller import CallerOf
 from services.gateway.convert import api_keys as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import unknown_id
-from services.gateway.kept_answers import call_of
 from services.gateway.keyring import Keyring
+from services.gateway.own_writes import as_call
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import api_keys as schemas
@@ -47,7 +47,7 @@ def keyring(request: Request) -> Keyring:
 async def create_api_key(caller: CallerOf, request: Request, body: schemas.ApiKeyCreate) -> Response:
     """Stored as a digest: who loses it makes another. A test key makes test keys only."""
     made, caller.replayed = await keyring(request).create(
-        call_of(caller, "api-keys.create"),
+        as_call(caller, "api-keys.create"),
         caller.principal,
         name=body.name,
         scopes=body.scopes,
@@ -99,7 +99,7 @@ async def get_api_key(caller: CallerOf, request: Request, id: str) -> Response:
 )
 async def revoke_api_key(caller: CallerOf, request: Request, id: str) -> Response:
     """Any but the one that asks for it."""
-    await keyring(request).revoke(call_of(caller, "api-keys.revoke"), caller.principal, key_id(id))
+    await keyring(request).revoke(as_call(caller, "api-keys.revoke"), caller.principal, key_id(id))
     return caller.gone()
 
 
@@ -120,7 +120,7 @@ async def rotate_api_key(
     are over, or earlier where it would have anyway. A key that rotates itself goes on for 5 minutes at least."""
     overlap = timedelta(seconds=(body or schemas.ApiKeyRotate()).overlap_seconds)
     made, caller.replayed = await keyring(request).rotate(
-        call_of(caller, "api-keys.rotate"), caller.principal, key_id(id), overlap=overlap
+        as_call(caller, "api-keys.rotate"), caller.principal, key_id(id), overlap=overlap
     )
     return caller.answer(convert.new_api_key(made), status=201, location=f"/api-keys/{made.api_key.id}")
 

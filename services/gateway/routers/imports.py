@@ -81,15 +81,21 @@ async def import_contacts(caller: CallerOf, request: Request) -> Response:
     answer = await send(
         caller, request, client=client, method=client.stub.CreateImport, fields=FIELDS, parts=import_parts
     )
-    respond_async = ASYNC.search(request.headers.get("prefer", "")) is not None
     found = getattr(answer, "import")  # a keyword in Python
+    return await outcome(caller, request, found, location=f"{caller.prefix}/imports/{found.id}")
+
+
+async def outcome(caller: Caller, request: Request, found: pb.Import, *, location: str) -> Response:
+    """What became of an import that was begun, or 202 and where it can be seen. Raises what made it fail."""
+    respond_async = ASYNC.search(request.headers.get("prefer", "")) is not None
     if not respond_async:
         found = await ended(caller, found, stopping=request.app.state.stopping)
     if found.status == pb.IMPORT_STATUS_FAILED:
         raise failed(found)
     if found.status == pb.IMPORT_STATUS_COMPLETED and not respond_async:
         return caller.answer(convert.summary(found))
-    accepted = caller.answer(convert.import_(found), status=202, location=f"/imports/{found.id}")
+    accepted = caller.answer(convert.import_(found), status=202)
+    accepted.headers["Location"] = location
     if respond_async:
         accepted.headers["Preference-Applied"] = "respond-async"
     return accepted

@@ -5,11 +5,13 @@ from starlette.responses import Response
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.errors import Reason
 from services.gateway.caller import Caller, CallerOf, known_id
-from services.gateway.convert import campaigns as convert
+from services.gateway.convert import campaigns as campaigns_convert
+from services.gateway.convert import senders as convert
 from services.gateway.convert.values import page
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import senders as schemas
+from services.gateway.schemas.campaigns import CampaignTestResult
 
 routes = Routes("Senders")
 
@@ -106,3 +108,20 @@ async def delete_sender(caller: CallerOf, id: str) -> Response:
     request = pb.DeleteSenderRequest(id=sender_id(id), if_version=caller.if_version)
     await caller.write(client, client.stub.DeleteSender, request)
     return caller.gone()
+
+
+@routes.add(
+    "POST",
+    "/senders/{id}/test",
+    operation_id="testSender",
+    summary="Send a text to one address now, through the sender",
+    scope=WRITE,
+    answer=CampaignTestResult,
+    reasons=[Reason.NOT_FOUND],
+)
+async def test_sender(caller: CallerOf, id: str, body: schemas.SenderTest) -> Response:
+    """Whoever must not be messaged is `skipped`. Nothing is tried again."""
+    client = caller.backends.campaigns
+    request = pb.TestSenderRequest(id=sender_id(id), to=body.to, text=body.text)
+    answer = await caller.write(client, client.stub.TestSender, request)
+    return caller.answer(campaigns_convert.trial_result(answer.result, answer.channel))

@@ -5,8 +5,8 @@ from starlette.responses import Response
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.errors import Reason
 from services.gateway.caller import CallerOf, known_id
-from services.gateway.convert import campaigns as convert
-from services.gateway.convert.values import CHANNELS, page
+from services.gateway.convert import templates as convert
+from services.gateway.convert.values import page
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import templates as schemas
@@ -33,10 +33,7 @@ def template_id(text: str) -> str:
 async def create_template(caller: CallerOf, body: schemas.TemplateCreate) -> Response:
     """Liquid: `{{ name }}`, `{{ code | default: "x" }}`. The answer lists the variables that it uses."""
     client = caller.backends.campaigns
-    request = pb.CreateTemplateRequest(
-        name=body.name, channel=CHANNELS.value(body.channel), body=body.body, subject=body.subject
-    )
-    answer = await caller.write(client, client.stub.CreateTemplate, request)
+    answer = await caller.write(client, client.stub.CreateTemplate, convert.new_template(body))
     found = answer.template
     return caller.answer(convert.template(found), status=201, version=found.version, location=f"/templates/{found.id}")
 
@@ -106,3 +103,19 @@ async def delete_template(caller: CallerOf, id: str) -> Response:
     request = pb.DeleteTemplateRequest(id=template_id(id), if_version=caller.if_version)
     await caller.write(client, client.stub.DeleteTemplate, request)
     return caller.gone()
+
+
+@routes.add(
+    "POST",
+    "/templates/{id}/render",
+    operation_id="renderTemplate",
+    summary="See what a template says, to a contact or with variables",
+    scope=READ,
+    answer=schemas.Rendered,
+    reasons=[Reason.NOT_FOUND, Reason.INVALID_TEMPLATE],
+)
+async def render_template(caller: CallerOf, id: str, body: schemas.TemplateRender) -> Response:
+    """Sends nothing. For an SMS with its encoding and its number of parts."""
+    client = caller.backends.campaigns
+    answer = await caller.read(client, client.stub.RenderTemplate, convert.render(template_id(id), body))
+    return caller.answer(convert.rendered(answer))

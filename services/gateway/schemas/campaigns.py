@@ -143,6 +143,7 @@ class Campaign(Answer):
     variables: dict[str, Any]
     stats: CampaignStats
     freezing: Annotated[bool, Field(description="The audience is still being written; `stats.total` still grows")]
+    test: Annotated[bool, Field(description="Made with a test key: its messages reach the sandbox provider only")]
     started_at: Moment | None
     finished_at: Moment | None
     version: int

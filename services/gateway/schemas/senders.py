@@ -40,9 +40,13 @@ class SenderCreate(Body):
     name: Name
     channel: Channel
     address: Annotated[Address, Field(description="What the recipient sees: a number, a short code, an email address")]
-    provider: Annotated[ShortText, Field(description="`http`: the generic HTTP provider")] = "http"
-    settings: JsonObject = Field(default_factory=dict)
-    secrets: Annotated[JsonObject | None, Field(description="Written only; never read back")] = None
+    provider: Annotated[
+        ShortText, Field(description="`http`, `twilio`, `smtp` or `sandbox`; see docs/providers.md")
+    ] = "http"
+    settings: Annotated[JsonObject, Field(description="Of the provider; unknown ones are refused")] = Field(
+        default_factory=dict
+    )
+    secrets: Annotated[JsonObject | None, Field(description="Of the provider; written only, never read back")] = None
     rate_limit_per_second: Annotated[RatePerSecond | None, Field(description="None: unlimited")] = None
     is_default: Annotated[Flag, Field(description="Taken for its channel where a campaign names no sender")] = False
 
@@ -55,6 +59,14 @@ class SenderUpdate(Body):
     secrets: JsonObject | None = None
     rate_limit_per_second: RatePerSecond | None = None
     is_default: Flag = Field(default_factory=bool)
+
+
+class SenderTest(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"to": "+14155550100", "text": "Does this arrive?"}]}
+    )
+    to: Annotated[Address, Field(description="A phone; or an email, by channel")]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1600), NoNul]
 
 
 class Sender(Answer):

@@ -38,7 +38,9 @@ async def test_the_audience_is_frozen_and_sent_to(world: World, account: Account
 
 async def test_variables_come_from_the_contact(world: World, account: AccountId) -> None:
     template = await world.template(
-        account, "{{ first_name }} {{ country }} {{ plan }} {{ metadata.deep.er }} {{ tags | join: '+' }} {{ stage }}"
+        account,
+        "{{ first_name }} {{ country }} {{ plan }} {{ metadata.deep.er }} {{ tags | join: '+' }} "
+        "{{ stage | default: '' }}",
     )
     person = member(
         1,

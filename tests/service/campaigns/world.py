@@ -39,9 +39,11 @@ from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
+from services.campaigns.service.previews import Previews
 from services.campaigns.service.quiet_hours import QuietHours
 from services.campaigns.service.receipts import Receipts
 from services.campaigns.service.recipients import Recipients
+from services.campaigns.service.sender_trials import SenderTrials
 from services.campaigns.service.senders import Senders
 from services.campaigns.service.templates import Templates
 from services.campaigns.service.trials import Trials
@@ -262,12 +264,16 @@ class World:
 
     # --- calls
 
-    async def call(self, account: AccountId, name: str, request: Any, *, key: str = "") -> Any:
+    async def call(
+        self, account: AccountId, name: str, request: Any, *, key: str = "", scopes: tuple[str, ...] = ()
+    ) -> Any:
         method = getattr(self.client.stub, name)
-        call = Outgoing(account, idempotency=(key, b"fingerprint-" + name.encode()) if key else None)
+        call = Outgoing(account, scopes, idempotency=(key, b"fingerprint-" + name.encode()) if key else None)
         return await self.client.unary(method, request, call=call, timeout=10)
 
-    async def template(self, account: AccountId, body: str = "Hello {{ name }}", **fields: Any) -> pb.Template:
+    async def template(
+        self, account: AccountId, body: str = "Hello {{ name | default: 'you' }}", **fields: Any
+    ) -> pb.Template:
         request = pb.CreateTemplateRequest(name="T", channel=contacts_pb.CHANNEL_SMS, body=body)
         request.MergeFrom(pb.CreateTemplateRequest(**fields))
         return (await self.call(account, "CreateTemplate", request)).template
@@ -447,6 +453,8 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
         recipients=Recipients(serve_db),
         receipts=Receipts(serve_db, wake=lambda: None),
         quiet_hours=QuietHours(serve_db, wake=lambda: None),
+        previews=Previews(serve_db, peers_contacts),
+        sender_trials=SenderTrials(serve_db, peers_contacts, sendings.of_sender),
     )
     server = Server("127.0.0.1:0", keys.verifier("campaigns"))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)

@@ -23,13 +23,20 @@ from tests.service.contacts.search_index import events, index, kept_words
 from tests.service.stack import eventually, new_account
 
 
-@pytest.fixture(params=["postings", "walk", "sift"])
+@pytest.fixture(params=["postings", "texts", "closer", "walk", "sift", "sift_scarce"])
 def plan_kind(request, monkeypatch):
     """Small accounts take every way that large ones do."""
-    if request.param != "postings":
-        monkeypatch.setattr(pages, "RARE", 0)
-    if request.param == "sift":
-        monkeypatch.setattr(pages, "WALK", dict.fromkeys(pages.WALK, 1))
+    settings = {
+        "postings": {},
+        # What occurs once is rare; the texts have the other words.
+        "texts": {"RARE": 1},
+        "closer": {"RARE": 1, "FEW": 0, "SCARCE": 2},
+        "walk": {"RARE": 0},
+        "sift": {"RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 0},
+        "sift_scarce": {"RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 1},
+    }
+    for name, value in settings[request.param].items():
+        monkeypatch.setattr(pages, name, value)
 
 
 async def found(book: AddressBook, typed: str, **wanted) -> set[str]:

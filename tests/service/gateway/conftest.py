@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 import pytest_asyncio
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import (
@@ -35,6 +37,7 @@ from tests.service.gateway.fakes import FakeService
 UPLOAD_LIMIT = 4 << 20
 # The one whose pages may call.
 ORIGIN = "https://app.example"
+SECRETS_KEY = Fernet.generate_key().decode()
 
 
 @dataclass
@@ -138,6 +141,8 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         # No cache, so that a test sees at once what it wrote; the cache has unit tests.
         key_cache_seconds=0.0,
         cors_origins=ORIGIN,
+        secrets_keys=SecretStr(SECRETS_KEY),
+        webhook_private_addresses=True,
         **targets,
     )
     serve, work = await Database.open(gateway_urls.serve), await Database.open(gateway_urls.work)

@@ -135,7 +135,7 @@ async def test_templates(gateway: Gateway) -> None:
     assert (answer.status, answer.body["channel"], answer.body["variables"]) == (201, "sms", ["name"])
     assert answer.body["subject"] is None
     await gateway.call("PUT", f"/v1/templates/{TMPL}", json={"subject": None})
-    assert gateway.campaigns.last("UpdateTemplate").request.subject == ""
+    assert gateway.campaigns.last("UpdateTemplate").request.clear == ["subject"]
 
 
 async def test_senders_never_read_their_secrets_back(gateway: Gateway) -> None:

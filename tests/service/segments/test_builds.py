@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from carillon.segments.v1 import segments_pb2 as pb
+from chassis import ids
 from chassis.errors import DeadlineExceeded, NotFound, Unavailable
-from services.segments import builder, builds, service, steps
+from services.segments import builder, builds, filling, service, steps
 from services.segments.builds import State
 from services.segments.evaluation import Evaluator
 from tests.service.segments.world import (
@@ -34,8 +35,8 @@ def evaluator(work_db):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(steps, "FILL_CHUNK", 10)
-    monkeypatch.setattr(steps, "FILL_JOINS", 4)
+    monkeypatch.setattr(filling, "FIND_ROWS", 10)
+    monkeypatch.setattr(filling, "JOIN_ROWS", 4)
     monkeypatch.setattr(steps, "ANNOUNCE_CHUNK", 7)
     monkeypatch.setattr(steps, "SWEEP_CHUNK", 9)
 
@@ -256,6 +257,24 @@ async def test_a_deleted_segment_is_swept_away_and_its_build_stops(api, evaluato
     async with work_db.read(account) as tx:
         assert await tx.fetchval("SELECT count(*) FROM members WHERE account_id = $1", account) == 0
         assert await tx.fetchval("SELECT count(*) FROM builds WHERE account_id = $1", account) == 0
+
+
+async def test_a_new_segment_does_not_wait_for_what_is_left_of_an_old_one(
+    api, evaluator, account, small_steps, work_db
+):
+    await fill_account(evaluator, account)
+    old = await api.create()
+    await finish(work_db)
+    await api.delete(old.id)
+    swept = await take_over(work_db)
+    new = await api.create(VIP)
+
+    await builder.work(work_db, swept)
+    following = await builds.claim(work_db)
+
+    assert (swept.state, following.state) == (State.RETIRED, State.BUILDING)
+    assert (await build_of(work_db, account, "retired"))["members"] is not None
+    assert ids.encode("seg", following.segment) == new.id
 
 
 async def test_a_build_that_keeps_failing_is_given_up_and_an_edit_starts_over(

@@ -5,7 +5,7 @@ from functools import partial
 import orjson
 import pytest
 
-from services.segments import contact_facts, steps
+from services.segments import contact_facts, filling
 from tests.service.segments.clockwork import (
     DAY,
     MOMENT,
@@ -175,14 +175,14 @@ async def test_the_earliest_moment_of_all_rules_is_noted(clock, segment, account
     assert await due_of(work_db, account) == {ana.id: MOMENT - 2 * DAY}
 
 
-@pytest.mark.parametrize(("watched", "joins"), [(3, 100), (100, 3), (3, 2)])
+@pytest.mark.parametrize(("looked_at", "found", "joins"), [(10, 100, 100), (2_000_000, 7, 100), (10, 7, 3)])
 async def test_a_build_notes_the_moments_of_all_in_small_steps(
-    api, clock, segment, account, work_db, monkeypatch, watched, joins
+    api, clock, segment, account, work_db, monkeypatch, looked_at, found, joins
 ):
-    """However the steps are cut: by contacts looked at, by those that the clock may move, or by those that join."""
-    monkeypatch.setattr(steps, "FILL_CHUNK", 10)
-    monkeypatch.setattr(steps, "FILL_WATCHED", watched)
-    monkeypatch.setattr(steps, "FILL_JOINS", joins)
+    """However the steps are cut: by contacts looked at, by those that are found, or by those that join at a time."""
+    monkeypatch.setattr(filling, "FIND_CONTACTS", looked_at)
+    monkeypatch.setattr(filling, "FIND_ROWS", found)
+    monkeypatch.setattr(filling, "JOIN_ROWS", joins)
     # A third are in and will leave, a third will come, and a third are over.
     ages = [-5, 5, 100]
     people = [created(clock.now - ages[n % 3] * DAY + n) for n in range(50)]

@@ -14,13 +14,11 @@ from services.segments import locks
 from services.segments.contact_facts import facts_of
 from services.segments.domain.batch import Batch, bits
 from services.segments.domain.comparisons import Compiled
-from services.segments.domain.facts import Facts
 from services.segments.domain.fields import FIELDS, Field, Kind, find
 from services.segments.domain.grammar import OPERATORS, RANGES, Operator
-from services.segments.domain.masks import Index, Masks, possible
 from services.segments.domain.matcher import RuleSet
 from services.segments.domain.moments import DAY
-from services.segments.predicate import compile_possible, compile_sql
+from services.segments.predicate import compile_found, compile_sql
 from services.segments.projection import ContactVersion, upsert
 from tests.service.stack import new_account
 from tests.unit.segments import oracle
@@ -63,19 +61,20 @@ async def keep_engagement(tx: WriteTx, people: list[Person]) -> None:
             await tx.execute(INSERT_ENGAGEMENT, tx.account, key_of(person), *values)
 
 
-async def places(tx: WriteTx, case: Case, rule: Compiled) -> tuple[list[int], list[int]]:
-    """Of the people for whom the rule holds, and of those to be watched."""
+async def places(tx: WriteTx, case: Case, rule: Compiled) -> tuple[list[int], list[int | None]]:
+    """Of the people for whom the rule holds; and when the clock may move each of them next."""
     holding = compile_sql(rule, first=2, now=case.now)
-    watching = compile_possible(rule, first=2 + len(holding.args), now=case.now)
-    assert watching.join == holding.join
+    wanted = compile_found(rule, first=2 + len(holding.args), now=case.now)
+    assert wanted.join == holding.join
     source = f"contacts_projection p {holding.join} WHERE p.account_id = $1"
-    sql = f"SELECT p.contact_id, {holding.sql} AS held, {watching.sql} AS watched FROM {source}"
-    rows = {row["contact_id"]: row for row in await tx.fetch(sql, tx.account, *holding.args, *watching.args)}
+    sql = f"SELECT p.contact_id, {holding.sql} AS held, {wanted.sql} AS wanted, {wanted.due} AS due_at FROM {source}"
+    rows = {row["contact_id"]: row for row in await tx.fetch(sql, tx.account, *holding.args, *wanted.args)}
     assert rows.keys() == {key_of(person) for person in case.people}
     found = [rows[key_of(person)] for person in case.people]
     # Neither null nor missing: NOT stands before it.
-    assert {row[name] for row in found for name in ("held", "watched")} <= {True, False}
-    return [at for at, row in enumerate(found) if row["held"]], [at for at, row in enumerate(found) if row["watched"]]
+    assert {row["held"] for row in found} <= {True, False}
+    assert all(row["wanted"] is (row["held"] or row["due_at"] is not None) for row in found)
+    return [at for at, row in enumerate(found) if row["held"]], [row["due_at"] for row in found]
 
 
 def expected(case: Case, place: int) -> list[int]:
@@ -85,13 +84,6 @@ def expected(case: Case, place: int) -> list[int]:
         for at, person in enumerate(case.people)
         if oracle.holds(definition, person.contact, person.engagement, case.now, case.segments)
     ]
-
-
-def watched(rule: Compiled, facts: list[Facts], now: int) -> list[int]:
-    """Candidates, as the matcher has them."""
-    index = Index([rule])
-    true, false = possible(index.rules[0], Masks(Batch(facts, now), index), index.relative)
-    return list(bits(true & false))
 
 
 async def agree(db: Database, case: Case, *, former: list[Person] | None = None) -> None:
@@ -106,10 +98,10 @@ async def agree(db: Database, case: Case, *, former: list[Person] | None = None)
         await keep(tx, case.people)
         await keep_engagement(tx, case.people)
         for place, rule in compiled.items():
-            found, candidates = await places(tx, case, rule)
+            found, due = await places(tx, case, rule)
             assert found == expected(case, place), case.definitions[place]
             assert list(bits(matched.get(place, 0))) == found
-            assert candidates == watched(rule, facts, case.now)
+            assert due == RuleSet({place: rule}).flips(Batch(facts, case.now)), case.definitions[place]
 
 
 short = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,7 @@ import pytest
 
 from chassis import ids
 from services.segments import repository
-from services.segments.steps import NIL
+from services.segments.filling import NIL
 from tests.service.segments.world import PREMIUM
 from tests.service.stack import new_account
 

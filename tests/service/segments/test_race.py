@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import Message
 
 from chassis import ids
-from services.segments import builder, builds, locks, projection, repository, rulebooks, steps
+from services.segments import builder, builds, filling, locks, projection, repository, rulebooks, steps
 from services.segments.consumers import decode
 from services.segments.evaluation import Evaluator
 from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, received, rule
@@ -61,8 +61,8 @@ class Address:
 
 
 async def test_no_update_is_lost_to_a_segment_that_changes(api, builder, work_db, account, monkeypatch):
-    monkeypatch.setattr(steps, "FILL_CHUNK", 7)
-    monkeypatch.setattr(steps, "FILL_JOINS", 3)
+    monkeypatch.setattr(filling, "FIND_ROWS", 7)
+    monkeypatch.setattr(filling, "JOIN_ROWS", 3)
     monkeypatch.setattr(steps, "ANNOUNCE_CHUNK", 5)
     seed = random.randrange(10**6)
     print("seed", seed)

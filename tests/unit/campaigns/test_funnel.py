@@ -12,6 +12,7 @@ from services.campaigns.domain.recipient import Reason
 OF_THE_LEDGER = {
     Reason.CANCELLED,
     Reason.TEMPLATE_ERROR,
+    Reason.MISSING_VARIABLE,
     Reason.PROVIDER_REFUSED,
     Reason.PROVIDER_ERROR,
     Reason.NO_ANSWER,

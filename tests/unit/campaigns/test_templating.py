@@ -2,15 +2,16 @@
 
 import pytest
 
-from services.campaigns.templating import ENVIRONMENT, TemplateError, Text
+from services.campaigns.domain.content import WhatsApp
+from services.campaigns.templating import ENVIRONMENT, MissingVariable, TemplateError, Text
 
 
 def test_renders_with_defaults() -> None:
-    text = Text("Hi {{ name | default: 'you' }}: {{ code }}{{ nothing }}", "For {{ name }}")
-    assert text.variables == ["code", "name", "nothing"]
+    text = Text("Hi {{ name | default: 'you' }}: {{ code }}", "For {{ name | default: 'you' }}")
+    assert text.variables == ["code", "name"]
     message = text.render({"name": "Ann", "code": "X"})
     assert (message.text, message.subject) == ("Hi Ann: X", "For Ann")
-    assert text.render({"name": ""}).text == "Hi you: "
+    assert text.render({"name": "", "code": 0}).text == "Hi you: 0"
 
 
 def test_variables_are_the_roots_that_come_from_outside() -> None:
@@ -100,3 +101,66 @@ def test_what_does_not_parse_says_the_line(body: str, line: int) -> None:
     with pytest.raises(TemplateError) as caught:
         Text(body, None)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("body", "variables", "missing"),
+    [
+        ("{{ code }}", {}, ["code"]),
+        ("{{ code }}", {"code": None}, ["code"]),
+        ("{{ code }}", {"code": " "}, ["code"]),
+        ("{{ code | upcase }}", {}, ["code"]),
+        ("{{ metadata.plan.name }}", {"metadata": {"plan": {}}}, ["metadata.plan.name"]),
+        ("{{ b }}{{ a }}{{ b }}", {}, ["b", "a"]),
+        ("{% echo code %}", {}, ["code"]),
+        ("{% if vip %}{{ gift }}{% endif %}", {"vip": True}, ["gift"]),
+        # A default, a test, a name of the template's own: none of them leaves a hole.
+        ("{{ code | default: 'x' }}", {}, []),
+        ("{{ code | upcase | default: '' }}", {}, []),
+        ("{% if vip %}{{ gift }}{% endif %}", {}, []),
+        ("{% if name != blank %}Hi {{ name }}{% endif %}", {"name": ""}, []),
+        ("{% assign a = '' %}{{ a }}", {}, []),
+        ("{% for item in items %}{{ item }}{% endfor %}", {"items": [""]}, []),
+        ("{{ zero }}{{ no }}", {"zero": 0, "no": False}, []),
+        ("{{ 'x' | append: '' }}", {}, []),
+    ],
+)
+def test_what_is_printed_and_missing(body: str, variables: dict[str, object], missing: list[str]) -> None:
+    text = Text(body)
+    assert text.preview(variables)[1] == missing
+    if missing:
+        with pytest.raises(MissingVariable) as caught:
+            text.render(variables)
+        assert (caught.value.name, caught.value.reason) == (missing[0], f"missing_variable:{missing[0]}")
+    else:
+        text.render(variables)
+
+
+def test_html_escapes_what_variables_hold() -> None:
+    text = Text("{{ name }}", "{{ name }}", html="<p>{{ name }} {{ name | upcase }} {{ bold | safe }}</p>")
+    message = text.render({"name": "<i>&\n", "bold": "<b>"})
+    assert message.html == "<p>&lt;i&gt;&amp;\n &lt;I&gt;&amp;\n <b></p>"
+    # The text is text, and a subject is one line.
+    assert (message.text, message.subject) == ("<i>&\n", "<i>&")
+
+
+def test_whatsapp_parameters_are_filled_in_order() -> None:
+    whatsapp = WhatsApp("order_update", "pt_BR", ("{{ name }}", "{{ code | default: 'none' }}"))
+    text = Text("Oi {{ name }}", whatsapp=whatsapp)
+    assert text.variables == ["code", "name"]
+    template = text.render({"name": "Ana\n  Maria"}).template
+    assert template is not None
+    assert (template.name, template.language, template.parameters) == ("order_update", "pt_BR", ("Ana Maria", "none"))
+    assert text.preview({})[1] == ["name"]
+
+
+def test_the_parts_of_a_message_share_its_work() -> None:
+    dear = "{% for i in (1..900) %}{% if i == 0 %}" + "{{ 'x' | upcase }}" * 6 + "{% endif %}{% endfor %}"
+    Text(dear).render({})
+    with pytest.raises(TemplateError) as caught:
+        Text(dear, html=dear).render({})
+    assert caught.value.over_limits
+
+
+def test_the_unsubscribe_link_is_given_and_not_asked_for() -> None:
+    assert Text("{{ unsubscribe_url }} {{ name }}").variables == ["name"]

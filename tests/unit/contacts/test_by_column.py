@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from formats.records import Broken, Record
 from services.contacts.imports.plan import Column, Plan
-from services.contacts.imports.rows import Draft, Read, RowReader
+from services.contacts.imports.record import RowError
+from services.contacts.imports.rows import Draft, Known, Read, RowReader
 
 TARGETS = (
     "phone", "email", "name", "first_name", "last_name", "external_id", "tags", "country", "stage", "do_not_disturb",
@@ -80,6 +81,25 @@ def test_as_rows_that_are_read_alone(data, plan, there):
     reader = RowReader(plan)
     known = [at in there and reader.phone_of(record) is not None for at, record in enumerate(given_records)]
     assert comparable(reader.read_all(given_records, known)) == comparable(alone(plan, given_records, known))
+
+
+FAULTS = {"name": "x" * 300, "email": "no email", "tags": "x" * 65, "stage": "n\0l", "metadata": "y" * 20_000}
+
+
+@pytest.mark.parametrize("faulty", FAULTS)
+def test_a_known_row_is_refused_for_what_is_wrong_beside_its_phone(faulty):
+    cells = {"phone": "+12015550123", "name": "Ann", "email": "a@b.org", "tags": "a", "stage": "", "metadata": "z"}
+    given_records = records([list(cells.values()), list((cells | {faulty: FAULTS[faulty]}).values())])
+    fine, refused = RowReader(PLAIN).read_all(given_records, [True, True])
+    assert fine == Known(1)
+    assert isinstance(refused, RowError)
+    assert [refused] == alone(PLAIN, given_records[1:], [True])
+
+
+def test_blanks_behind_an_apostrophe_are_none_of_the_text():
+    draft = RowReader(PLAIN).read_all(records([["+12015550123", "Ann", "", "", "'\tgold", ""]]))[0]
+    assert isinstance(draft, Draft)
+    assert draft.contact.stage == "gold"
 
 
 def test_ids_rise_in_the_order_of_the_file():

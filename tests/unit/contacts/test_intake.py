@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contacts.domain import limits, metadata, names, tags
+from services.contacts.domain import emails, limits, metadata, names, tags
 from services.contacts.domain.contact import Email
 from services.contacts.domain.problems import Refused
-from services.contacts.intake import read_patch
+from services.contacts.imports.by_column import short_texts
+from services.contacts.intake import read_patch, text
 
 
 @pytest.mark.parametrize(
@@ -155,3 +156,32 @@ def test_the_quick_check_of_a_row_takes_nothing_that_the_full_one_refuses(value)
 )
 def test_metadata_is_written_the_same_whichever_encoder_writes_it(value):
     assert metadata.dump(value) == metadata.ENCODER.encode(value)
+
+
+ADDRESSES = st.lists(
+    st.sampled_from(
+        ("a@b.de", "A.b+c@mail.example.org", "é@b.de", "a@b", "@b.de", "a@b.de ", "",
+         "x" * 64 + "@b.de", "x" * 65 + "@b.de",
+         "a@" + "b" * 60 + "." + "c" * 60 + "." + "d" * 60 + "." + "e" * 60 + ".de")
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(ADDRESSES)
+def test_many_emails_are_judged_as_each_by_itself(addresses):
+    assert emails.all_plain(addresses) == all(map(emails.is_plain, addresses))
+
+
+@given(st.lists(st.text(st.sampled_from("a\0 "), max_size=4), max_size=4))
+def test_many_short_texts_are_judged_as_each_by_itself(cells):
+    cells = [cell.strip() for cell in cells]
+
+    def taken(cell: str) -> bool:
+        try:
+            text("stage", limit=2)(cell)
+        except Refused:
+            return False
+        return True
+
+    assert short_texts(2)(cells) == all(map(taken, cells))

@@ -131,3 +131,11 @@ async def test_what_is_no_key_is_not_even_looked_up() -> None:
     with pytest.raises(Unauthenticated):
         await authenticator.authenticate(Headers({"X-API-Key": "x" * 10_000}))
     assert lookups.asked == 0
+
+
+async def test_a_test_key_is_told_to_the_services_and_can_be_given_to_nobody() -> None:
+    authenticator = Authenticator(Lookups(principal()), ttl=5)
+    for mode, expected in (("test", True), ("live", False)):
+        found = await authenticator.authenticate(Headers({"X-API-Key": keys.new_key(mode)}))
+        assert (keys.SANDBOX in found.scopes) is expected
+    assert keys.unknown_scopes([keys.SANDBOX]) == [keys.SANDBOX]

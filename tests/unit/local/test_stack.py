@@ -98,7 +98,7 @@ def test_each_process_gets_the_role_and_key_that_are_its_own(where, free):
             assert settings.get("CARILLON_TOKEN_PRIVATE_KEY") == (
                 None if mode == "migrate" else known.private_keys[service]
             )
-            assert ("CARILLON_SECRETS_KEYS" in settings) == (service == "campaigns" and mode != "migrate")
+            assert ("CARILLON_SECRETS_KEYS" in settings) == (service in ("campaigns", "gateway") and mode != "migrate")
             assert ("CARILLON_ERASURE_KEY" in settings) == (service == "contacts" and mode != "migrate")
 
 

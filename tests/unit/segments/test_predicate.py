@@ -7,7 +7,7 @@ from hypothesis import given
 
 from services.segments.domain.boolean import And, leaves
 from services.segments.domain.comparisons import Compare, Comparison
-from services.segments.predicate import JOIN_ENGAGEMENT, compile_possible, compile_sql
+from services.segments.predicate import JOIN_ENGAGEMENT, Wanted, compile_found, compile_sql
 from tests.unit.segments.strategies import NO_ENGAGEMENT, cases
 from tests.unit.segments.values import NOWS
 
@@ -30,9 +30,10 @@ def test_engagement_is_joined_where_a_rule_reads_it(comparison):
 @given(cases())
 def test_parameters_and_tables_are_what_the_predicate_speaks_of(case):
     for rule in case.compiled().values():
-        for compiled in (compile_sql, compile_possible):
+        for compiled in (compile_sql, compile_found):
             predicate = compiled(rule, first=3, now=case.now)
-            sql = re.sub(r"'(?:[^']|'')*'", "", predicate.sql)
+            due = predicate.due if isinstance(predicate, Wanted) else ""
+            sql = re.sub(r"'(?:[^']|'')*'", "", f"{predicate.sql} {due}")
             assert {int(number) for number in re.findall(r"\$(\d+)", sql)} == set(range(3, 3 + len(predicate.args)))
             reads = any(one.column[2:] in NO_ENGAGEMENT for one in leaves(rule))
             assert predicate.join == (JOIN_ENGAGEMENT if reads else "")

@@ -6,13 +6,18 @@ The processes: what is true of each whatever the values say.
   calls             the services that it calls over gRPC: its targets, and the ways that the NetworkPolicies leave open
   secrets           what it reads of its service's Secret besides the database, the token's key and NATS
   publicUrl         whether it says to others where we are
-  providers         whether it connects to the senders' providers
+  providers         whether it connects to the Internet: to the senders' providers, to webhooks
 */}}
 {{- define "carillon.components" -}}
 gateway:
-  {service: gateway, command: serve, listens: http, calls: [contacts, segments, campaigns], publicUrl: true}
+  service: gateway
+  command: serve
+  listens: http
+  calls: [contacts, segments, campaigns]
+  secrets: [secrets-keys]
+  publicUrl: true
 gateway-work:
-  {service: gateway, command: work, nats: true}
+  {service: gateway, command: work, nats: true, secrets: [secrets-keys], providers: true}
 contacts:
   {service: contacts, command: serve, listens: grpc, nats: true, secrets: [erasure-key]}
 contacts-work:

@@ -17,6 +17,7 @@ upgrade changes nothing. Each call makes up others: call it once.
 {{- end -}}
 {{- $_ := set $state "erasure" (randBytes 32) -}}
 {{- $_ := set $state "sealing" (randBytes 32 | replace "+" "-" | replace "/" "_") -}}
+{{- $_ := set $state "webhook-sealing" (randBytes 32 | replace "+" "-" | replace "/" "_") -}}
 {{- range $name, $encoded := $known -}}
 {{- $_ := set $state $name (b64dec $encoded) -}}
 {{- end -}}
@@ -46,7 +47,9 @@ listen: "0.0.0.0:4222"
 http: "0.0.0.0:8222"
 max_payload: 4MB
 jetstream { store_dir: "/data" }
-authorization {
+accounts {
+  CARILLON: {
+  jetstream: enabled
   users: [
   {{- range $service, $user := .Files.Get "files/nats-users.json" | fromJson }}
     {
@@ -56,6 +59,7 @@ authorization {
     }
   {{- end }}
   ]
+  }
 }
 {{- end -}}
 

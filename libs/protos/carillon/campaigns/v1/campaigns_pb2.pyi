@@ -154,6 +154,38 @@ RECEIPT_STATUS_FAILED: ReceiptStatus.ValueType  # 2
 Global___ReceiptStatus: _TypeAlias = ReceiptStatus  # noqa: Y015
 
 @_typing.final
+class WhatsAppTemplate(_message.Message):
+    """A message that WhatsApp has approved, and what goes into its places."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """As WhatsApp knows it; with Twilio the ContentSid."""
+    language: _builtins.str
+    """Such as `en` or `pt_BR`."""
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In order; Liquid. Up to 20."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        language: _builtins.str = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "name", b"name", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhatsAppTemplate: _TypeAlias = WhatsAppTemplate  # noqa: Y015
+
+@_typing.final
 class Template(_message.Message):
     """A message's text with Liquid variables."""
 
@@ -168,6 +200,8 @@ class Template(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    WHATSAPP_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     channel: _contacts_pb2.Channel.ValueType
@@ -176,14 +210,20 @@ class Template(_message.Message):
     subject: _builtins.str
     """Email only; Liquid."""
     version: _builtins.int
+    html: _builtins.str
+    """Email only, beside the body, which is its text; Liquid, up to 64 KiB. What variables hold is escaped."""
     @_builtins.property
     def variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the variables that body and subject use."""
+        """Names of the variables that any part uses."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def whatsapp(self) -> Global___WhatsAppTemplate:
+        """WhatsApp only: sent instead of the body."""
+
     def __init__(
         self,
         *,
@@ -196,13 +236,20 @@ class Template(_message.Message):
         version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        html: _builtins.str | None = ...,
+        whatsapp: Global___WhatsAppTemplate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "created_at", b"created_at", "subject", b"subject", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "created_at", b"created_at", "html", b"html", "subject", b"subject", "updated_at", b"updated_at", "whatsapp", b"whatsapp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "body", b"body", "channel", b"channel", "created_at", b"created_at", "id", b"id", "name", b"name", "subject", b"subject", "updated_at", b"updated_at", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "body", b"body", "channel", b"channel", "created_at", b"created_at", "html", b"html", "id", b"id", "name", b"name", "subject", b"subject", "updated_at", b"updated_at", "variables", b"variables", "version", b"version", "whatsapp", b"whatsapp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__html: _TypeAlias = _typing.Literal["html"]  # noqa: Y015
+    _WhichOneofArgType__html: _TypeAlias = _typing.Literal["_html", b"_html"]  # noqa: Y015
     _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
     _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__html) -> _WhichOneofReturnType__html | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
 
 Global___Template: _TypeAlias = Template  # noqa: Y015
@@ -217,10 +264,15 @@ class CreateTemplateRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    WHATSAPP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     channel: _contacts_pb2.Channel.ValueType
     body: _builtins.str
     subject: _builtins.str
+    html: _builtins.str
+    @_builtins.property
+    def whatsapp(self) -> Global___WhatsAppTemplate: ...
     def __init__(
         self,
         *,
@@ -228,13 +280,20 @@ class CreateTemplateRequest(_message.Message):
         channel: _contacts_pb2.Channel.ValueType = ...,
         body: _builtins.str = ...,
         subject: _builtins.str | None = ...,
+        html: _builtins.str | None = ...,
+        whatsapp: Global___WhatsAppTemplate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "html", b"html", "subject", b"subject", "whatsapp", b"whatsapp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_subject", b"_subject", "body", b"body", "channel", b"channel", "name", b"name", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "body", b"body", "channel", b"channel", "html", b"html", "name", b"name", "subject", b"subject", "whatsapp", b"whatsapp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__html: _TypeAlias = _typing.Literal["html"]  # noqa: Y015
+    _WhichOneofArgType__html: _TypeAlias = _typing.Literal["_html", b"_html"]  # noqa: Y015
     _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
     _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__html) -> _WhichOneofReturnType__html | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
 
 Global___CreateTemplateRequest: _TypeAlias = CreateTemplateRequest  # noqa: Y015
@@ -315,11 +374,21 @@ class UpdateTemplateRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     IF_VERSION_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    WHATSAPP_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     body: _builtins.str
     subject: _builtins.str
     if_version: _builtins.int
+    html: _builtins.str
+    @_builtins.property
+    def whatsapp(self) -> Global___WhatsAppTemplate: ...
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of fields of this message to clear: `subject`, `html`, `whatsapp`."""
+
     def __init__(
         self,
         *,
@@ -328,13 +397,18 @@ class UpdateTemplateRequest(_message.Message):
         body: _builtins.str | None = ...,
         subject: _builtins.str | None = ...,
         if_version: _builtins.int | None = ...,
+        html: _builtins.str | None = ...,
+        whatsapp: Global___WhatsAppTemplate | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_body", b"_body", "_if_version", b"_if_version", "_name", b"_name", "_subject", b"_subject", "body", b"body", "if_version", b"if_version", "name", b"name", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_body", b"_body", "_html", b"_html", "_if_version", b"_if_version", "_name", b"_name", "_subject", b"_subject", "body", b"body", "html", b"html", "if_version", b"if_version", "name", b"name", "subject", b"subject", "whatsapp", b"whatsapp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body", b"_body", "_if_version", b"_if_version", "_name", b"_name", "_subject", b"_subject", "body", b"body", "id", b"id", "if_version", b"if_version", "name", b"name", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body", b"_body", "_html", b"_html", "_if_version", b"_if_version", "_name", b"_name", "_subject", b"_subject", "body", b"body", "clear", b"clear", "html", b"html", "id", b"id", "if_version", b"if_version", "name", b"name", "subject", b"subject", "whatsapp", b"whatsapp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__body: _TypeAlias = _typing.Literal["body"]  # noqa: Y015
     _WhichOneofArgType__body: _TypeAlias = _typing.Literal["_body", b"_body"]  # noqa: Y015
+    _WhichOneofReturnType__html: _TypeAlias = _typing.Literal["html"]  # noqa: Y015
+    _WhichOneofArgType__html: _TypeAlias = _typing.Literal["_html", b"_html"]  # noqa: Y015
     _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
     _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
@@ -343,6 +417,8 @@ class UpdateTemplateRequest(_message.Message):
     _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__body) -> _WhichOneofReturnType__body | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__html) -> _WhichOneofReturnType__html | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_version) -> _WhichOneofReturnType__if_version | None: ...
     @_typing.overload
@@ -468,6 +544,117 @@ class ListTemplatesResponse(_message.Message):
 Global___ListTemplatesResponse: _TypeAlias = ListTemplatesResponse  # noqa: Y015
 
 @_typing.final
+class RenderTemplateRequest(_message.Message):
+    """See RenderTemplate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    VARIABLES_JSON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    contact_id: _builtins.str
+    """Empty: nobody's fields."""
+    variables_json: _builtins.str
+    """A JSON object; above the contact's fields."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        contact_id: _builtins.str = ...,
+        variables_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "id", b"id", "variables_json", b"variables_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenderTemplateRequest: _TypeAlias = RenderTemplateRequest  # noqa: Y015
+
+@_typing.final
+class SmsSize(_message.Message):
+    """How a text travels as SMS."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENCODING_FIELD_NUMBER: _builtins.int
+    CHARACTERS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    encoding: _builtins.str
+    """`gsm7` or `ucs2`."""
+    characters: _builtins.int
+    """Of the encoding: extended ones of GSM-7 count twice, and of UCS-2 those outside the basic plane."""
+    parts: _builtins.int
+    def __init__(
+        self,
+        *,
+        encoding: _builtins.str = ...,
+        characters: _builtins.int = ...,
+        parts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "encoding", b"encoding", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SmsSize: _TypeAlias = SmsSize  # noqa: Y015
+
+@_typing.final
+class RenderTemplateResponse(_message.Message):
+    """See RenderTemplate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    WHATSAPP_FIELD_NUMBER: _builtins.int
+    SMS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    channel: _contacts_pb2.Channel.ValueType
+    text: _builtins.str
+    subject: _builtins.str
+    html: _builtins.str
+    @_builtins.property
+    def whatsapp(self) -> Global___WhatsAppTemplate: ...
+    @_builtins.property
+    def sms(self) -> Global___SmsSize:
+        """For SMS."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Variables that are printed and have no value; a recipient without them is skipped."""
+
+    def __init__(
+        self,
+        *,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+        text: _builtins.str = ...,
+        subject: _builtins.str | None = ...,
+        html: _builtins.str | None = ...,
+        whatsapp: Global___WhatsAppTemplate | None = ...,
+        sms: Global___SmsSize | None = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "html", b"html", "sms", b"sms", "subject", b"subject", "whatsapp", b"whatsapp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_html", b"_html", "_subject", b"_subject", "channel", b"channel", "html", b"html", "missing", b"missing", "sms", b"sms", "subject", b"subject", "text", b"text", "whatsapp", b"whatsapp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__html: _TypeAlias = _typing.Literal["html"]  # noqa: Y015
+    _WhichOneofArgType__html: _TypeAlias = _typing.Literal["_html", b"_html"]  # noqa: Y015
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__html) -> _WhichOneofReturnType__html | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
+
+Global___RenderTemplateResponse: _TypeAlias = RenderTemplateResponse  # noqa: Y015
+
+@_typing.final
 class Sender(_message.Message):
     """From where and through whom messages go."""
 
@@ -491,9 +678,9 @@ class Sender(_message.Message):
     address: _builtins.str
     """What the recipient sees: a number, a short code, an email address."""
     provider: _builtins.str
-    """`http`: the generic HTTP provider."""
+    """`http`, `twilio`, `smtp`, `sandbox`."""
     settings_json: _builtins.str
-    """A JSON object without secrets: for `http` {"url": "https://…"}."""
+    """A JSON object without secrets: for `http` {"url": "https://…"}. Which there are: docs/providers.md."""
     rate_limit_per_second: _builtins.int
     """0: unlimited."""
     is_default: _builtins.bool
@@ -822,6 +1009,58 @@ class ListSendersResponse(_message.Message):
 Global___ListSendersResponse: _TypeAlias = ListSendersResponse  # noqa: Y015
 
 @_typing.final
+class TestSenderRequest(_message.Message):
+    """See TestSender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    to: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        to: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "text", b"text", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestSenderRequest: _TypeAlias = TestSenderRequest  # noqa: Y015
+
+@_typing.final
+class TestSenderResponse(_message.Message):
+    """See TestSender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    channel: _contacts_pb2.Channel.ValueType
+    @_builtins.property
+    def result(self) -> Global___TestResult: ...
+    def __init__(
+        self,
+        *,
+        result: Global___TestResult | None = ...,
+        channel: _contacts_pb2.Channel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestSenderResponse: _TypeAlias = TestSenderResponse  # noqa: Y015
+
+@_typing.final
 class CampaignStats(_message.Message):
     """total = sent + pending + skipped + uncertain; delivered + failed <= sent."""
 
@@ -898,6 +1137,7 @@ class Campaign(_message.Message):
     EXCLUDE_SEGMENT_IDS_FIELD_NUMBER: _builtins.int
     SCHEDULE_MAX_LATE_SECONDS_FIELD_NUMBER: _builtins.int
     SENDING_WINDOWS_FIELD_NUMBER: _builtins.int
+    IS_TEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     template_id: _builtins.str
@@ -917,6 +1157,8 @@ class Campaign(_message.Message):
     list_id: _builtins.str
     schedule_max_late_seconds: _builtins.int
     """Found due later than this, a draft is held with the reason `schedule_missed`."""
+    is_test: _builtins.bool
+    """Made with a test key: its messages reach the sandbox provider only."""
     @_builtins.property
     def schedule_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -964,10 +1206,11 @@ class Campaign(_message.Message):
         exclude_segment_ids: _abc.Iterable[_builtins.str] | None = ...,
         schedule_max_late_seconds: _builtins.int = ...,
         sending_windows: Global___SendingWindows | None = ...,
+        is_test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "finished_at", b"finished_at", "schedule_at", b"schedule_at", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "created_at", b"created_at", "exclude_segment_ids", b"exclude_segment_ids", "finished_at", b"finished_at", "freezing", b"freezing", "id", b"id", "is_test", b"is_test", "list_id", b"list_id", "name", b"name", "rate_limit_per_second", b"rate_limit_per_second", "schedule_at", b"schedule_at", "schedule_max_late_seconds", b"schedule_max_late_seconds", "segment_id", b"segment_id", "sender_id", b"sender_id", "sending_windows", b"sending_windows", "started_at", b"started_at", "stats", b"stats", "status", b"status", "status_reason", b"status_reason", "template_id", b"template_id", "updated_at", b"updated_at", "variables_json", b"variables_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

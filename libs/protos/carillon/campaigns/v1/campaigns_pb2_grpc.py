@@ -60,6 +60,11 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListTemplatesRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListTemplatesResponse.FromString,
                 _registered_method=True)
+        self.RenderTemplate = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/RenderTemplate',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateResponse.FromString,
+                _registered_method=True)
         self.CreateSender = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/CreateSender',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CreateSenderRequest.SerializeToString,
@@ -84,6 +89,11 @@ class CampaignsServiceStub:
                 '/carillon.campaigns.v1.CampaignsService/ListSenders',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersResponse.FromString,
+                _registered_method=True)
+        self.TestSender = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/TestSender',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderResponse.FromString,
                 _registered_method=True)
         self.CreateCampaign = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/CreateCampaign',
@@ -216,6 +226,15 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenderTemplate(self, request, context):
+        """What a template says to a contact, or with variables; sends nothing. A variable that it prints and that is missing
+        is named, with nothing in its place. Errors: NOT_FOUND, INVALID_TEMPLATE where it cannot be rendered with these
+        variables, VALIDATION_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSender(self, request, context):
         """Adds a sender. Errors: VALIDATION_FAILED.
         """
@@ -246,6 +265,14 @@ class CampaignsServiceServicer:
 
     def ListSenders(self, request, context):
         """Pages through senders, newest first. Errors: INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestSender(self, request, context):
+        """Sends a text to one address at once, through the sender. Whoever must not be messaged is not. Errors: NOT_FOUND,
+        VALIDATION_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -414,6 +441,11 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListTemplatesRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListTemplatesResponse.SerializeToString,
             ),
+            'RenderTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderTemplate,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateResponse.SerializeToString,
+            ),
             'CreateSender': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSender,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.CreateSenderRequest.FromString,
@@ -438,6 +470,11 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     servicer.ListSenders,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersResponse.SerializeToString,
+            ),
+            'TestSender': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestSender,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderResponse.SerializeToString,
             ),
             'CreateCampaign': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCampaign,
@@ -677,6 +714,33 @@ class CampaignsService:
             _registered_method=True)
 
     @staticmethod
+    def RenderTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/RenderTemplate',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.RenderTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateSender(request,
             target,
             options=(),
@@ -801,6 +865,33 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/ListSenders',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.ListSendersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestSender(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/TestSender',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TestSenderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,11 @@ class CampaignsServiceStub:
     """Removes a template. Errors: NOT_FOUND, RESOURCE_IN_USE."""
     ListTemplates: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.ListTemplatesRequest, _campaigns_pb2.ListTemplatesResponse]
     """Pages through templates, newest first. Errors: INVALID_CURSOR."""
+    RenderTemplate: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.RenderTemplateRequest, _campaigns_pb2.RenderTemplateResponse]
+    """What a template says to a contact, or with variables; sends nothing. A variable that it prints and that is missing
+    is named, with nothing in its place. Errors: NOT_FOUND, INVALID_TEMPLATE where it cannot be rendered with these
+    variables, VALIDATION_FAILED.
+    """
     CreateSender: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CreateSenderRequest, _campaigns_pb2.CreateSenderResponse]
     """Adds a sender. Errors: VALIDATION_FAILED."""
     GetSender: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetSenderRequest, _campaigns_pb2.GetSenderResponse]
@@ -36,6 +41,10 @@ class CampaignsServiceStub:
     """Removes a sender. Errors: NOT_FOUND, RESOURCE_IN_USE."""
     ListSenders: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.ListSendersRequest, _campaigns_pb2.ListSendersResponse]
     """Pages through senders, newest first. Errors: INVALID_CURSOR."""
+    TestSender: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.TestSenderRequest, _campaigns_pb2.TestSenderResponse]
+    """Sends a text to one address at once, through the sender. Whoever must not be messaged is not. Errors: NOT_FOUND,
+    VALIDATION_FAILED.
+    """
     CreateCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.CreateCampaignRequest, _campaigns_pb2.CreateCampaignResponse]
     """Adds a draft. Errors: NOT_FOUND is VALIDATION_FAILED here, pointing at the reference; SENDER_REQUIRED."""
     GetCampaign: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.GetCampaignRequest, _campaigns_pb2.GetCampaignResponse]
@@ -133,6 +142,17 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Pages through templates, newest first. Errors: INVALID_CURSOR."""
 
     @_abc_1.abstractmethod
+    def RenderTemplate(
+        self,
+        request: _campaigns_pb2.RenderTemplateRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.RenderTemplateRequest, _abc.Awaitable[_campaigns_pb2.RenderTemplateResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.RenderTemplateResponse]:
+        """What a template says to a contact, or with variables; sends nothing. A variable that it prints and that is missing
+        is named, with nothing in its place. Errors: NOT_FOUND, INVALID_TEMPLATE where it cannot be rendered with these
+        variables, VALIDATION_FAILED.
+        """
+
+    @_abc_1.abstractmethod
     def CreateSender(
         self,
         request: _campaigns_pb2.CreateSenderRequest,
@@ -171,6 +191,16 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_campaigns_pb2.ListSendersRequest, _abc.Awaitable[_campaigns_pb2.ListSendersResponse]],
     ) -> _abc.Awaitable[_campaigns_pb2.ListSendersResponse]:
         """Pages through senders, newest first. Errors: INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def TestSender(
+        self,
+        request: _campaigns_pb2.TestSenderRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.TestSenderRequest, _abc.Awaitable[_campaigns_pb2.TestSenderResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.TestSenderResponse]:
+        """Sends a text to one address at once, through the sender. Whoever must not be messaged is not. Errors: NOT_FOUND,
+        VALIDATION_FAILED.
+        """
 
     @_abc_1.abstractmethod
     def CreateCampaign(

@@ -105,6 +105,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The template does not parse; `errors` says where."""
     REASON_RESOURCE_IN_USE: _Reason.ValueType  # 405
     """A template or sender that a draft, running or paused campaign uses."""
+    REASON_POSITION_EXPIRED: _Reason.ValueType  # 500
+    """--- events
+    Events behind the position asked for are no longer kept; metadata `resume_after` is where to go on.
+    """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """The closed list of reasons an RPC, and so a REST call, can be refused for.
@@ -197,4 +201,8 @@ REASON_INVALID_TEMPLATE: Reason.ValueType  # 404
 """The template does not parse; `errors` says where."""
 REASON_RESOURCE_IN_USE: Reason.ValueType  # 405
 """A template or sender that a draft, running or paused campaign uses."""
+REASON_POSITION_EXPIRED: Reason.ValueType  # 500
+"""--- events
+Events behind the position asked for are no longer kept; metadata `resume_after` is where to go on.
+"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

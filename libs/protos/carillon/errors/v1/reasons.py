@@ -40,3 +40,4 @@ class Reason(StrEnum):
     SENDER_REQUIRED = "sender_required"
     INVALID_TEMPLATE = "invalid_template"
     RESOURCE_IN_USE = "resource_in_use"
+    POSITION_EXPIRED = "position_expired"

@@ -1,0 +1,52 @@
+"""The wrapper of a dialect's operations: unknown fields and parameters are ignored and told, and errors name fields as
+the dialect does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.errors import CarillonError, Violation
+from services.gateway.dialects import ignored
+from services.gateway.routes import JsonRequest, StrictRoute
+
+
+class DialectRequest(JsonRequest):
+    async def json(self) -> Any:
+        """Notes what the operation's body does not have."""
+        value = await super().json()
+        body = self.scope["route"].body_field
+        ignored.note(self.scope, ignored.unknown(body.field_info.annotation, value))
+        return value
+
+
+class DialectRoute(StrictRoute):
+    request_class = DialectRequest
+    # Canonical name of a field → the dialect's.
+    names: ClassVar[Mapping[str, str]] = {}
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        strict = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                answer = await strict(request)
+            except CarillonError as error:
+                error.violations = tuple(self.renamed(one) for one in error.violations)
+                raise
+            names = ignored.header(request.scope)
+            if names is not None:
+                answer.headers[ignored.HEADER] = names
+            return answer
+
+        return told
+
+    def on_unknown_parameters(self, request: Request, names: list[str]) -> None:
+        ignored.note(request.scope, names)
+
+    def renamed(self, violation: Violation) -> Violation:
+        """`/phone` as `/phoneNumber`, and what is below it stays."""
+        first, slash, rest = violation.pointer.removeprefix("/").partition("/")
+        return replace(violation, pointer=f"/{self.names[first]}{slash}{rest}") if first in self.names else violation

@@ -1,0 +1,57 @@
+"""Writes to what the gateway itself owns: with the Idempotency-Key in the transaction of the write, as services do it.
+
+What is kept under a key is the answer as JSON in a protobuf message of bytes, without its secrets.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from google.protobuf.wrappers_pb2 import BytesValue
+from starlette.responses import Response
+
+from chassis.call import Call, Idempotency
+from chassis.db import Database, WriteTx
+from chassis.idempotency import Replay
+from services.gateway.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a write. secrets: fields of the body that a replay leaves out."""
+
+    body: Mapping[str, Any]
+    status: int = 200
+    version: int | None = None
+    location: str | None = None
+    secrets: frozenset[str] = frozenset()
+
+    def kept(self) -> BytesValue:
+        body = {name: value for name, value in self.body.items() if name not in self.secrets}
+        return BytesValue(value=orjson.dumps([body, self.status, self.version, self.location]))
+
+
+async def write(
+    caller: Caller, db: Database, operation: str, work: Callable[[WriteTx], Awaitable[Written]]
+) -> Response:
+    """operation: tells one call from another under the same key. Raises what `work` raises."""
+    try:
+        async with db.write(as_call(caller, operation)) as tx:
+            written = await work(tx)
+            await tx.reply(written.kept())
+    except Replay as replay:
+        caller.replayed = True
+        written = Written(*orjson.loads(BytesValue.FromString(replay.response).value))
+    return caller.answer(written.body, status=written.status, version=written.version, location=written.location)
+
+
+def as_call(caller: Caller, operation: str) -> Call:
+    key = caller.idempotency
+    return Call(
+        account=caller.principal.account,
+        issuer="gateway",
+        scopes=caller.principal.scopes,
+        request_id=caller.request_id,
+        idempotency=None if key is None else Idempotency(key[0], operation, key[1]),
+    )

@@ -1,0 +1,132 @@
+"""Filling a build: find whom the rule matches, in one look that locks nothing, and let them join in short steps.
+
+What was found may be old by the time it is used. Whoever changed since is none of this module's business: evaluators
+have known of the build for as long as it exists, and keep it in step. So those who were found are held still, a
+thousand at a time, and looked at again as they are then; and those who were not found, and match by now, are members
+already.
+
+Where nobody evaluates just then, evaluations are kept away for the milliseconds that a step takes. Otherwise the rows
+are locked, which makes a step half as long again and writes whole pages to the log.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+
+from chassis.db import Database, ReadTx, WriteTx
+from services.segments import builds, due, locks
+from services.segments.builds import Build, Found
+from services.segments.domain.comparisons import Compiled
+from services.segments.domain.definitions import compile_with
+from services.segments.predicate import compile_found, compile_sql
+
+# Contacts looked at in one go, and so the time for which a worker that holds the build says nothing: a second or two.
+FIND_CONTACTS = 2_000_000
+# The most that are found in one go, which bounds memory.
+FIND_ROWS = 100_000
+# Those who join in one step, which bounds how long their rows stay locked.
+JOIN_ROWS = 1_000
+NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
+
+# The planner's reckoning, because counting takes as long as filling does.
+RECKON = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
+RANGE_END = """
+SELECT contact_id FROM contacts_projection WHERE account_id = $1 AND contact_id > $2
+ORDER BY contact_id OFFSET $3 LIMIT 1
+"""
+# Without a lock, so that all processors take part; and with a plan for the account and the rule as they are.
+PLAN = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+FIND = """
+SELECT p.contact_id, {due} AS due_at FROM contacts_projection p {join}
+WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
+ORDER BY p.contact_id LIMIT $4
+"""
+LOCKED = "FOR NO KEY UPDATE OF p"
+LOCK = """
+SELECT FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+ORDER BY contact_id FOR NO KEY UPDATE
+"""
+# Waiting for a row, Postgres holds the newer version against the predicate before it answers with it. A live change may
+# have made a contact a member just before.
+JOIN = """
+INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
+SELECT $1, $2, c.contact_id, coalesce((
+    SELECT o.joined_at FROM members o WHERE o.account_id = $1 AND o.contact_id = c.contact_id AND o.build_id = (
+        SELECT served_build FROM segments WHERE account_id = $1 AND id = $4)), now()), 0
+FROM (
+    SELECT p.contact_id FROM contacts_projection p {join}
+    WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
+    ORDER BY p.contact_id {lock}) AS c
+ON CONFLICT DO NOTHING
+"""
+
+
+async def step(db: Database, build: Build, *, now: int) -> Build:
+    """Find those behind the build's position, if none are at hand, and let the next of them join.
+
+    Returns the build as it is then, at LAST when nobody is left. Raises builds.Lost.
+    """
+    rule = compile_with(build.definition, orjson.loads(build.inlined))
+    if build.found is None:
+        build = await find(db, build, rule, now=now)
+    async with db.write(build.account) as tx:
+        alone = await locks.exclude_at_once(tx, build.account)
+        if not alone:
+            await locks.share(tx, build.account)
+        await builds.held(tx, build)
+        return await join(tx, build, rule, alone=alone, now=now)
+
+
+async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build:
+    """The build with those who may join, or whom the clock may move, from its position on."""
+    position = build.position or NIL
+    async with db.read(build.account) as tx:
+        await tx.fetchval(PLAN)
+        contacts = build.to_look_at or await reckon(tx, build.account)
+        end = None
+        if contacts > FIND_CONTACTS:
+            end = await tx.fetchval(RANGE_END, build.account, position, FIND_CONTACTS)
+        wanted = compile_found(rule, first=5, now=now)
+        sql = FIND.format(due=wanted.due, join=wanted.join, predicate=wanted.sql)
+        rows = await tx.fetch(sql, build.account, position, end or LAST, FIND_ROWS, *wanted.args)
+    people = [(row["contact_id"], row["due_at"]) for row in rows]
+    if len(people) == FIND_ROWS:
+        end = people[-1][0]
+    return replace(build, to_look_at=contacts, found=Found(people, end or LAST, min(contacts, FIND_CONTACTS)))
+
+
+async def reckon(tx: ReadTx, account: UUID) -> int:
+    """How many contacts the account has, roughly."""
+    plan = orjson.loads(await tx.fetchval(RECKON, account))
+    rows: int = plan[0]["Plan"]["Plan Rows"]
+    return rows
+
+
+async def join(tx: WriteTx, build: Build, rule: Compiled, *, alone: bool, now: int) -> Build:
+    """alone: no evaluation of the account runs."""
+    assert build.found is not None
+    chunk, rest = build.found.split(JOIN_ROWS)
+    # The clock's next moments are written before builds are touched: everybody does it in that order. A contact that
+    # changed meanwhile has its moment already, and keeps it where that is sooner.
+    moments = {contact: moment for contact, moment in chunk.people if moment is not None}
+    if moments:
+        await due.put_sooner(tx, moments)
+    joined = await let_in(tx, build, rule, [contact for contact, _ in chunk.people], alone=alone, now=now)
+    await builds.advance(tx, build, chunk.end, members=joined, looked_at=chunk.contacts)
+    return replace(build, position=chunk.end, found=rest)
+
+
+async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: Sequence[UUID], *, alone: bool, now: int) -> int:
+    """Those of the contacts that the rule matches become members. Returns how many were not."""
+    if not contacts:
+        return 0
+    predicate = compile_sql(rule, first=5, now=now)
+    if predicate.join and not alone:
+        # Messages leave the contact's row as it is. Once it is locked, what is known of them stands still, for the
+        # statements that follow.
+        await tx.execute(LOCK, build.account, contacts)
+    sql = JOIN.format(join=predicate.join, predicate=predicate.sql, lock="" if alone else LOCKED)
+    done = await tx.execute(sql, build.account, build.id, contacts, build.segment, *predicate.args)
+    return int(done.removeprefix("INSERT 0 "))
