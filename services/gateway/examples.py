@@ -4,6 +4,7 @@ A model's own `examples` come first; then a field's; then what KNOWN has under t
 that its type allows. So a field is given an example once, and every operation that has it shows it.
 """
 
+import re
 from typing import Any
 
 Schema = dict[str, Any]
@@ -136,6 +137,9 @@ def fits(value: Any, schema: Schema) -> bool:
     kinds = {schema.get("type"), *(one.get("type") for one in schema.get("anyOf", ()))}
     if value is None:
         return "null" in kinds
+    patterns = [one["pattern"] for one in [schema, *schema.get("anyOf", ())] if "pattern" in one]
+    if isinstance(value, str) and any(re.search(pattern, value) is None for pattern in patterns):
+        return False
     if isinstance(value, list) and value:
         items: Schema = next((one["items"] for one in [schema, *schema.get("anyOf", ())] if "items" in one), {})
         return "array" in kinds and items.get("type", "string") == "string" and isinstance(value[0], str)

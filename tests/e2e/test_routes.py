@@ -115,6 +115,7 @@ async def owned(api: Api, sender_id: str) -> dict[str, str]:
         "imports": (await api.upload("/v1/imports", b"phone\n+15550107777\n")).body["id"],
         "exports": export,
         "suppressions": (await api.post("/v1/suppressions", {"phone": "+15550108888"})).ok(201)["id"],
+        "webhooks": (await api.post("/v1/webhooks", {"url": "http://127.0.0.1:9/hooks"})).ok(201)["id"],
         "bulk-jobs": await a_bulk_job(api),
         "api-keys": (await api.post("/v1/api-keys", {"name": "k", "scopes": ["contacts:read"]})).ok(201)["id"],
     }

@@ -113,6 +113,7 @@ async def delete_template(caller: CallerOf, id: str) -> Response:
     scope=READ,
     answer=schemas.Rendered,
     reasons=[Reason.NOT_FOUND, Reason.INVALID_TEMPLATE],
+    keeps_answer=True,
 )
 async def render_template(caller: CallerOf, id: str, body: schemas.TemplateRender) -> Response:
     """Sends nothing. For an SMS with its encoding and its number of parts."""
