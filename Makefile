@@ -43,7 +43,7 @@ account: $(READY) ## Make an account and print its API key: make account NAME=x
 
 ##@ Check it
 
-.PHONY: test lint helm verify bench chaos
+.PHONY: test lint helm verify fuzz bench chaos
 test: $(READY) ## What CI runs: lint, types, guards, chart, unit, service, e2e, short fault runs; a part with T=path
 	@$(PY) -m tests.layers $(T)
 
@@ -55,6 +55,9 @@ helm: $(READY) ## The chart: lint, render, Kubernetes' schemas, what the objects
 
 verify: $(READY) ## The long forms: full fuzzing, fault runs, thousands of differential examples
 	@$(PY) -m tests.layers --long
+
+fuzz: $(READY) ## schemathesis over the whole OpenAPI, without a bound but its own: make fuzz T='--max-time 600'
+	@$(PY) -m tests.fuzz $(T)
 
 bench: $(READY) ## Measure; prints tables, writes bench/results
 	@$(PY) -m tests.bench

@@ -1,4 +1,4 @@
-"""The one command: `carillon SERVICE serve|work|migrate`, `carillon events …`."""
+"""The one command: `carillon SERVICE serve|work|migrate`, `carillon accounts …`, `carillon events …`."""
 
 from importlib import import_module
 
@@ -6,7 +6,10 @@ import typer
 
 SERVICES = ("contacts", "segments", "campaigns", "gateway")
 # Command → module with its `cli`.
-MODULES = {name: f"services.{name}.__main__" for name in SERVICES} | {"events": "services.gateway.events_cli"}
+MODULES = {name: f"services.{name}.__main__" for name in SERVICES} | {
+    "accounts": "services.gateway.accounts_cli",
+    "events": "services.gateway.events_cli",
+}
 
 
 def main() -> None:

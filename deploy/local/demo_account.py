@@ -50,7 +50,7 @@ def create_account(home: Home, state: State, name: str) -> str:
     """The API key of a new account; it is shown this once and stored hashed."""
     settings = processes.service_settings(state, "gateway", mode="migrate", nats_url="")
     done = subprocess.run(
-        [*processes.carillon("gateway", "create-account"), name],
+        [*processes.carillon("accounts", "create"), name],
         cwd=REPOSITORY,
         env=processes.environment(home, os.environ) | settings,
         capture_output=True,

@@ -2,23 +2,33 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from chassis.db import Database
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
+from services.gateway.compression import Compressed
 from services.gateway.config import GatewaySettings
+from services.gateway.cors import Cors, origins
+from services.gateway.cursors import CursorSeal
 from services.gateway.dialects import addressbook, chat
 from services.gateway.dialects.chat.query_key import QueryKey
+from services.gateway.edge import Edge
 from services.gateway.feed.streams import Streams
+from services.gateway.kept_answers import KeptAnswers
+from services.gateway.key_uses import KeyUses
+from services.gateway.keyring import Keyring
+from services.gateway.limits import RateLimiter
 from services.gateway.routers import (
     activity,
+    api_keys,
     bulk,
     campaigns,
     campaigns_audience,
@@ -28,7 +38,7 @@ from services.gateway.routers import (
     contacts,
     events,
     exports,
-    import_progress,
+    followed,
     import_steps,
     imports,
     links,
@@ -58,7 +68,6 @@ NO_TELEMETRY: TelemetryConfig = {
 }
 NOUNS = (
     import_steps,
-    import_progress,
     consent,
     activity,
     exports,
@@ -73,6 +82,7 @@ NOUNS = (
     campaigns_quiet_hours,
     campaigns_timeline,
     recipients,
+    api_keys,
     webhooks,
     webhook_attempts,
     events,
@@ -86,6 +96,8 @@ def operations() -> list[Operation]:
     found += contacts.routes.operations + segments.of_contact.operations
     for noun in NOUNS:
         found += noun.routes.operations
+    for routes in (followed.of_imports, followed.of_exports, followed.of_campaigns):
+        found += routes.operations
     return found
 
 
@@ -128,25 +140,33 @@ def build() -> FastAPI:
     return app
 
 
-def connected(
-    settings: GatewaySettings,
-    *,
-    backends: Backends,
-    authenticator: Authenticator,
-    db: Database,
-    ready: Callable[[], Awaitable[None]],
-    stopping: asyncio.Event,
-) -> FastAPI:
-    """ready: raises a chassis error when the gateway should get no traffic. stopping: see HttpServer."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application works with."""
+
+    backends: Backends
+    authenticator: Authenticator
+    limiter: RateLimiter
+    keyring: Keyring
+    key_uses: KeyUses
+    kept_answers: KeptAnswers
+    db: Database
+    # Raises a chassis error when the gateway should get no traffic.
+    ready: Callable[[], Awaitable[None]]
+    # See HttpServer.
+    stopping: asyncio.Event
+
+
+def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
+    """The application with what is around every request. Raises ValueError for settings that cannot be."""
     app = build()
     app.state.settings = settings
-    app.state.backends = backends
-    app.state.authenticator = authenticator
-    app.state.db = db
+    app.state.cursors = CursorSeal(settings.token_private_key)
     app.state.webhooks = Webhooks(
         Sealer(settings.secrets_keys.get_secret_value()), private=settings.webhook_private_addresses
     )
     app.state.streams = Streams()
-    app.state.ready = ready
-    app.state.stopping = stopping
-    return app
+    for part in fields(parts):
+        setattr(app.state, part.name, getattr(parts, part.name))
+    around = Cors(Compressed(app), origins(settings.cors_origins))
+    return Edge(around, https=settings.public_url.startswith("https://"))

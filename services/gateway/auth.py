@@ -1,5 +1,6 @@
 """Who calls: the API key of a request, looked up by its hash and remembered for a few seconds."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,10 @@ class Principal:
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None = None
+    # live or test.
+    mode: str = "live"
+    # Requests a second; None for as many as the deployment gives by default.
+    rate_limit: int | None = None
 
     def require(self, scope: str) -> None:
         """Raises PermissionDenied."""
@@ -46,6 +51,8 @@ class Authenticator:
         self._ttl = ttl
         self._clock = clock
         self._found: dict[bytes, tuple[Principal, float]] = {}
+        # Of all requests with a key whose time is over, one asks the database.
+        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def authenticate(self, headers: Headers) -> Principal:
         """Raises Unauthenticated; Unavailable where the database cannot be asked."""
@@ -59,18 +66,31 @@ class Authenticator:
             raise unauthenticated("The API key is unknown, expired or revoked.")
         return replace(principal, scopes=principal.scopes | {keys.SANDBOX}) if keys.is_test(key) else principal
 
+    def forget(self, key_id: str) -> None:
+        """A key that was changed here is looked up anew here at once, in other replicas when its time is over."""
+        for digest in [digest for digest, (found, _) in self._found.items() if found.key_id == key_id]:
+            del self._found[digest]
+
     async def _principal(self, digest: bytes) -> Principal | None:
         now = self._clock()
         known = self._found.get(digest)
         if known is not None and known[1] > now:
             return known[0]
+        asking = self._asking.get(digest)
+        if asking is None:
+            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, until=now + self._ttl))
+            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+        # One request may be given up while others wait for the same answer.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, digest: bytes, *, until: float) -> Principal | None:
         principal = await self._lookup(digest)
         if principal is None:
             self._found.pop(digest, None)
             return None
         if len(self._found) >= CACHE_SIZE:
             self._found.clear()
-        self._found[digest] = (principal, now + self._ttl)
+        self._found[digest] = (principal, until)
         return principal
 
 

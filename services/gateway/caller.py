@@ -17,6 +17,7 @@ from services.gateway.auth import Principal
 from services.gateway.backends import Backends
 from services.gateway.conditional import etag, if_version
 from services.gateway.config import GatewaySettings
+from services.gateway.cursors import CursorSeal
 from services.gateway.errors import unknown_id
 
 Asked = TypeVar("Asked", bound=Message)
@@ -31,6 +32,7 @@ class Caller:
     principal: Principal
     backends: Backends
     settings: GatewaySettings
+    cursors: CursorSeal
     request_id: str
     # `/v1`, `/api/v1` or a dialect's: the client finds what it made under the path that it used.
     prefix: str
@@ -76,8 +78,10 @@ class Caller:
     def answer(
         self, body: object, *, status: int = 200, version: int | None = None, location: str | None = None
     ) -> Response:
-        """The body, encoded once. location: a path below the prefix."""
+        """The body, encoded once, its cursor under our seal. location: a path below the prefix."""
         headers = {}
+        if isinstance(body, dict) and body.get("next_cursor"):
+            body = {**body, "next_cursor": self.cursors.seal(self.principal.account, body["next_cursor"])}
         if version is not None:
             headers["ETag"] = etag(version)
         if location is not None:

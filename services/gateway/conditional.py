@@ -27,7 +27,9 @@ def if_version(header: str | None) -> int | None:
 
 
 def refuse(header: str | None) -> None:
-    """For a call that knows no versions: to ignore the condition would do what the client meant to prevent.
+    """For a call that changes something and knows no versions.
+
+    To ignore the condition would do what the client meant to prevent.
 
     Raises InvalidArgument for any but `*`.
     """

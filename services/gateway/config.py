@@ -28,7 +28,13 @@ class GatewaySettings(WebhookSettings):
     upload_timeout_seconds: float = Field(default=3600.0, gt=0, description="Longest time that an upload may take")
     call_timeout_seconds: float = Field(default=10.0, gt=0, description="Deadline of an ordinary call to a service")
     import_wait_seconds: float = Field(default=60.0, ge=0, description="How long a one-step import waits for its end")
-    key_cache_seconds: float = Field(default=5.0, ge=0, description="How long a revoked key may still be accepted")
+    rate_limit_per_second: int = Field(
+        default=5000, ge=1, le=100_000, description="Requests a second of an API key that has no limit of its own"
+    )
+    cors_origins: str = Field(
+        default="", description="Origins whose pages may call the API, comma separated, or *; none by default"
+    )
+    key_cache_seconds: float = Field(default=4.0, ge=0, description="How long a revoked key may still be accepted")
 
 
 class WorkSettings(BrokerSettings, WebhookSettings):

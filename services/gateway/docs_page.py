@@ -3,6 +3,8 @@
 from html import escape
 from typing import Any
 
+import orjson
+
 HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 METHODS = ("get", "post", "put", "patch", "delete")
 STYLE = """
@@ -48,7 +50,18 @@ def operation(path: str, method: str, item: dict[str, Any]) -> str:
         for status, answer in item["responses"].items()
     )
     parts.append(f"<table><tr><th>Answer</th><th></th></tr>{answers}</table>")
+    parts += [example("Takes", item.get("requestBody", {}))]
+    parts += [example(f"Answers {status}", one) for status, one in item["responses"].items() if status < "3"]
     return f'<details id="{escape(item["operationId"])}"><summary>{head}</summary>{"".join(parts)}</details>'
+
+
+def example(title: str, body: dict[str, Any]) -> str:
+    """Of a JSON body; nothing where it is none."""
+    shown = body.get("content", {}).get("application/json", {}).get("example")
+    if shown is None:
+        return ""
+    text = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
+    return f"<p><small>{escape(title)}</small></p><pre>{escape(text)}</pre>"
 
 
 def paragraphs(text: str) -> str:

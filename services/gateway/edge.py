@@ -33,17 +33,28 @@ ALIAS, CANONICAL = "/api/v1/", "/v1/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 QUIET = frozenset({"/healthz", "/readyz"})
-# On every answer. Nothing here may be kept by a shared cache or taken for anything but what its type says.
+# On every answer that does not say otherwise. Nothing here may be kept by a shared cache, taken for anything but what
+# its type says, or shown in another page; of what a browser would do with a document, it does nothing.
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+# Where the public address is HTTPS.
+ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class HeadAnswered(OSError):
+    """The head is out, and HEAD wants no more: what streams a body takes it for a client that has gone."""
 
 
 class Edge:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool = False) -> None:
+        """https: browsers are told to come by HTTPS only."""
         self._app = app
+        self._headers = [*HEADERS, ONLY_HTTPS] if https else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,7 +64,7 @@ class Edge:
         path = scope["carillon.path"] = scope["path"]
         if path.startswith(ALIAS):
             scope["path"] = CANONICAL + path[len(ALIAS) :]
-        answer = Answering(scope, send, request_id)
+        answer = Answering(scope, send, request_id, self._headers)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         with (
             IN_PROGRESS.track_inprogress(),
@@ -62,6 +73,8 @@ class Edge:
         ):
             try:
                 await self._app(scope, receive, answer.send)
+            except HeadAnswered:
+                pass
             except Exception:
                 log.exception("request.failed", route=route_of(scope))
                 if answer.status == 0:
@@ -74,12 +87,13 @@ class Edge:
 class Answering:
     """Watches one answer go out."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, headers: list[tuple[bytes, bytes]]) -> None:
         self.method = scope["method"] if scope["method"] in METHODS else "OTHER"
         self.status = 0
         self._scope = scope
         self._send = send
         self._request_id = request_id
+        self._headers = headers
         self._started = time.perf_counter()
         # HEAD is GET without the body.
         self._head_only = scope["method"] == "HEAD"
@@ -89,13 +103,19 @@ class Answering:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            given = list(message.get("headers", ()))
+            names = {name for name, _ in given}
             message["headers"] = [
-                *message.get("headers", ()),
-                *HEADERS,
+                *given,
+                *(one for one in self._headers if one[0] not in names),
+                *self._scope.get("carillon.rate_headers", ()),
                 (b"x-request-id", self._request_id.encode()),
             ]
         elif self._head_only:
-            message = {**message, "body": b""}
+            await self._send({**message, "body": b"", "more_body": False})
+            if message.get("more_body", False):
+                raise HeadAnswered
+            return
         await self._send(message)
 
     def finish(self, span: Span) -> None:

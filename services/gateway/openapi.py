@@ -6,6 +6,8 @@ import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from services.gateway import examples
+from services.gateway.negotiation import EVENTS, JSON
 from services.gateway.routes import JSON_LIMIT_BYTES
 from services.gateway.schemas.fields import Problem
 
@@ -29,6 +31,11 @@ Errors are `application/problem+json` (RFC 9457): `code` is stable, and `errors`
 Every `POST` takes an `Idempotency-Key`: repeated with the same request it answers as before, with
 `Idempotent-Replayed: true`. `ETag` is a resource's version; `If-Match` refuses a change made on an older one.
 
+Each key has a budget of requests a second, over all its connections: `RateLimit-Policy` and `RateLimit` say what it is
+and what is left, and beyond it the answer is 429 with `Retry-After`.
+
+Lists are paged by `limit` and `cursor`; a cursor is good for the key's account and the filters that it came from.
+
 `X-Request-Id` is echoed, or made; W3C `traceparent` is carried on."""
 VERSION = "1.0.0"
 SECURITY = {
@@ -50,6 +57,28 @@ POST_HEADER = {
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "description": "Makes a repetition of this request answer as the first one did",
+}
+PROBLEM = {
+    "type": "urn:carillon:error:not_found",
+    "title": "Not found",
+    "status": 404,
+    "detail": "There is no contact with that id.",
+    "instance": "/v1/contacts/cnt_01h455vb4pex5vsknk084sn02q",
+    "code": "not_found",
+    "request_id": "req_01h455vb4pex5vsknk084sn02q",
+}
+RATE_HEADERS = {
+    "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}},
+    "RateLimit-Policy": {"description": "Requests a second of the key", "schema": {"type": "string"}},
+    "RateLimit": {"description": "Requests left, and seconds until there are more", "schema": {"type": "string"}},
+}
+# One of a stream of server-sent events.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "description": "`progress` or `ended`"},
+        "data": {"type": "string", "description": "The resource, as its GET answers it, on one line of JSON"},
+    },
 }
 IF_MATCH = {
     "name": "If-Match",
@@ -73,18 +102,21 @@ def document(app: FastAPI) -> dict[str, Any]:
     for item in found["paths"].values():
         for method, operation in item.items():
             finish(method, operation)
+    examples.add(found)
     return found
 
 
 def add_problem(schemas: dict[str, Any]) -> None:
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     schemas.update(schema.pop("$defs", {}))
-    schema["required"] = [name for name in schema["required"] if name != "errors"]
+    schema["examples"] = [PROBLEM]
     schemas["Problem"] = schema
 
 
 def finish(method: str, operation: dict[str, Any]) -> None:
     operation.pop("x-upload", None)
+    operation.pop("x-keeps-answer", None)
+    answer_in(operation, operation.pop("x-produces", ()))
     limit = operation.pop("x-body-limit-bytes", None)
     if limit not in (None, JSON_LIMIT_BYTES):
         operation["x-body-limit-bytes"] = limit
@@ -93,10 +125,23 @@ def finish(method: str, operation: dict[str, Any]) -> None:
     if not validation:
         operation["responses"].pop("422", None)
     secured = "security" in operation
+    if "429" in operation["responses"]:
+        operation["responses"]["429"]["headers"] = RATE_HEADERS
     if method == "post" and secured:
         operation.setdefault("parameters", []).append(POST_HEADER)
     if "412" in operation["responses"]:
         operation.setdefault("parameters", []).append(IF_MATCH)
+
+
+def answer_in(operation: dict[str, Any], produced: tuple[str, ...]) -> None:
+    """What is no JSON, a stream or a file, is a text of its type."""
+    if not produced:
+        return
+    content = next(answer["content"] for status, answer in operation["responses"].items() if status < "3")
+    for kind in produced:
+        content.setdefault(kind, {"schema": EVENT if kind == EVENTS else {"type": "string"}})
+    if JSON not in produced:
+        del content[JSON]
 
 
 def text(app: FastAPI) -> str:

@@ -13,6 +13,7 @@ from chassis.errors import CarillonError
 from chassis.nats import Nats
 from chassis.relay import Relay
 from chassis.runner import Process
+from services.gateway import repository
 from services.gateway.config import WorkSettings
 from services.gateway.feed import repository as feed
 from services.gateway.feed.writer import TOPIC, FeedWriter
@@ -72,6 +73,7 @@ async def clean(db: Database, *, kept: timedelta, interval: float) -> None:
             async with db.across() as tx:
                 await outbox.clean(tx.connection, kept)
                 await idempotency.clean(tx.connection, kept)
+                await repository.clean_uses(tx)
                 for statement in (feed.CLEAN, queue.CLEAN_DELIVERIES, queue.CLEAN_ATTEMPTS):
                     await tx.execute(statement, kept)
         except (CarillonError, asyncpg.PostgresError) as error:

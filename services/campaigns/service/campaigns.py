@@ -97,6 +97,8 @@ class Campaigns:
         async with self._db.write(call) as tx:
             row = await self._locked(tx, request.id, Verb.DELETE)
             check_may_change(call, row)
+            if request.HasField("if_version") and request.if_version != row["version"]:
+                raise errors.version_mismatch(row["version"])
             await queries.mark_deleted(tx, row["id"])
             tx.add_event("campaign.deleted", events.CampaignChanged(campaign=convert.campaign(row)))
             answer = await tx.reply(pb.DeleteCampaignResponse())

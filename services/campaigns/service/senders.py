@@ -115,6 +115,8 @@ class Senders:
             row = await queries.get_for_update(tx, sender_id)
             if row is None:
                 raise errors.not_found(NOUN, request.id)
+            if request.HasField("if_version") and request.if_version != row["version"]:
+                raise errors.version_mismatch(row["version"])
             if await campaign_queries.uses_sender(tx, sender_id):
                 raise errors.in_use(NOUN)
             await queries.delete(tx, sender_id)

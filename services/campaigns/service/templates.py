@@ -62,8 +62,11 @@ class Templates:
         template_id = checks.reference(convert.TEMPLATE, NOUN, request.id)
         async with self._db.write(call) as tx:
             # Locked first: a campaign that is being made with it commits before, or finds it gone.
-            if await queries.get_for_update(tx, template_id) is None:
+            row = await queries.get_for_update(tx, template_id)
+            if row is None:
                 raise errors.not_found(NOUN, request.id)
+            if request.HasField("if_version") and request.if_version != row["version"]:
+                raise errors.version_mismatch(row["version"])
             if await campaign_queries.uses_template(tx, template_id):
                 raise errors.in_use(NOUN)
             await queries.delete(tx, template_id)

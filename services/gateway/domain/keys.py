@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
 
 MODES = ("live", "test")
 # 24 random bytes: a plain SHA-256 of the key is as good as a slow hash, because there is nothing to guess.
@@ -58,5 +59,5 @@ def allows(granted: frozenset[str], needed: str) -> bool:
     return needed in granted or f"{noun}:*" in granted or "admin" in granted
 
 
-def unknown_scopes(scopes: list[str]) -> list[str]:
+def unknown_scopes(scopes: Iterable[str]) -> list[str]:
     return [scope for scope in scopes if scope not in SCOPES]

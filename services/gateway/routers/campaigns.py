@@ -111,11 +111,12 @@ for method, operation_id in (("PUT", "updateCampaign"), ("PATCH", "patchCampaign
     summary="Delete a campaign that is not running or paused",
     scope=WRITE,
     status=204,
-    reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE],
+    reasons=[Reason.NOT_FOUND, Reason.VERSION_MISMATCH, Reason.INVALID_STATE],
 )
 async def delete_campaign(caller: CallerOf, id: str) -> Response:
     client = caller.backends.campaigns
-    await caller.write(client, client.stub.DeleteCampaign, pb.DeleteCampaignRequest(id=campaign_id(id)))
+    request = pb.DeleteCampaignRequest(id=campaign_id(id), if_version=caller.if_version)
+    await caller.write(client, client.stub.DeleteCampaign, request)
     return caller.gone()
 
 

@@ -50,6 +50,7 @@ async def get_audience(
     scope=READ,
     answer=schemas.AudienceEstimate,
     reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE, Reason.AUDIENCE_MISSING],
+    keeps_answer=True,
 )
 async def estimate_campaign(caller: CallerOf, id: str) -> Response:
     """Writes nothing. Exact up to 20,000 contacts; beyond that reckoned from the first 20,000, and `estimate` is

@@ -20,6 +20,7 @@ from services.gateway.errors import refused_field
 from services.gateway.feed import reading, repository
 from services.gateway.feed.repository import Event
 from services.gateway.feed.streams import Streams
+from services.gateway.negotiation import EVENTS, JSON
 from services.gateway.problem import FieldCode
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageSize
 from services.gateway.routers.webhooks import database
@@ -59,6 +60,7 @@ Types = Annotated[
     scope="events:read",
     answer=schemas.EventPage,
     reasons=[Reason.POSITION_EXPIRED, Reason.RATE_LIMITED],
+    produces=(JSON, EVENTS),
 )
 async def list_events(
     caller: CallerOf,

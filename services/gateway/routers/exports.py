@@ -98,6 +98,7 @@ async def get_export(caller: CallerOf, id: str) -> Response:
     summary="Download the file of a completed export",
     scope=SCOPE,
     reasons=[Reason.NOT_FOUND, Reason.INVALID_STATE],
+    produces=tuple(kind.partition(";")[0] for kind in MEDIA_TYPES.values()),
 )
 async def download_export(caller: CallerOf, id: str) -> Response:
     """The file as an attachment."""

@@ -13,6 +13,7 @@ from chassis.errors import Reason
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import imports as convert
 from services.gateway.convert.values import page
+from services.gateway.negotiation import JSON
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import imports as schemas
@@ -185,6 +186,7 @@ async def list_import_leftovers(
     scope="contacts:read",
     answer=schemas.ImportErrorPage,
     reasons=[Reason.NOT_FOUND, Reason.INVALID_CURSOR],
+    produces=(JSON, "text/csv"),
 )
 async def list_import_errors(
     caller: CallerOf,

@@ -72,9 +72,10 @@ async def list_segments(caller: CallerOf, limit: PageSize = DEFAULT_PAGE_SIZE, c
     scope=READ,
     answer=schemas.SegmentPreviewAnswer,
     reasons=[Reason.INVALID_RULE],
+    keeps_answer=True,
 )
 async def preview_segment(caller: CallerOf, body: schemas.SegmentPreview) -> Response:
-    """The count, and ten of them. Nothing is stored, so that a repetition with an Idempotency-Key counts anew."""
+    """The count, and ten of them. Nothing is stored but the answer, where there is an Idempotency-Key."""
     client = caller.backends.segments
     request = pb.PreviewSegmentRequest(rule_json=convert.rule_json(body))
     return caller.answer(convert.preview(await caller.read(client, client.stub.PreviewSegment, request)))

@@ -101,11 +101,12 @@ for method, operation_id in (("PUT", "updateSender"), ("PATCH", "patchSender")):
     summary="Delete a sender",
     scope=WRITE,
     status=204,
-    reasons=[Reason.NOT_FOUND, Reason.RESOURCE_IN_USE],
+    reasons=[Reason.NOT_FOUND, Reason.VERSION_MISMATCH, Reason.RESOURCE_IN_USE],
 )
 async def delete_sender(caller: CallerOf, id: str) -> Response:
     client = caller.backends.campaigns
-    await caller.write(client, client.stub.DeleteSender, pb.DeleteSenderRequest(id=sender_id(id)))
+    request = pb.DeleteSenderRequest(id=sender_id(id), if_version=caller.if_version)
+    await caller.write(client, client.stub.DeleteSender, request)
     return caller.gone()
 
 

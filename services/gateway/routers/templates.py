@@ -96,11 +96,12 @@ for method, operation_id in (("PUT", "updateTemplate"), ("PATCH", "patchTemplate
     summary="Delete a template",
     scope=WRITE,
     status=204,
-    reasons=[Reason.NOT_FOUND, Reason.RESOURCE_IN_USE],
+    reasons=[Reason.NOT_FOUND, Reason.VERSION_MISMATCH, Reason.RESOURCE_IN_USE],
 )
 async def delete_template(caller: CallerOf, id: str) -> Response:
     client = caller.backends.campaigns
-    await caller.write(client, client.stub.DeleteTemplate, pb.DeleteTemplateRequest(id=template_id(id)))
+    request = pb.DeleteTemplateRequest(id=template_id(id), if_version=caller.if_version)
+    await caller.write(client, client.stub.DeleteTemplate, request)
     return caller.gone()
 
 
@@ -112,6 +113,7 @@ async def delete_template(caller: CallerOf, id: str) -> Response:
     scope=READ,
     answer=schemas.Rendered,
     reasons=[Reason.NOT_FOUND, Reason.INVALID_TEMPLATE],
+    keeps_answer=True,
 )
 async def render_template(caller: CallerOf, id: str, body: schemas.TemplateRender) -> Response:
     """Sends nothing. For an SMS with its encoding and its number of parts."""

@@ -37,9 +37,10 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """What an answer looks like: for the OpenAPI only, nothing is validated on the way out."""
+    """What an answer looks like: for the OpenAPI only, nothing is validated on the way out.
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    A field without a default is always there, and null where there is nothing; one with a default may be absent.
+    """
 
 
 def refuse(code: FieldCode, detail: str) -> PydanticCustomError:
@@ -106,7 +107,7 @@ RatePerSecond = Annotated[StrictInt, Field(ge=0, le=100_000)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json_object)]
 Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 Limit = Annotated[int, Field(ge=1, le=100, description="Results a page")]
-Cursor = Annotated[str, StringConstraints(max_length=1000), NoNul]
+Cursor = Annotated[str, StringConstraints(max_length=4000), NoNul]
 
 # --- answers
 

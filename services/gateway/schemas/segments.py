@@ -46,8 +46,6 @@ class SegmentPreview(Definition):
 class Segment(Answer):
     """With `conditions` or `rules`, whichever it was given, as they were written."""
 
-    # The two that may be absent.
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
     id: Annotated[str, Field(examples=[EXAMPLE_SEGMENT])]
     name: str
     conditions: Conditions = Field(default_factory=list)

@@ -26,16 +26,17 @@ from chassis import grpc_server, ids
 from chassis.db import Database
 from chassis.ids import AccountId
 from deploy.local import databases
-from services.gateway import api, backends, service
-from services.gateway.auth import Authenticator, Principal
+from services.gateway import api, app, backends, service
 from services.gateway.config import GatewaySettings
-from services.gateway.edge import Edge
+from services.gateway.cursors import CursorSeal
 from services.gateway.server import HttpServer
 from services.gateway.service import NewAccount
 from tests.service import stack
 from tests.service.gateway.fakes import FakeService
 
 UPLOAD_LIMIT = 4 << 20
+# The one whose pages may call.
+ORIGIN = "https://app.example"
 SECRETS_KEY = Fernet.generate_key().decode()
 
 
@@ -68,6 +69,12 @@ class Gateway:
     work: Database
     account: NewAccount
     http: aiohttp.ClientSession
+    parts: api.Parts
+    settings: GatewaySettings
+
+    def cursor(self, own: str) -> str:
+        """A service's cursor as the client has it."""
+        return CursorSeal(self.settings.token_private_key).seal(self.account_id, own)
 
     @property
     def account_id(self) -> AccountId:
@@ -131,27 +138,31 @@ async def running(gateway_urls: databases.Urls, keys: stack.Keys) -> AsyncIterat
         upload_limit_bytes=UPLOAD_LIMIT,
         import_wait_seconds=0.3,
         call_timeout_seconds=2.0,
+        # No cache, so that a test sees at once what it wrote; the cache has unit tests.
+        key_cache_seconds=0.0,
+        cors_origins=ORIGIN,
         secrets_keys=SecretStr(SECRETS_KEY),
         webhook_private_addresses=True,
         **targets,
     )
     serve, work = await Database.open(gateway_urls.serve), await Database.open(gateway_urls.work)
-
-    async def lookup(digest: bytes) -> Principal | None:
-        return await service.find_key(serve, digest)
-
     behind = backends.connect(settings)
-    # No cache, so that a test sees at once what it wrote; the cache has unit tests.
     stopping = asyncio.Event()
-    authenticator = Authenticator(lookup, ttl=0)
-    app = api.connected(
-        settings, backends=behind, authenticator=authenticator, db=serve, ready=serve.ping, stopping=stopping
-    )
-    http = HttpServer(Edge(app), bind=bind, stopping=stopping)
+    parts = app.assembled(settings, serve, backends=behind, ready=serve.ping, stopping=stopping)
+    http = HttpServer(api.connected(settings, parts), bind=bind, stopping=stopping)
     await http.start()
     account = await service.create_account(work, "Test", scopes=["admin"])
     async with aiohttp.ClientSession() as session:
-        yield Gateway(f"http://{bind}", **fakes, **nouns, work=work, account=account, http=session)
+        yield Gateway(
+            f"http://{bind}",
+            **fakes,
+            **nouns,
+            work=work,
+            account=account,
+            http=session,
+            parts=parts,
+            settings=settings,
+        )
     await http.stop()
     await behind.stop()
     for server in servers.values():

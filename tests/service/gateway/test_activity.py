@@ -21,7 +21,7 @@ async def test_a_timeline_is_read(gateway: Gateway) -> None:
     for one in (sent, note):
         one.at.FromJsonString(AT)
     gateway.activity.answers["ListActivity"] = pb.ListActivityResponse(activity=[sent, note], next_cursor="c2")
-    answer = await gateway.call("GET", f"/v1/contacts/{CNT}/activity?limit=2&cursor=c1")
+    answer = await gateway.call("GET", f"/v1/contacts/{CNT}/activity?limit=2&cursor={gateway.cursor('c1')}")
     assert answer.body == {
         "data": [
             {
@@ -33,7 +33,7 @@ async def test_a_timeline_is_read(gateway: Gateway) -> None:
                 "actor": "key_1", "message_id": None, "campaign_id": None,
             },
         ],
-        "next_cursor": "c2",
+        "next_cursor": gateway.cursor("c2"),
         "has_more": True,
     }  # fmt: skip
     request = gateway.activity.last("ListActivity").request

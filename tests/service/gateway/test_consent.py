@@ -74,7 +74,7 @@ async def test_evidence_is_listed(gateway: Gateway) -> None:
                 "text": None, "actor": "key_1", "at": "2026-03-01T09:00:00Z",
             }
         ],
-        "next_cursor": "c",
+        "next_cursor": gateway.cursor("c"),
         "has_more": True,
     }  # fmt: skip
 
@@ -84,7 +84,9 @@ async def test_opt_outs_are_contacts_with_their_channels(gateway: Gateway) -> No
     one = pb.Optout(contact=contact())
     one.channels.add(channel=contacts_pb2.CHANNEL_SMS).opted_out_at.FromJsonString("2026-03-01T09:00:00Z")
     gateway.consent.answers["ListOptouts"] = pb.ListOptoutsResponse(optouts=[one])
-    answer = await gateway.call("GET", "/v1/contacts/optouts?channel=sms&limit=3&cursor=x&search=ann")
+    answer = await gateway.call(
+        "GET", f"/v1/contacts/optouts?channel=sms&limit=3&cursor={gateway.cursor('x')}&search=ann"
+    )
     (found,) = answer.body["data"]
     assert (found["id"], found["phone"]) == (CNT, "+15550100")
     assert found["optouts"] == [{"channel": "sms", "opted_out_at": "2026-03-01T09:00:00Z"}]

@@ -33,8 +33,12 @@ async def test_a_list_is_made_read_changed_and_deleted(gateway: Gateway, base: s
     }  # fmt: skip
     assert not gateway.lists.last("CreateList").request.HasField("description")
     assert (await gateway.call("GET", f"{base}/{LST}")).body == created.body
-    listed = await gateway.call("GET", f"{base}?limit=1&cursor=c1")
-    assert (listed.body["data"], listed.body["next_cursor"], listed.body["has_more"]) == ([created.body], "c2", True)
+    listed = await gateway.call("GET", f"{base}?limit=1&cursor={gateway.cursor('c1')}")
+    assert (listed.body["data"], listed.body["next_cursor"], listed.body["has_more"]) == (
+        [created.body],
+        gateway.cursor("c2"),
+        True,
+    )
     headers = {"If-Match": '"3"'}
     await gateway.call("PUT", f"{base}/{LST}", json={"description": None}, headers=headers)
     request = gateway.lists.last("UpdateList").request

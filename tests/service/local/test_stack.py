@@ -166,7 +166,7 @@ def test_roles_may_not_look_past_the_row_policies(small):
 
 @pytest.fixture
 def gateway_command(monkeypatch, tmp_path):
-    """Stands in for `carillon gateway create-account`; takes the Python that it is to run."""
+    """Stands in for `carillon accounts create`; takes the Python that it is to run."""
 
     def command(program: str) -> state.State:
         monkeypatch.setattr(processes, "carillon", lambda *_: [sys.executable, "-c", program])

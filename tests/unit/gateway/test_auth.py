@@ -1,5 +1,6 @@
 """Keys: where they stand, what they allow, how long they are remembered."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -85,6 +86,26 @@ async def test_a_key_is_remembered_for_its_time_and_no_longer() -> None:
     await authenticator.authenticate(KEY)
     assert lookups.asked == 1
     lookups.now = 5.0
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate(KEY)
+
+
+async def test_many_requests_of_a_key_ask_once() -> None:
+    lookups = Lookups(principal())
+    authenticator = Authenticator(lookups, ttl=5, clock=lambda: lookups.now)
+    found = await asyncio.gather(*(authenticator.authenticate(KEY) for _ in range(20)))
+    assert lookups.asked == 1
+    assert found == [lookups.principal] * 20
+
+
+async def test_a_key_that_was_forgotten_is_asked_for_again() -> None:
+    lookups = Lookups(principal())
+    authenticator = Authenticator(lookups, ttl=5, clock=lambda: lookups.now)
+    await authenticator.authenticate(KEY)
+    lookups.principal = None
+    authenticator.forget("key_other")
+    await authenticator.authenticate(KEY)
+    authenticator.forget("key_x")
     with pytest.raises(Unauthenticated):
         await authenticator.authenticate(KEY)
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from services.gateway import api, openapi
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,6 +39,29 @@ def test_every_operation_is_named_summarised_tagged_and_lists_its_errors() -> No
             assert list(content) == ["application/problem+json"], f"{where} {status}"
 
 
+def test_every_operation_shows_an_example_of_what_it_takes_and_answers() -> None:
+    for path, method, operation in OPERATIONS:
+        where = f"{method} {path}"
+        for parameter in operation.get("parameters", ()):
+            # A cursor cannot be made up, and of what a contact is looked up by one is shown.
+            if parameter["in"] != "header" and parameter["name"] != "cursor" and path != "/v1/contacts/lookup":
+                assert parameter.get("example") is not None, f"{where} {parameter['name']}"
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        bodies += [answer for status, answer in operation["responses"].items() if status < "3"]
+        for content in (body.get("content", {}).get("application/json") for body in bodies):
+            assert content is None or content.get("example"), where
+
+
+def test_every_example_is_what_its_schema_says() -> None:
+    for path, method, operation in OPERATIONS:
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for content in (body.get("content", {}).get("application/json") for body in bodies):
+            if content is not None and content.get("example"):
+                schema = {**content["schema"], "components": DOCUMENT["components"]}
+                faults = [fault.message for fault in Draft202012Validator(schema).iter_errors(content["example"])]
+                assert faults == [], f"{method} {path}"
+
+
 def test_every_operation_says_its_scope() -> None:
     for path, method, operation in OPERATIONS:
         assert operation["x-required-scope"] != "none" or path.startswith(("/hooks/", "/t/")), f"{method} {path}"
@@ -51,3 +76,12 @@ def test_every_reference_leads_somewhere() -> None:
 
     known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
     assert set(references(DOCUMENT)) <= known
+
+
+def test_whatever_has_a_version_can_be_changed_on_a_condition() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        answer = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
+        name = answer.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if "version" in DOCUMENT["components"]["schemas"].get(name, {}).get("properties", {}):
+            for method in {"put", "patch", "delete"} & item.keys():
+                assert "412" in item[method]["responses"], f"{method} {path}"

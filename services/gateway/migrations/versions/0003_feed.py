@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from chassis import migrations
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carillon/accounts/v1/accounts.proto\x12\x14\x63\x61rillon.accounts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x07\x41\x63\x63ount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#carillon/accounts/v1/accounts.proto\x12\x14\x63\x61rillon.accounts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x07\x41\x63\x63ount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04mode\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\"\n\x15rate_limit_per_second\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replaces\x18\t \x01(\tB\x18\n\x16_rate_limit_per_second\"G\n\tNewApiKey\x12-\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1c.carillon.accounts.v1.ApiKey\x12\x0b\n\x03key\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,4 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNT']._serialized_start=94
   _globals['_ACCOUNT']._serialized_end=177
+  _globals['_APIKEY']._serialized_start=180
+  _globals['_APIKEY']._serialized_end=470
+  _globals['_NEWAPIKEY']._serialized_start=472
+  _globals['_NEWAPIKEY']._serialized_end=543
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,17 @@
+"""What schemathesis is told beyond the OpenAPI."""
+
+import uuid
+from typing import Any
+
+import schemathesis
+
+HEADER = "Idempotency-Key"
+MAX_LENGTH = 255
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """A key that is well formed becomes one that nothing used before: the same one for two requests is refused."""
+    given = (case.headers or {}).get(HEADER)
+    if isinstance(given, str) and 1 <= len(given) <= MAX_LENGTH and given.isascii() and given.isprintable():
+        case.headers[HEADER] = uuid.uuid4().hex
