@@ -73,7 +73,7 @@ class Operation:
     upload: dict[str, Any] | None
     # Of a JSON body. A DELETE has one only where this says so.
     body_limit: int | None
-    # The media types of its answer; empty where a client has to take what there is.
+    # The media types of its answer; empty where it has none.
     produces: tuple[str, ...]
     # Whether the gateway keeps the answer under the Idempotency-Key, because no service does.
     keeps_answer: bool
@@ -123,8 +123,7 @@ class Routes:
                     reasons=tuple(reasons),
                     upload=upload,
                     body_limit=body_limit or (JSON_LIMIT_BYTES if method in WITH_BODY else None),
-                    # Who calls without a key, a provider or a mail program, says what it says in Accept.
-                    produces=produces if status != HTTPStatus.NO_CONTENT and scope is not PUBLIC else (),
+                    produces=produces if status != HTTPStatus.NO_CONTENT else (),
                     keeps_answer=keeps_answer,
                 )
             )
@@ -182,7 +181,7 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         reasons += KEYED
     if operation.body_limit is not None:
         reasons += BODIED
-    if operation.produces:
+    if operation.produces and operation.scope is not PUBLIC:
         reasons.append(Reason.NOT_ACCEPTABLE)
     if operation.method == "POST" and operation.scope is not PUBLIC:
         reasons += POSTED
@@ -244,8 +243,8 @@ class StrictRoute(APIRoute):
         async def strict(received: Request) -> Response:
             request = self.request_class(received.scope, received.receive)
             try:
-                # Of others' calls nothing is refused for what somebody hung on to the URL (a tracker, a proxy), nor for
-                # what they say to accept.
+                # Who calls without a key, a provider or a mail program, is not refused for what somebody hung on to the
+                # URL (a tracker, a proxy), nor for what it says in Accept.
                 if scope != "none":
                     await admit(request, scope, base=self.base)
                     negotiation.check(request.headers.get("accept"), produces)

@@ -47,7 +47,9 @@ FORM_BODY = {
     operation_id="followLink",
     summary="Follow a link of an email",
     scope=PUBLIC,
+    others={302: (None, "A click: to exactly the URL that was signed")},
     reasons=REASONS,
+    produces=("image/gif", "text/html"),
 )
 async def follow_link(request: Request, token: str) -> Response:
     """A picture, a redirect to exactly the URL that was signed, or a page that asks whether to unsubscribe. Programs
@@ -67,7 +69,9 @@ async def follow_link(request: Request, token: str) -> Response:
     operation_id="unsubscribe",
     summary="Unsubscribe with one click (RFC 8058)",
     scope=PUBLIC,
+    others={202: (None, "Stored, and takes effect in a moment")},
     reasons=REASONS,
+    produces=("text/html",),
     upload=FORM_BODY,
 )
 async def unsubscribe(request: Request, token: str) -> Response:
