@@ -23,12 +23,12 @@ from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import PUBLISH_SECONDS, Relay, topic
 from chassis.runner import Process
+from chassis.sealing import Sealer
 from chassis.tokens import TokenSigner, TokenVerifier
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
 from services.campaigns.replying import Replies
-from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.links import FollowedLinks

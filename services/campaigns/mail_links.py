@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns.domain import email_html
-from services.campaigns.sealing import Sealer
 from services.campaigns.tracking import Kind, Tracked, unsubscribe_url, url
 
 

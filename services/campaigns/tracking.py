@@ -19,7 +19,7 @@ from uuid import UUID
 
 from chassis import ids
 from chassis.ids import AccountId
-from services.campaigns.sealing import KEY_ID_BYTES, Sealer
+from chassis.sealing import KEY_ID_BYTES, Sealer
 
 MAC_BYTES = 16
 HEAD_BYTES = 1 + KEY_ID_BYTES + 16

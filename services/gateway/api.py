@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.db import Database
+from chassis.sealing import Sealer
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
@@ -55,7 +56,6 @@ from services.gateway.routers import (
     webhooks,
 )
 from services.gateway.routes import Operation, mount
-from services.gateway.webhooks.sealing import Sealer
 from services.gateway.webhooks.service import Webhooks
 
 # FastAPI's own spans carry the query, and so phones and emails; edge.py makes ours.

@@ -13,6 +13,7 @@ from chassis.errors import CarillonError
 from chassis.nats import Nats
 from chassis.relay import Relay
 from chassis.runner import Process
+from chassis.sealing import Sealer
 from services.gateway import repository
 from services.gateway.config import WorkSettings
 from services.gateway.feed import repository as feed
@@ -23,7 +24,6 @@ from services.gateway.webhooks.bodies import Bodies
 from services.gateway.webhooks.dispatcher import Dispatcher
 from services.gateway.webhooks.recorder import Recorder
 from services.gateway.webhooks.runner import Means
-from services.gateway.webhooks.sealing import Sealer
 from services.gateway.webhooks.transport import Transport
 
 log = structlog.get_logger()

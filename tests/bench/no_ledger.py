@@ -14,10 +14,10 @@ import uvloop
 from cryptography.fernet import Fernet
 
 from chassis import ids
+from chassis.sealing import Sealer
 from services.campaigns.app import Http, collect_less
 from services.campaigns.config import WorkSettings
 from services.campaigns.domain.sending import Accepted
-from services.campaigns.sealing import Sealer
 from services.campaigns.work.chunk import BATCH
 from services.campaigns.work.sending import Sending, Sendings
 

@@ -9,11 +9,11 @@ import pytest
 
 from chassis import ids
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
+from chassis.sealing import Sealer as WebhookSealer
 from chassis.tokens import TokenSigner, TokenVerifier
 from deploy.local.databases import SERVICES
-from services.campaigns.sealing import Sealer
 from services.contacts.erasure.hashing import AddressHash
-from services.gateway.webhooks.sealing import Sealer as WebhookSealer
 from tests.helm.rendering import named, render
 
 DEV = ("--set", "dev.enabled=true")

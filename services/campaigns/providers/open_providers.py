@@ -9,9 +9,9 @@ import aiohttp
 import asyncpg
 import orjson
 
+from chassis.sealing import Sealer
 from services.campaigns.providers.port import Provider
 from services.campaigns.providers.registry import KINDS, SANDBOX
-from services.campaigns.sealing import Sealer
 
 MOST = 500
 

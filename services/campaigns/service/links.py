@@ -10,6 +10,7 @@ from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import CarillonError, NotFound, Reason
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns import convert, tracking
 from services.campaigns.domain.recipient import Receipt
 from services.campaigns.group_commit import GroupCommit
@@ -17,7 +18,6 @@ from services.campaigns.replying import Replies
 from services.campaigns.repository import inbound as inbound_queries
 from services.campaigns.repository import receipts as receipt_queries
 from services.campaigns.repository.receipts import Followed
-from services.campaigns.sealing import Sealer
 from services.campaigns.tracking import Kind
 
 KINDS = {

@@ -19,6 +19,7 @@ from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import AccountId
+from chassis.sealing import Sealer, matches
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.group_commit import GroupCommit
@@ -28,7 +29,6 @@ from services.campaigns.replying import Replies
 from services.campaigns.repository import inbound as inbound_queries
 from services.campaigns.repository import receipts as receipt_queries
 from services.campaigns.repository import senders as sender_queries
-from services.campaigns.sealing import Sealer, matches
 
 MAX_BODY = 1024 * 1024
 MAX_CONTENT_TYPE = 200

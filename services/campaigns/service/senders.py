@@ -10,12 +10,12 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.paging import decode_cursor, encode_cursor, page_size
+from chassis.sealing import Sealer, digest, new_secret
 from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers.registry import KINDS
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import senders as queries
-from services.campaigns.sealing import Sealer, digest, new_secret
 from services.campaigns.service.receipts import hook_path
 
 NOUN = "sender"

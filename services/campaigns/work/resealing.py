@@ -9,9 +9,9 @@ from cryptography.fernet import InvalidToken
 
 from chassis import ids
 from chassis.db import Database, WriteTx
+from chassis.sealing import Sealer
 from services.campaigns import convert
 from services.campaigns.repository import senders as queries
-from services.campaigns.sealing import Sealer
 
 PAGE = 200
 

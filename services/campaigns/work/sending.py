@@ -11,11 +11,11 @@ import orjson
 
 from chassis import ids
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns import contents, convert, mail_links, tracking
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers.open_providers import OpenProviders
 from services.campaigns.providers.port import Outbound, Provider
-from services.campaigns.sealing import Sealer
 from services.campaigns.service.senders import receipts_path
 from services.campaigns.templating import Text
 

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from chassis import ids
 from chassis.db import Database
+from chassis.sealing import Sealer
 from services.gateway import plans
 from services.gateway.domain import retries
 from services.gateway.domain.ordering import Lines
@@ -23,7 +24,6 @@ from services.gateway.webhooks import fan_out, queue, signing
 from services.gateway.webhooks.bodies import Bodies
 from services.gateway.webhooks.queue import Attempt, Delivery, Held
 from services.gateway.webhooks.recorder import Recorder
-from services.gateway.webhooks.sealing import Sealer
 from services.gateway.webhooks.transport import Answer, Transport
 
 log = structlog.get_logger()

@@ -12,11 +12,11 @@ from chassis import ids
 from chassis.db import ReadTx, WriteTx
 from chassis.errors import Aborted, FailedPrecondition, NotFound, Reason
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.gateway.domain import destinations, event_types
 from services.gateway.errors import refused_field, unknown_id
 from services.gateway.problem import FieldCode
 from services.gateway.webhooks import repository, signing
-from services.gateway.webhooks.sealing import Sealer
 
 PREFIX, ATTEMPT_PREFIX = "whk", "wat"
 MOST = 50

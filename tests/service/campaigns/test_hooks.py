@@ -13,9 +13,9 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import errors
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns.group_commit import COMMITS
 from services.campaigns.hooks.signatures import sha1
-from services.campaigns.sealing import Sealer
 from tests.service.campaigns.hooks import applied, post, record, say, sent, token_of, told
 from tests.service.campaigns.world import PUBLIC_URL, SECRETS_KEY, World, phone
 

@@ -11,8 +11,8 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import errors, ids
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns import mail_links, tracking
-from services.campaigns.sealing import Sealer
 from tests.service.campaigns.hooks import applied, record, told
 from tests.service.campaigns.world import PUBLIC_URL, SECRETS_KEY, World
 

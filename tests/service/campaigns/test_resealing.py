@@ -4,7 +4,7 @@ from cryptography.fernet import Fernet
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.ids import AccountId
-from services.campaigns.sealing import Sealer
+from chassis.sealing import Sealer
 from services.campaigns.work.resealing import Step, reseal
 from tests.service.campaigns.world import SECRETS_KEY, World
 

@@ -34,11 +34,11 @@ from chassis.errors import InvalidArgument, NotFound, Reason, Unavailable
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server, rpc
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.campaigns import app, peers
 from services.campaigns.domain.stats import NAMES
 from services.campaigns.replying import Replies, Tell
 from services.campaigns.repository import campaigns as campaign_queries
-from services.campaigns.sealing import Sealer
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.links import FollowedLinks

@@ -11,12 +11,12 @@ from chassis import ids
 from chassis.db import Database
 from chassis.ids import AccountId
 from chassis.nats import Nats
+from chassis.sealing import Sealer
 from services.gateway.feed.writer import TOPIC, FeedWriter
 from services.gateway.webhooks.bodies import Bodies
 from services.gateway.webhooks.dispatcher import Dispatcher
 from services.gateway.webhooks.recorder import Recorder
 from services.gateway.webhooks.runner import Means
-from services.gateway.webhooks.sealing import Sealer
 from services.gateway.webhooks.transport import Transport
 from tests.service.gateway.conftest import SECRETS_KEY, Gateway
 from tests.service.stack import eventually

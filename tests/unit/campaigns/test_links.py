@@ -5,8 +5,8 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from chassis import ids
 from chassis.ids import AccountId
+from chassis.sealing import Sealer, key_id
 from services.campaigns import tracking
-from services.campaigns.sealing import Sealer, key_id
 from services.campaigns.tracking import Kind, Tracked
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
