@@ -33,5 +33,5 @@ class WorkSettings(CampaignsSettings):
     reconcile_hours: float = Field(
         default=24.0,
         ge=0,
-        description="Between two looks at a campaign that hold its numbers against its ledger; 0 leaves it to the command",
+        description="Between two looks at a campaign's numbers; 0 leaves it to the command",
     )
