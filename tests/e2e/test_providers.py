@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.client import Api, Carrier
+from tests.e2e.client import Api, Carrier, eventually
 from tests.e2e.test_campaign import ended, marked
 
 
@@ -69,3 +69,25 @@ async def test_a_template_shows_what_it_says(api: Api) -> None:
     assert (shown["html"], shown["parts"]) == ("<p>&lt;3</p>", None)
     cleared = (await api.call("PATCH", f"/v1/templates/{made['id']}", json={"html": None})).ok()
     assert (cleared["html"], cleared["subject"]) == (None, "S")
+
+
+async def test_a_test_keys_campaign_reaches_nobody(api: Api, carrier: Carrier) -> None:
+    mark = marked("test-key")
+    asked = {"name": mark, "mode": "test", "scopes": ["campaigns:*"]}
+    key = (await api.post("/v1/api-keys", asked)).ok(201)["key"]
+    testing = Api(api.url, key, api.http)
+    live = await sender(api, "http", {"url": f"{carrier.url}/messages"})
+    template = (await testing.post("/v1/templates", {"name": mark, "body": mark})).ok(201)["id"]
+    body = {"name": mark, "template_id": template, "sender_id": live}
+    made = (await testing.post("/v1/campaigns", body)).ok(201)
+    assert made["test"] is True
+    (await testing.upload(f"/v1/campaigns/{made['id']}/recipients", b"phone\n+15550409101\n+15550409102\n")).ok()
+    (await testing.post(f"/v1/campaigns/{made['id']}/start")).ok()
+    found = await eventually(
+        lambda: testing.get(f"/v1/campaigns/{made['id']}"), lambda answer: answer.ok()["status"] == "completed"
+    )
+    assert found.body["stats"]["sent"] == 2
+    assert carrier.accepted(mark) == []
+    # What reaches people is not a test key's to start.
+    real = (await api.post("/v1/campaigns", body)).ok(201)["id"]
+    assert (await testing.post(f"/v1/campaigns/{real}/start")).status == 403

@@ -18,8 +18,8 @@ from tests.service.campaigns.world import World, numbers_csv
 METHODS = pb.DESCRIPTOR.services_by_name["CampaignsService"].methods_by_name
 # RPCs that name a thing by its id, by the prefix of the id.
 BY_ID = {
-    "tmpl": ("GetTemplate", "UpdateTemplate", "DeleteTemplate"),
-    "sender": ("GetSender", "UpdateSender", "DeleteSender"),
+    "tmpl": ("GetTemplate", "UpdateTemplate", "DeleteTemplate", "RenderTemplate"),
+    "sender": ("GetSender", "UpdateSender", "DeleteSender", "TestSender"),
     "cmp": (
         "GetCampaign",
         "UpdateCampaign",
