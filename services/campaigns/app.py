@@ -123,7 +123,8 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS), LINGER))
     replies = Replies(db, tell_contacts(process, settings).tell)
     process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS), LINGER))
-    process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
+    if settings.reconcile_hours:
+        process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
     for consumer in consumers(nats, db):
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))

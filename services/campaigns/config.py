@@ -31,5 +31,7 @@ class WorkSettings(CampaignsSettings):
     )
     provider_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="For one call to a provider")
     reconcile_hours: float = Field(
-        default=24.0, gt=0, description="Between two looks at a campaign that hold its numbers against its ledger"
+        default=24.0,
+        ge=0,
+        description="Between two looks at a campaign's numbers; 0 leaves it to the command",
     )
