@@ -44,6 +44,7 @@ class Way:
 WAYS = (
     Way("one call a message, receipts held back", "hold", LEAST_HELD),
     Way("one call a message, a receipt for each", "auto", LEAST_WITH_RECEIPTS),
+    Way("up to 50 in a call, receipts held back", "hold", settings=(("batch_url", "{carrier}/messages/batch"),)),
 )
 
 

@@ -28,13 +28,15 @@ FROM (
 WHERE k.account_id = $1 AND k.campaign_id = $2 AND k.chunk = picked.chunk
 RETURNING k.chunk
 """
-# Whoever was attempted without an answer may have the message.
+# Whoever was attempted without an answer may have the message. $4, $5: the first and the last of the chunks, without
+# which a planner that has no statistics would read the whole campaign.
 CLOSE_RECIPIENTS = """
 UPDATE recipients AS r SET state_revision = r.state_revision + 1,
   status = CASE WHEN r.unanswered_since IS NULL THEN 'skipped' ELSE 'uncertain' END,
   reason = CASE WHEN r.unanswered_since IS NULL THEN 'cancelled' ELSE 'no_answer' END
 FROM unnest($3::integer[]) AS k (chunk)
-WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = k.chunk AND r.status IN ('pending', 'claimed')
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk BETWEEN $4 AND $5 AND r.chunk = k.chunk
+  AND r.status IN ('pending', 'claimed')
 RETURNING r.status
 """
 SETTLED = "UPDATE campaigns SET settled = true WHERE account_id = $1 AND id = $2"
@@ -67,7 +69,7 @@ RETURNING chunk
 """
 DELETE_RECIPIENTS = """
 DELETE FROM recipients AS r USING unnest($3::integer[]) AS k (chunk)
-WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = k.chunk
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk BETWEEN $4 AND $5 AND r.chunk = k.chunk
 RETURNING r.provider_message_id
 """
 DELETE_NAMES = """
@@ -105,7 +107,10 @@ async def close_chunks(tx: WriteTx, account: UUID, campaign_id: UUID, *, limit: 
     chunks = [row["chunk"] for row in await tx.fetch(CLOSE_CHUNKS, account, campaign_id, limit)]
     if not chunks:
         return []
-    return [row["status"] for row in await tx.fetch(CLOSE_RECIPIENTS, account, campaign_id, chunks)]
+    return [
+        row["status"]
+        for row in await tx.fetch(CLOSE_RECIPIENTS, account, campaign_id, chunks, min(chunks), max(chunks))
+    ]
 
 
 async def set_settled(tx: WriteTx, account: UUID, campaign_id: UUID) -> None:
@@ -145,7 +150,7 @@ async def remove_some(tx: WriteTx, campaign: asyncpg.Record, *, limit: int) -> b
     chunks = [row["chunk"] for row in await tx.fetch(DELETE_CHUNKS, account, campaign_id, limit)]
     if not chunks:
         return False
-    rows = await tx.fetch(DELETE_RECIPIENTS, account, campaign_id, chunks)
+    rows = await tx.fetch(DELETE_RECIPIENTS, account, campaign_id, chunks, min(chunks), max(chunks))
     names = [row["provider_message_id"] for row in rows if row["provider_message_id"]]
     if names:
         await tx.execute(DELETE_NAMES, account, campaign["sender_id"], names)

@@ -1,16 +1,19 @@
-"""Places that are shared fairly: whoever has waited with the fewest turns is next, by account and then by campaign.
+"""Places that are shared fairly: next is whoever had the last turn longest ago, by account and then by campaign.
 
 An account with a thousand campaigns, or a campaign with a million recipients, takes no more of them than any other that
 wants some.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 Waiting = deque[asyncio.Future[None]]
+
+# Accounts and campaigns whose last turn is remembered.
+MOST_REMEMBERED = 10_000
 
 
 class Closed(Exception):
@@ -20,14 +23,11 @@ class Closed(Exception):
 class Slots:
     def __init__(self, count: int) -> None:
         self._free = count
-        # In the order in which they are served; who was served goes to the end.
-        self._accounts: OrderedDict[UUID, OrderedDict[UUID, Waiting]] = OrderedDict()
+        self._accounts: dict[UUID, dict[UUID, Waiting]] = {}
+        # The number of the last turn of accounts and campaigns, also of those that do not wait now.
+        self._turns: dict[UUID, int] = {}
+        self._turn = 0
         self._closed = False
-
-    @property
-    def idle(self) -> bool:
-        """Nobody waits."""
-        return not self._accounts
 
     def close(self) -> None:
         """Turn away those who wait, and whoever comes; those who have a place keep it."""
@@ -53,7 +53,7 @@ class Slots:
         if self._closed:
             raise Closed
         turn = asyncio.get_running_loop().create_future()
-        self._accounts.setdefault(account, OrderedDict()).setdefault(campaign, deque()).append(turn)
+        self._accounts.setdefault(account, {}).setdefault(campaign, deque()).append(turn)
         self._serve()
         try:
             await turn
@@ -72,13 +72,20 @@ class Slots:
                 turn.set_result(None)
 
     def _next(self) -> asyncio.Future[None]:
-        account, campaigns = next(iter(self._accounts.items()))
-        campaign, waiting = next(iter(campaigns.items()))
+        account = min(self._accounts, key=self._last_turn)
+        campaigns = self._accounts[account]
+        campaign = min(campaigns, key=self._last_turn)
+        if len(self._turns) > MOST_REMEMBERED:
+            self._turns.clear()
+        self._turn += 1
+        self._turns[account] = self._turns[campaign] = self._turn
+        waiting = campaigns[campaign]
         turn = waiting.popleft()
-        campaigns.move_to_end(campaign)
         if not waiting:
             del campaigns[campaign]
-        self._accounts.move_to_end(account)
         if not campaigns:
             del self._accounts[account]
         return turn
+
+    def _last_turn(self, who: UUID) -> int:
+        return self._turns.get(who, 0)

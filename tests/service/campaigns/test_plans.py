@@ -22,19 +22,17 @@ STATEMENTS: dict[str, tuple[str, list[Any]]] = {
     "FROM_UNCERTAIN": (dispatch.FROM_UNCERTAIN, [CHUNK, 1, *COLUMNS]),
     "LEAVE_OUT": (dispatch.LEAVE_OUT, [CHUNK, 1, ONE, ["skipped"], ["cancelled"]]),
     "RELEASE": (dispatch.RELEASE, [CHUNK, 1, 0.0, 0]),
-    "CLOSE_RECIPIENTS": (finishing.CLOSE_RECIPIENTS, [[1, 2, CHUNK]]),
-    "DELETE_RECIPIENTS": (finishing.DELETE_RECIPIENTS, [[1, 2, CHUNK]]),
+    "CLOSE_RECIPIENTS": (finishing.CLOSE_RECIPIENTS, [[1, 2, CHUNK], 1, CHUNK]),
+    "DELETE_RECIPIENTS": (finishing.DELETE_RECIPIENTS, [[1, 2, CHUNK], 1, CHUNK]),
 }
 
 
 def scans(plan: dict[str, Any]) -> list[str]:
     """How recipients are reached."""
-    found = [
-        f"{plan['Node Type']} {plan.get('Index Name', '')} {plan.get('Index Cond', '')}"
-        for _ in [0]
-        if plan.get("Relation Name") == "recipients" and "Scan" in plan["Node Type"]
-    ]
-    return found + [scan for child in plan.get("Plans", []) for scan in scans(child)]
+    found = [scan for child in plan.get("Plans", []) for scan in scans(child)]
+    if plan.get("Relation Name") == "recipients" and "Scan" in plan["Node Type"]:
+        found.append(f"{plan['Node Type']} {plan.get('Index Name', '')} {plan.get('Index Cond', '')}")
+    return found
 
 
 @pytest.mark.parametrize("options", ["FORMAT JSON", "FORMAT JSON, GENERIC_PLAN"], ids=["custom", "generic"])
@@ -52,7 +50,7 @@ async def test_recipients_are_reached_by_their_chunk(world: World, account: Acco
     assert found
     for scan in found:
         assert "recipients_pkey" in scan
-        assert "chunk = " in scan
+        assert "(chunk " in scan
 
 
 async def test_what_an_earlier_freeze_wrote_is_found_by_the_contact(world: World, account: AccountId) -> None:

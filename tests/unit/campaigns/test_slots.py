@@ -32,6 +32,25 @@ async def test_an_account_with_many_waits_as_long_as_one_with_few() -> None:
     assert await queue(Slots(1), wanted) == [ONE, THREE, TWO, THREE, ONE, TWO, ONE]
 
 
+async def test_who_comes_back_is_not_behind_those_who_never_left() -> None:
+    slots, served = Slots(1), []
+
+    async def one_by_one() -> None:
+        for _ in range(4):
+            async with slots.place(B, THREE):
+                served.append(THREE)
+                await asyncio.sleep(0)
+
+    async def all_at_once(campaign: UUID) -> None:
+        async with slots.place(A, campaign):
+            served.append(campaign)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(one_by_one(), *(all_at_once(ONE) for _ in range(10)))
+    assert served[:8].count(THREE) == 4
+
+
 async def test_no_more_than_there_are_places() -> None:
     slots, most, under_way = Slots(3), 0, 0
 
