@@ -158,6 +158,7 @@ async def list_messages(
     found = await caller.read(client, client.stub.ListMessages, request)
     answer = caller.answer([convert.message(one) for one in found.messages])
     if found.next_cursor:
-        more = f"{BASE}/contacts/messages/{id}?limit={limit}&cursor={found.next_cursor}"
+        sealed = caller.cursors.seal(caller.principal.account, found.next_cursor)
+        more = f"{BASE}/contacts/messages/{id}?limit={limit}&cursor={sealed}"
         answer.headers["Link"] = f'<{more}>; rel="next"'
     return answer
