@@ -53,7 +53,7 @@ async def work(db: Database, build: Build, *, clock: Callable[[], int] = contact
     try:
         current = await step(db, build, clock)
         # What was found is used up: finding it again would take longer.
-        while current is not None and (time.monotonic() < ends or current.found is not None):
+        while current is not None and (time.monotonic() < ends or current.found):
             # Live changes come first.
             await asyncio.sleep(0)
             current = await step(db, current, clock)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self, TypeAlias
+from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -81,27 +81,18 @@ class Lost(Exception):
     """The build was taken over, or its segment was edited or deleted: leave it alone."""
 
 
-# A contact, and when the clock may move it next, in microseconds since 1970.
-Candidate: TypeAlias = tuple[UUID, int | None]
-
-
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Those who may join a build, in order of id."""
+class Chunk:
+    """Some of those who may join a build, in order of id; arrays in their text form, for they only pass through."""
 
-    people: Sequence[Candidate]
+    people: str
+    # Those among them whom the clock may move, and when it may next: microseconds since 1970.
+    watched: str
+    moments: str
     # With them everything up to this contact is done.
     end: UUID
     # About how many were looked at to find them.
     contacts: int
-
-    def split(self, size: int) -> "tuple[Found, Found | None]":
-        """The first of them, and the rest; None where there is none."""
-        if len(self.people) <= size:
-            return self, None
-        first, rest = self.people[:size], self.people[size:]
-        contacts = self.contacts * size // len(self.people)
-        return Found(first, first[-1][0], contacts), Found(rest, self.end, self.contacts - contacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +112,7 @@ class Build:
     to_look_at: int
     lease: int
     # What the worker that fills it has at hand (filling.py).
-    found: Found | None = None
+    found: Sequence[Chunk] = ()
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Self:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from chassis import copytext
 from chassis.db import ReadTx, WriteTx
 
 # Later than any moment: of a row that is about to go. So all rows of a statement are taken in one order, also by
@@ -25,7 +26,8 @@ RETURNING contact_id, due_at
 # For a rule that is added to those that are watched already.
 SOONER = """
 INSERT INTO due (account_id, contact_id, due_at)
-SELECT $1, d.contact_id, d.due_at FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at) ORDER BY d.contact_id
+SELECT $1, d.contact_id, d.due_at FROM unnest($2::text::uuid[], $3::text::bigint[]) AS d (contact_id, due_at)
+ORDER BY d.contact_id
 ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at > excluded.due_at
 """
 FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
@@ -45,7 +47,12 @@ async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
 
 
 async def put_sooner(tx: WriteTx, moments: Mapping[UUID, int]) -> None:
-    await tx.execute(SOONER, tx.account, list(moments), list(moments.values()))
+    await put_all_sooner(tx, copytext.array([str(contact) for contact in moments]), copytext.numbers(moments.values()))
+
+
+async def put_all_sooner(tx: WriteTx, contacts: str, moments: str) -> None:
+    """contacts, moments: arrays of the same length in their text form."""
+    await tx.execute(SOONER, tx.account, contacts, moments)
 
 
 async def forget(tx: WriteTx, contacts: Sequence[UUID]) -> None:

@@ -9,7 +9,6 @@ Where nobody evaluates just then, evaluations are kept away for the milliseconds
 are locked, which makes a step half as long again and writes whole pages to the log.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,7 +16,7 @@ import orjson
 
 from chassis.db import Database, ReadTx, WriteTx
 from services.segments import builds, due, locks
-from services.segments.builds import Build, Found
+from services.segments.builds import Build, Chunk
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
 from services.segments.predicate import compile_found, compile_sql
@@ -29,6 +28,7 @@ FIND_ROWS = 100_000
 # Those who join in one step, which bounds how long their rows stay locked.
 JOIN_ROWS = 1_000
 NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
+NOBODY = "{}"
 
 # The planner's reckoning, because counting takes as long as filling does.
 RECKON = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
@@ -39,17 +39,24 @@ ORDER BY contact_id OFFSET $3 LIMIT 1
 # Without a lock, so that all processors take part; and with a plan for the account and the rule as they are.
 PLAN = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 FIND = """
-SELECT p.contact_id, {due} AS due_at FROM contacts_projection p {join}
-WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
-ORDER BY p.contact_id LIMIT $4
+SELECT array_agg(contact_id ORDER BY contact_id)::text AS people,
+    coalesce(array_agg(contact_id ORDER BY contact_id) FILTER (WHERE due_at IS NOT NULL), '{{}}')::text AS watched,
+    coalesce(array_agg(due_at ORDER BY contact_id) FILTER (WHERE due_at IS NOT NULL), '{{}}')::text AS moments,
+    (array_agg(contact_id ORDER BY contact_id))[count(*)] AS last, count(*) AS size
+FROM (
+    SELECT contact_id, due_at, (row_number() OVER (ORDER BY contact_id) - 1) / $5 AS chunk FROM (
+        SELECT p.contact_id, {due} AS due_at FROM contacts_projection p {join}
+        WHERE p.account_id = $1 AND p.contact_id > $2 AND p.contact_id <= $3 AND NOT p.deleted AND {predicate}
+        ORDER BY p.contact_id LIMIT $4) AS found) AS numbered
+GROUP BY chunk ORDER BY chunk
 """
 LOCKED = "FOR NO KEY UPDATE OF p"
 LOCK = """
-SELECT FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+SELECT FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ((SELECT $2::text::uuid[])::uuid[])
 ORDER BY contact_id FOR NO KEY UPDATE
 """
-# Waiting for a row, Postgres holds the newer version against the predicate before it answers with it. A live change may
-# have made a contact a member just before.
+# The array is read once, and not for every row. Waiting for a row, Postgres holds the newer version against the
+# predicate before it answers with it. A live change may have made a contact a member just before.
 JOIN = """
 INSERT INTO members (account_id, build_id, contact_id, joined_at, revision)
 SELECT $1, $2, c.contact_id, coalesce((
@@ -57,7 +64,7 @@ SELECT $1, $2, c.contact_id, coalesce((
         SELECT served_build FROM segments WHERE account_id = $1 AND id = $4)), now()), 0
 FROM (
     SELECT p.contact_id FROM contacts_projection p {join}
-    WHERE p.account_id = $1 AND p.contact_id = ANY ($3::uuid[]) AND NOT p.deleted AND {predicate}
+    WHERE p.account_id = $1 AND p.contact_id = ANY ((SELECT $3::text::uuid[])::uuid[]) AND NOT p.deleted AND {predicate}
     ORDER BY p.contact_id {lock}) AS c
 ON CONFLICT DO NOTHING
 """
@@ -69,7 +76,7 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
     Returns the build as it is then, at LAST when nobody is left. Raises builds.Lost.
     """
     rule = compile_with(build.definition, orjson.loads(build.inlined))
-    if build.found is None:
+    if not build.found:
         build = await find(db, build, rule, now=now)
     async with db.write(build.account) as tx:
         alone = await locks.exclude_at_once(tx, build.account)
@@ -88,13 +95,20 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
         end = None
         if contacts > FIND_CONTACTS:
             end = await tx.fetchval(RANGE_END, build.account, position, FIND_CONTACTS)
-        wanted = compile_found(rule, first=5, now=now)
+        wanted = compile_found(rule, first=6, now=now)
         sql = FIND.format(due=wanted.due, join=wanted.join, predicate=wanted.sql)
-        rows = await tx.fetch(sql, build.account, position, end or LAST, FIND_ROWS, *wanted.args)
-    people = [(row["contact_id"], row["due_at"]) for row in rows]
-    if len(people) == FIND_ROWS:
-        end = people[-1][0]
-    return replace(build, to_look_at=contacts, found=Found(people, end or LAST, min(contacts, FIND_CONTACTS)))
+        rows = await tx.fetch(sql, build.account, position, end or LAST, FIND_ROWS, JOIN_ROWS, *wanted.args)
+    found = sum(row["size"] for row in rows)
+    looked_at = min(contacts, FIND_CONTACTS)
+    chunks = [
+        Chunk(row["people"], row["watched"], row["moments"], row["last"], looked_at * row["size"] // found)
+        for row in rows
+    ]
+    if found < FIND_ROWS:
+        # Behind the last of them there is nobody.
+        last = chunks.pop() if chunks else Chunk(NOBODY, NOBODY, NOBODY, LAST, looked_at)
+        chunks.append(replace(last, end=end or LAST))
+    return replace(build, to_look_at=contacts, found=chunks)
 
 
 async def reckon(tx: ReadTx, account: UUID) -> int:
@@ -106,22 +120,18 @@ async def reckon(tx: ReadTx, account: UUID) -> int:
 
 async def join(tx: WriteTx, build: Build, rule: Compiled, *, alone: bool, now: int) -> Build:
     """alone: no evaluation of the account runs."""
-    assert build.found is not None
-    chunk, rest = build.found.split(JOIN_ROWS)
+    chunk, *rest = build.found
     # The clock's next moments are written before builds are touched: everybody does it in that order. A contact that
     # changed meanwhile has its moment already, and keeps it where that is sooner.
-    moments = {contact: moment for contact, moment in chunk.people if moment is not None}
-    if moments:
-        await due.put_sooner(tx, moments)
-    joined = await let_in(tx, build, rule, [contact for contact, _ in chunk.people], alone=alone, now=now)
+    if chunk.watched != NOBODY:
+        await due.put_all_sooner(tx, chunk.watched, chunk.moments)
+    joined = await let_in(tx, build, rule, chunk.people, alone=alone, now=now) if chunk.people != NOBODY else 0
     await builds.advance(tx, build, chunk.end, members=joined, looked_at=chunk.contacts)
     return replace(build, position=chunk.end, found=rest)
 
 
-async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: Sequence[UUID], *, alone: bool, now: int) -> int:
-    """Those of the contacts that the rule matches become members. Returns how many were not."""
-    if not contacts:
-        return 0
+async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: str, *, alone: bool, now: int) -> int:
+    """Those of the contacts, the text form of an array, that the rule matches become members. How many were not."""
     predicate = compile_sql(rule, first=5, now=now)
     if predicate.join and not alone:
         # Messages leave the contact's row as it is. Once it is locked, what is known of them stands still, for the
