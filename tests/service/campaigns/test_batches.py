@@ -28,9 +28,8 @@ async def test_batches_of_a_provider_that_takes_them(
         return answers
 
     turned_away: set[str] = set()
-    monkeypatch.setattr(HttpProvider, "max_batch", 20)
     monkeypatch.setattr(HttpProvider, "send_many", send_many)
-    campaign = await world.ready(account, 130)
+    campaign = await world.ready(account, 130, ', "batch_url": "http://batches.test/", "max_batch": 20')
     async with world.working():
         await world.start(account, campaign)
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)

@@ -78,6 +78,10 @@ async def fill(book, serve_db) -> dict[str, str]:
             book.account,
             import_id,
         )
+        await tx.execute(
+            "INSERT INTO replies (account_id, contact_id, id, at, channel, address, to_address, text) "
+            "SELECT account_id, id, id, now(), 'sms', '+1', '+2', 'hi' FROM contacts LIMIT 1"
+        )
     return {"contact": made.id, "suppression": entry.suppression.id, "import": job.id}
 
 

@@ -261,7 +261,7 @@ async def test_a_timeline_is_paged(gateway: Gateway) -> None:
     minute = campaigns_pb2.TimelineMinute(sent=5, failed=-1)
     stamp(minute, "minute", "2026-03-01T09:05:00Z")
     gateway.campaigns.answers["GetTimeline"] = campaigns_pb2.GetTimelineResponse(minutes=[minute], next_cursor="c2")
-    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/timeline?limit=1&cursor=c1")
+    answer = await gateway.call("GET", f"/v1/campaigns/{CMP}/timeline?limit=1&cursor={gateway.cursor('c1')}")
     assert answer.body == {
         "data": [
             {
@@ -269,7 +269,7 @@ async def test_a_timeline_is_paged(gateway: Gateway) -> None:
                 "uncertain": 0, "opened": 0, "clicked": 0,
             }
         ],
-        "next_cursor": "c2",
+        "next_cursor": gateway.cursor("c2"),
         "has_more": True,
     }  # fmt: skip
     request = gateway.campaigns.last("GetTimeline").request

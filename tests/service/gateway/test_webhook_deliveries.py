@@ -204,6 +204,7 @@ async def test_an_endpoint_that_is_down_is_asked_with_one_event_and_gets_all_whe
     up = True
 
     async def all_there() -> bool:
+        await sub.hurry()
         return await sub.waiting() == 0
 
     await eventually(all_there, seconds=60)
