@@ -24,6 +24,7 @@ EXPIRING = {
       for table in ("outbox", "idempotency_keys")),
     "contacts.file_chunks",
     "contacts.import_errors",
+    "gateway.feed_events",
 }  # fmt: skip
 
 
