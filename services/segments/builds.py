@@ -13,7 +13,9 @@ Making a segment's members from its rule, or from another rule after an edit, go
 A first build is the same with nothing before it.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -27,6 +29,8 @@ from chassis.ids import AccountId
 
 # A killed worker's build is taken up by another after so long.
 LEASE = timedelta(seconds=8)
+# How often it is renewed meanwhile.
+RENEWALS = 4
 # Failures in a row after which a build is given up.
 MAX_FAILURES = 10
 
@@ -55,6 +59,9 @@ ADVANCE = """
 UPDATE builds SET position = $4, members = members + $5, looked_at = looked_at + $6, to_look_at = $7, failures = 0,
     lease_until = now() + $8
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3
+"""
+RENEW = """
+UPDATE builds SET lease_until = now() + $4 WHERE account_id = $1 AND id = $2 AND lease_generation = $3
 """
 RELEASE = """
 UPDATE builds SET lease_until = now() WHERE account_id = $1 AND id = $2 AND lease_generation = $3
@@ -155,6 +162,24 @@ async def advance(tx: WriteTx, build: Build, position: UUID, *, members: int = 0
     )
     if done == "UPDATE 0":
         raise Lost
+
+
+@asynccontextmanager
+async def kept(db: Database, build: Build) -> AsyncIterator[None]:
+    """Holds on to the lease through what takes long. Where that fails, `advance` will say so."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / RENEWALS)
+            async with db.write(build.account) as tx:
+                await tx.execute(RENEW, build.account, build.id, build.lease, LEASE)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def release(db: Database, build: Build) -> None:

@@ -13,7 +13,7 @@ from chassis import copytext
 from chassis.db import ReadTx, WriteTx
 
 # Later than any moment: of a row that is about to go. So all rows of a statement are taken in one order, also by
-# builds, which hold no contacts.
+# builds, which hold only those who join.
 NEVER = 2**63 - 1
 PUT = f"""
 INSERT INTO due (account_id, contact_id, due_at)

@@ -21,7 +21,7 @@ from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
 from services.segments.predicate import compile_found, compile_sql
 
-# Contacts looked at in one go, and so the time for which a worker that holds the build says nothing: a second or two.
+# Contacts looked at in one go: what a killed worker costs.
 FIND_CONTACTS = 2_000_000
 # The most that are found in one go, which bounds memory.
 FIND_ROWS = 100_000
@@ -89,7 +89,7 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
 async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build:
     """The build with those who may join, or whom the clock may move, from its position on."""
     position = build.position or NIL
-    async with db.read(build.account) as tx:
+    async with builds.kept(db, build), db.read(build.account) as tx:
         await tx.fetchval(PLAN)
         contacts = build.to_look_at or await reckon(tx, build.account)
         end = None
@@ -99,7 +99,7 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
         sql = FIND.format(due=wanted.due, join=wanted.join, predicate=wanted.sql)
         rows = await tx.fetch(sql, build.account, position, end or LAST, FIND_ROWS, JOIN_ROWS, *wanted.args)
     found = sum(row["size"] for row in rows)
-    looked_at = min(contacts, FIND_CONTACTS)
+    looked_at = min(contacts, FIND_CONTACTS) if found < FIND_ROWS else found
     chunks = [
         Chunk(row["people"], row["watched"], row["moments"], row["last"], looked_at * row["size"] // found)
         for row in rows
@@ -121,11 +121,11 @@ async def reckon(tx: ReadTx, account: UUID) -> int:
 async def join(tx: WriteTx, build: Build, rule: Compiled, *, alone: bool, now: int) -> Build:
     """alone: no evaluation of the account runs."""
     chunk, *rest = build.found
-    # The clock's next moments are written before builds are touched: everybody does it in that order. A contact that
-    # changed meanwhile has its moment already, and keeps it where that is sooner.
+    # Contacts, then the clock's next moments, then builds: everybody takes them in that order.
+    joined = await let_in(tx, build, rule, chunk.people, alone=alone, now=now) if chunk.people != NOBODY else 0
+    # A contact that changed meanwhile has its moment already, and keeps it where that is sooner.
     if chunk.watched != NOBODY:
         await due.put_all_sooner(tx, chunk.watched, chunk.moments)
-    joined = await let_in(tx, build, rule, chunk.people, alone=alone, now=now) if chunk.people != NOBODY else 0
     await builds.advance(tx, build, chunk.end, members=joined, looked_at=chunk.contacts)
     return replace(build, position=chunk.end, found=rest)
 

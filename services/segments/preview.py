@@ -17,17 +17,21 @@ EXACT_CONTACTS = 200_000
 # Contacts that a sample aims at, and the fewest that it may be reckoned from.
 SAMPLED = 100_000
 FEWEST = 20_000
+# Pages are everybody's: in a table so many times the account's size a sample would read more than the account has.
+MOST_OTHERS = 4
 
 COUNT = "SELECT count(*) FROM contacts_projection p {join} WHERE p.account_id = $1 AND NOT p.deleted AND {predicate}"
 FIRST = """
-SELECT p.snapshot FROM contacts_projection p {join} WHERE p.account_id = $1 AND NOT p.deleted AND {predicate} LIMIT $2
+SELECT p.snapshot FROM contacts_projection p {pages} {join}
+WHERE p.account_id = $1 AND NOT p.deleted AND {predicate} LIMIT $2
 """
 RECKON = """
 SELECT count(*) AS contacts, count(*) FILTER (WHERE NOT p.deleted AND {predicate}) AS found
-FROM contacts_projection p TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1) {join}
-WHERE p.account_id = $1
+FROM contacts_projection p {pages} {join} WHERE p.account_id = $1
 """
+PAGES = "TABLESAMPLE SYSTEM ({percent:.4f}) REPEATABLE (1)"
 ROWS = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
+ALL_ROWS = "SELECT reltuples::float8 FROM pg_class WHERE oid = 'contacts_projection'::regclass"
 # The plan follows the rule's values, and two processors scan faster than one.
 SETTINGS = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 
@@ -45,33 +49,36 @@ async def of(tx: ReadTx, account: AccountId, rule: Compiled, *, conditions: int)
     await tx.fetchval(SETTINGS)
     now = contact_facts.now_micros()
     predicate = compile_sql(rule, first=2, now=now)
-    count = None if conditions <= EXACT_CONDITIONS else await reckoned(tx, account, predicate)
-    estimate = count is not None
-    if count is None:
-        count = await tx.fetchval(filled(COUNT, predicate), account, *predicate.args)
+    reckoning = None if conditions <= EXACT_CONDITIONS else await reckoned(tx, account, predicate)
+    if reckoning is None:
+        pages, count = "", await tx.fetchval(filled(COUNT, predicate), account, *predicate.args)
+    else:
+        pages, count = reckoning
     sample = []
-    if count or estimate:
+    if count:
+        # Of the same pages: who is hard to find would be looked for among all.
         first = compile_sql(rule, first=3, now=now)
-        sample = [row["snapshot"] for row in await tx.fetch(filled(FIRST, first), account, SAMPLE, *first.args)]
-    return Preview(count, estimate, sample)
+        rows = await tx.fetch(filled(FIRST, first, pages=pages), account, SAMPLE, *first.args)
+        sample = [row["snapshot"] for row in rows]
+    return Preview(count, reckoning is not None, sample)
 
 
-async def reckoned(tx: ReadTx, account: AccountId, predicate: Predicate) -> int | None:
-    """From a part of the table's pages; None where that would not be worth it."""
+async def reckoned(tx: ReadTx, account: AccountId, predicate: Predicate) -> tuple[str, int] | None:
+    """The part of the table's pages that was looked at, and the count by it; None where that would not be worth it."""
     plan = orjson.loads(await tx.fetchval(ROWS, account))
     contacts: int = plan[0]["Plan"]["Plan Rows"]
     if contacts <= EXACT_CONTACTS:
         return None
-    percent = 100 * SAMPLED / contacts
-    sql = filled(RECKON.replace("{percent}", f"{percent:.4f}"), predicate)
-    found = await tx.fetchrow(sql, account, *predicate.args)
+    if await tx.fetchval(ALL_ROWS) > MOST_OTHERS * contacts:
+        return None
+    pages = PAGES.format(percent=100 * SAMPLED / contacts)
+    found = await tx.fetchrow(filled(RECKON, predicate, pages=pages), account, *predicate.args)
     assert found is not None
     if found["contacts"] < FEWEST:
         return None
-    count: int = round(found["found"] * contacts / found["contacts"])
-    return count
+    return pages, round(found["found"] * contacts / found["contacts"])
 
 
-def filled(sql: str, predicate: Predicate) -> str:
+def filled(sql: str, predicate: Predicate, *, pages: str = "") -> str:
     """The predicate comes last: it repeats what people wrote."""
-    return sql.replace("{join}", predicate.join).replace("{predicate}", predicate.sql)
+    return sql.replace("{pages}", pages).replace("{join}", predicate.join).replace("{predicate}", predicate.sql)

@@ -37,10 +37,14 @@ WITH before AS MATERIALIZED (
 )
 SELECT written.contact_id, before.version FROM written LEFT JOIN before USING (contact_id)
 """
-# The next version of contacts that are here, with the columns that it changed: the others are as they were.
+# The next version of contacts that are here, with the columns that it changed: the others are as they were. Nothing is
+# locked unless all are here: rows and those that are still to be inserted are taken in one order.
 ADVANCE = """
 WITH held AS MATERIALIZED (
-    SELECT contact_id, version FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+    SELECT contact_id, version FROM contacts_projection
+    WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND (
+        SELECT count(*) FROM contacts_projection WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])
+    ) = cardinality($2::uuid[])
     ORDER BY contact_id FOR NO KEY UPDATE
 )
 UPDATE contacts_projection p SET version = c.version, snapshot = c.snapshot{updates}

@@ -42,6 +42,7 @@ async def sampled(monkeypatch, urls, serve_db, account):
             plan = orjson.loads(await tx.fetchval(preview.ROWS, account))
         monkeypatch.setattr(preview, "EXACT_CONTACTS", 10)
         monkeypatch.setattr(preview, "FEWEST", 5)
+        monkeypatch.setattr(preview, "MOST_OTHERS", 10**9)
         monkeypatch.setattr(preview, "SAMPLED", plan[0]["Plan"]["Plan Rows"])
 
     return make
@@ -163,6 +164,18 @@ async def test_conditions_are_counted_as_they_are_written(api, crowd, sampled):
 async def test_a_sample_that_is_too_small_is_not_reckoned_from(api, crowd, sampled, monkeypatch):
     await sampled()
     monkeypatch.setattr(preview, "FEWEST", 1_000)
+
+    found = await previewed(api, rule(("tags", "contains", "premium"), *MANY))
+
+    assert (found.count, found.estimate) == (20, False)
+
+
+async def test_an_account_among_much_larger_ones_is_counted(api, crowd, evaluator, other, sampled, monkeypatch):
+    """A sample of the pages would be mostly theirs."""
+    strangers = [contact(tags=["premium"]) for _ in range(200)]
+    await deliver(evaluator, other, "contact.created", changes(*strangers), bulk=True)
+    await sampled()
+    monkeypatch.setattr(preview, "MOST_OTHERS", 2)
 
     found = await previewed(api, rule(("tags", "contains", "premium"), *MANY))
 

@@ -1,0 +1,96 @@
+"""Filling beside others: nobody waits for ever, and what takes long is not taken away."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from services.segments import builder, builds, due, locks, projection, steps
+from services.segments.consumers import contact_uuid, decode
+from services.segments.evaluation import Evaluator
+from tests.service.segments.clockwork import MONTH, created, stamp
+from tests.service.segments.test_builds import build_of, fill_account
+from tests.service.segments.world import changes, contact, counts_differ, deliver, received
+from tests.service.stack import eventually
+
+pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
+
+DAY = 86_400_000_000
+SOMEBODY_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+
+
+@pytest.fixture
+def evaluator(work_db):
+    return Evaluator(work_db)
+
+
+async def somebody_waits(tx):
+    return await tx.fetchval(SOMEBODY_WAITS)
+
+
+async def test_contacts_are_taken_before_their_moments(api, evaluator, work_db, account):
+    """A change holds the contact and writes its moment next; the filling must not have that row meanwhile."""
+    now = evaluator.now()
+    ana = created(now - DAY)
+    await deliver(evaluator, account, "contact.created", changes(ana))
+    segment = await api.create(MONTH)
+    build = await builds.claim(work_db)
+    assert build is not None
+    older = contact(2, id=ana.id, created_at=stamp(now - 2 * DAY))
+    versions = decode(received("contact.updated", changes(older, fields=["updated_at"])))
+
+    async with work_db.write(account) as tx:
+        await locks.share(tx, account)
+        assert len(await projection.upsert(tx, versions)) == 1
+        filling = asyncio.create_task(steps.take(work_db, build))
+        await eventually(partial(somebody_waits, tx))
+        await due.put(tx, {contact_uuid(ana.id): now + 28 * DAY})
+    build = await filling
+
+    assert build is not None
+    await builder.work(work_db, build)
+    assert await api.member_ids(segment.id) == {ana.id}
+
+
+async def test_changes_of_contacts_that_are_not_all_here_take_them_in_one_order(evaluator, work_db, account):
+    """A creation has the first contact and comes to the second; a change of both must not have the second."""
+    new, old = sorted((contact(), contact()), key=lambda one: one.id)
+    await deliver(evaluator, account, "contact.created", changes(old))
+    both = changes(contact(2, id=new.id), contact(2, id=old.id), fields=["tags"])
+
+    async with work_db.write(account) as tx:
+        await locks.share(tx, account)
+        await projection.upsert(tx, decode(received("contact.created", changes(contact(1, id=new.id)))))
+        changing = asyncio.create_task(deliver(evaluator, account, "contact.updated", both))
+        await eventually(partial(somebody_waits, tx))
+        await projection.upsert(tx, decode(received("contact.created", changes(contact(1, id=old.id)))))
+    await changing
+
+    async with work_db.write(account) as tx:
+        there = await projection.hold(tx, [contact_uuid(one.id) for one in (new, old)])
+    assert [one.version for one in there] == [2, 2]
+
+
+async def test_a_look_that_takes_long_keeps_its_lease(api, evaluator, account, work_db, monkeypatch):
+    expected = await fill_account(evaluator, account)
+    segment = await api.create()
+    monkeypatch.setattr(builds, "LEASE", timedelta(seconds=0.4))
+    build = await builds.claim(work_db)
+    assert build is not None
+    ends = (await build_of(work_db, account, "building"))["lease_until"]
+
+    async def renewed():
+        return (await build_of(work_db, account, "building"))["lease_until"] > ends + builds.LEASE
+
+    async with work_db.write(account) as tx:
+        await tx.execute("LOCK TABLE contacts_projection IN ACCESS EXCLUSIVE MODE")
+        looking = asyncio.create_task(steps.take(work_db, build))
+        await eventually(renewed)
+        assert await builds.claim(work_db) is None
+    build = await looking
+
+    assert build is not None
+    await builder.work(work_db, build)
+    assert await api.member_ids(segment.id) == expected
+    assert await counts_differ(work_db, account) == []
