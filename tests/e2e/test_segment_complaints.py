@@ -1,7 +1,7 @@
 """What users of other tools complain of, where segments are concerned. The threads are public.
 
-Two of them are benchmarks' business: mautic#8113, 40 minutes to fill a segment of 260,000 (`tests.bench
-segments_backfill`), and dittofeed#995, processors busy while nothing happens (`tests.bench segments_live`).
+Those that only a look inside tells are in tests/service/segments/test_complaints.py: rapidpro#709, dittofeed#1844,
+mautic#8113 and dittofeed#995.
 """
 
 from typing import Any

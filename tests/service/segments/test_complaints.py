@@ -2,9 +2,12 @@
 
 import contextlib
 
+from services.segments import builder, builds, steps
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
+from services.segments.filling import LAST
 from services.segments.lanes import Lanes
+from tests.service.segments.clockwork import DAY, MONTH, created, due_of
 from tests.service.segments.conftest import background
 from tests.service.segments.world import changes, contact, counts_differ, deliver, rule
 from tests.service.stack import eventually
@@ -45,3 +48,33 @@ async def test_dittofeed_1844_what_was_told_while_nobody_listened(api, builder, 
 
         await eventually(all_there)
     assert await counts_differ(work_db, account) == []
+
+
+async def test_mautic_8113_filling_is_one_look_whatever_the_account_has(api, nothing_left_to_build, account, work_db):
+    """mautic#8113: 40 minutes for a segment of 260,000. How fast it is, `tests.bench segments_backfill` says."""
+    crowd = [contact(tags=["basic"]) for _ in range(2_000)]
+    few = [contact(tags=["premium"]) for _ in range(20)]
+    for start in range(0, len(crowd), 500):
+        await deliver(Evaluator(work_db), account, "contact.created", changes(*crowd[start : start + 500]), bulk=True)
+    await deliver(Evaluator(work_db), account, "contact.created", changes(*few), bulk=True)
+    segment = await api.create()
+    build = await builds.claim(work_db)
+    assert build is not None
+
+    filled = await steps.take(work_db, build)
+
+    assert filled is not None
+    assert filled.position == LAST
+    await builder.work(work_db, filled)
+    assert await api.member_ids(segment.id) == {one.id for one in few}
+
+
+async def test_dittofeed_995_nobody_is_looked_at_while_nothing_happens(api, clock, segment, account, work_db):
+    """dittofeed#995: processors were busy all the time. What idling costs, `tests.bench segments_live` says."""
+    await segment(MONTH)
+    people = [created(clock.now - DAY * n) for n in range(1, 40)]
+    await deliver(clock.evaluator, account, "contact.created", changes(*people))
+    leave_next = min((await due_of(work_db, account)).values())
+
+    assert await clock.to(leave_next - 1) == 0
+    assert await clock.to(leave_next) == 1
