@@ -25,8 +25,9 @@ from services.segments.membership import Steps, Telling
 from services.segments.projection import ContactVersion
 from services.segments.rulebooks import Entry, Rulebook, Rulebooks
 
-# Contacts of one transaction, and so the bound on how long it holds their rows.
-MAX_BATCH = 500
+# Contacts of one transaction, and so the bound on how long it holds their rows. Half as many cost a tenth more each:
+# they touch nearly as many of an account's segments.
+MAX_BATCH = 1_000
 
 
 class Evaluator:

@@ -1,4 +1,4 @@
-"""The batch matcher: every rule of an account against up to 500 contacts at once.
+"""The batch matcher: every rule of an account against a thousand contacts at once.
 
 A set of contacts is an integer, bit i for the i-th contact of the batch. Each distinct comparison of the account costs
 one mask, however many rules share it, and a rule is AND, OR and NOT of masks. Comparisons of equality are found from

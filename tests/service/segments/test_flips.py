@@ -20,7 +20,7 @@ async def test_more_than_a_thousand_at_midnight(api, clock, segment, account, wo
         await deliver(clock.evaluator, account, "contact.created", changes(*people[start : start + 400]), bulk=True)
 
     clock.now = micros("2026-03-05")
-    assert [await clock.flips.run_once() for _ in range(4)] == [500, 500, 200, 0]
+    assert [await clock.flips.run_once() for _ in range(3)] == [1_000, 200, 0]
 
     assert (await api.get(made)).member_count == 1_200
     told = await steps_told(work_db, account, made)
