@@ -38,8 +38,8 @@ def marked(name: str) -> str:
 
 async def campaign(api: Api, *, mark: str, sender: str, **fields: Any) -> str:
     # Whoever has no name is sent to all the same.
-    body = mark + ": Hi {{ name | default: '' }} {{ offer | default: '' }}"
-    template = (await api.post("/v1/templates", {"name": mark, "body": body})).ok(201)
+    text = mark + ": Hi {{ name | default: '' }} {{ offer | default: '' }}"
+    template = (await api.post("/v1/templates", {"name": mark, "body": text})).ok(201)
     body = {"name": mark, "template_id": template["id"], "sender_id": sender, "variables": {"offer": "-20 %"}, **fields}
     return str((await api.post("/v1/campaigns", body)).ok(201)["id"])
 
