@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 import asyncpg
+import orjson
 from google.protobuf.message import Message
 
 from chassis import database_url, idempotency, outbox
@@ -35,6 +36,9 @@ UNREACHABLE = (
 )
 
 
+PLAN_EACH = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+
+
 class ReadTx:
     """A transaction that only reads. Queries are SQL with `$1` parameters."""
 
@@ -49,6 +53,15 @@ class ReadTx:
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         return await self.connection.fetchval(sql, *args)
+
+    async def plan_each(self) -> None:
+        """Plan each statement of the rest of the transaction for its values, and for the tables as they are by now."""
+        await self.fetchval(PLAN_EACH)
+
+    async def planned_rows(self, sql: str, *args: object) -> int:
+        """How many rows the planner expects of a query, which costs no more than planning it."""
+        (plan,) = orjson.loads(await self.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *args))
+        return int(plan["Plan"]["Plan Rows"])
 
 
 class WriteTx(ReadTx):

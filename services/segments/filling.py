@@ -14,8 +14,8 @@ from uuid import UUID
 
 import orjson
 
-from chassis.db import Database, ReadTx, WriteTx
-from services.segments import builds, due, locks
+from chassis.db import Database, WriteTx
+from services.segments import builds, due, locks, projection
 from services.segments.builds import Build, Chunk
 from services.segments.domain.comparisons import Compiled
 from services.segments.domain.definitions import compile_with
@@ -30,14 +30,11 @@ JOIN_ROWS = 1_000
 NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 NOBODY = "{}"
 
-# The planner's reckoning, because counting takes as long as filling does.
-RECKON = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
 RANGE_END = """
 SELECT contact_id FROM contacts_projection WHERE account_id = $1 AND contact_id > $2
 ORDER BY contact_id OFFSET $3 LIMIT 1
 """
-# Without a lock, so that all processors take part; and with a plan for the account and the rule as they are.
-PLAN = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+# Without a lock, so that all processors take part.
 FIND = """
 SELECT array_agg(contact_id ORDER BY contact_id)::text AS people,
     coalesce(array_agg(contact_id ORDER BY contact_id) FILTER (WHERE due_at IS NOT NULL), '{{}}')::text AS watched,
@@ -90,8 +87,9 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
     """The build with those who may join, or whom the clock may move, from its position on."""
     position = build.position or NIL
     async with builds.kept(db, build), db.read(build.account) as tx:
-        await tx.fetchval(PLAN)
-        contacts = build.to_look_at or await reckon(tx, build.account)
+        await tx.plan_each()
+        # Reckoned, because counting takes as long as filling does.
+        contacts = build.to_look_at or await tx.planned_rows(projection.OF_ACCOUNT, build.account)
         end = None
         if contacts > FIND_CONTACTS:
             end = await tx.fetchval(RANGE_END, build.account, position, FIND_CONTACTS)
@@ -109,13 +107,6 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
         last = chunks.pop() if chunks else Chunk(NOBODY, NOBODY, NOBODY, LAST, looked_at)
         chunks.append(replace(last, end=end or LAST))
     return replace(build, to_look_at=contacts, found=chunks)
-
-
-async def reckon(tx: ReadTx, account: UUID) -> int:
-    """How many contacts the account has, roughly."""
-    plan = orjson.loads(await tx.fetchval(RECKON, account))
-    rows: int = plan[0]["Plan"]["Plan Rows"]
-    return rows
 
 
 async def join(tx: WriteTx, build: Build, rule: Compiled, *, alone: bool, now: int) -> Build:

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import orjson
-
 from chassis.db import ReadTx
 from chassis.ids import AccountId
-from services.segments import contact_facts
+from services.segments import contact_facts, projection
 from services.segments.domain.comparisons import Compiled
 from services.segments.predicate import Predicate, compile_sql
 
@@ -30,10 +28,7 @@ SELECT count(*) AS contacts, count(*) FILTER (WHERE NOT p.deleted AND {predicate
 FROM contacts_projection p {pages} {join} WHERE p.account_id = $1
 """
 PAGES = "TABLESAMPLE SYSTEM ({percent:.4f}) REPEATABLE (1)"
-ROWS = "EXPLAIN (FORMAT JSON) SELECT FROM contacts_projection WHERE account_id = $1"
 ALL_ROWS = "SELECT reltuples::float8 FROM pg_class WHERE oid = 'contacts_projection'::regclass"
-# The plan follows the rule's values, and two processors scan faster than one.
-SETTINGS = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class Preview:
 
 async def of(tx: ReadTx, account: AccountId, rule: Compiled, *, conditions: int) -> Preview:
     """conditions: how many there are, those of the segments that the rule names among them."""
-    await tx.fetchval(SETTINGS)
+    await tx.plan_each()
     now = contact_facts.now_micros()
     predicate = compile_sql(rule, first=2, now=now)
     reckoning = None if conditions <= EXACT_CONDITIONS else await reckoned(tx, account, predicate)
@@ -65,8 +60,7 @@ async def of(tx: ReadTx, account: AccountId, rule: Compiled, *, conditions: int)
 
 async def reckoned(tx: ReadTx, account: AccountId, predicate: Predicate) -> tuple[str, int] | None:
     """The part of the table's pages that was looked at, and the count by it; None where that would not be worth it."""
-    plan = orjson.loads(await tx.fetchval(ROWS, account))
-    contacts: int = plan[0]["Plan"]["Plan Rows"]
+    contacts = await tx.planned_rows(projection.OF_ACCOUNT, account)
     if contacts <= EXACT_CONTACTS:
         return None
     if await tx.fetchval(ALL_ROWS) > MOST_OTHERS * contacts:

@@ -53,6 +53,7 @@ WHERE held.contact_id = c.contact_id AND held.version = c.version - 1
     AND p.account_id = $1 AND p.contact_id = c.contact_id AND NOT p.deleted
 RETURNING p.contact_id
 """
+OF_ACCOUNT = "SELECT FROM contacts_projection WHERE account_id = $1"
 # Rows whose columns are not what their snapshot says.
 DIFFERING = """
 SELECT p.contact_id FROM unnest($2::uuid[]{parameters}) AS c (contact_id{names})

@@ -44,7 +44,6 @@ PATIENCE = timedelta(hours=1)
 BUILDS = 10
 NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
-PLAN = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 PROJECTED = """
 SELECT contact_id, version, snapshot FROM contacts_projection
 WHERE account_id = $1 AND contact_id > $2 ORDER BY contact_id LIMIT $3
@@ -159,7 +158,7 @@ class Reconciler:
     async def _look(self, account: AccountId, after: UUID, theirs: Sequence[contacts_pb2.Contact]) -> Look:
         """As far as both sides are known."""
         async with self._db.read(account, snapshot=True) as tx:
-            await tx.fetchrow(PLAN)
+            await tx.plan_each()
             rows = await tx.fetch(PROJECTED, account, after, MAX_BATCH)
             ends = [contact_uuid(theirs[-1].id)] if len(theirs) == MAX_BATCH else []
             ends += [rows[-1]["contact_id"]] if len(rows) == MAX_BATCH else []
@@ -230,7 +229,7 @@ class Reconciler:
 
     async def _count(self, account: AccountId, after: UUID) -> Step:
         async with self._lanes.turn(bulk=True), self._db.read(account) as tx:
-            await tx.fetchrow(PLAN)
+            await tx.plan_each()
             rows = await tx.fetch(COUNTED, account, after, BUILDS)
         repaired: Counter[str] = Counter()
         for row in rows:

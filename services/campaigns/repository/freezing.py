@@ -60,8 +60,6 @@ SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[]) ON CONFLICT DO NOTHING
 WRITTEN = """
 SELECT contact_id FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])
 """
-# The ledger grows under the statement: a plan that was good while it was small would read all of it for each page.
-PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 # Left out by an earlier run of the job, and found fit by this one.
 INCLUDE = "DELETE FROM exclusions WHERE account_id = $1 AND campaign_id = $2 AND contact_id = ANY ($3::uuid[])"
 # Nobody sends yet: the campaign says that it is being frozen.
@@ -149,7 +147,8 @@ async def exclude(tx: WriteTx, account: UUID, campaign_id: UUID, reasons: dict[U
 
 async def written(tx: WriteTx, account: UUID, campaign_id: UUID, contact_ids: Collection[UUID]) -> set[UUID]:
     """Those of the contacts that are on the ledger. For a job that was begun before: a first one has written none."""
-    await tx.execute(PLAN_ANEW)
+    # The ledger grows under the statement: a plan that was good while it was small would read all of it for each page.
+    await tx.plan_each()
     return {row["contact_id"] for row in await tx.fetch(WRITTEN, account, campaign_id, list(contact_ids))}
 
 

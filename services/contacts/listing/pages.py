@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from chassis.db import ReadTx
+from chassis.db import PLAN_EACH, ReadTx
 from chassis.ids import AccountId
 from services.contacts import repository
 from services.contacts.arguments import Arguments
@@ -34,9 +34,8 @@ FEW = 1_000
 WALK = {"id": 20_000, "updated_at": 500, "sort_name": 500}
 # A word by itself that a longer walk would find is so seldom that its postings are short. Two may be seldom together.
 WALK_FOR_ONE = 5_000
-# A plan for unknown values would lose the ranges and the frequencies.
-PLAN_EACH = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
-# Of a page; workers take longer to start than most of it does to read.
+# A plan for unknown values would lose the ranges and the frequencies; and workers take longer to start than most of a
+# page does to read.
 PLAN_ALONE = f"{PLAN_EACH}, set_config('max_parallel_workers_per_gather', '0', true)"
 
 EVERYBODY = Filter()

@@ -3,14 +3,13 @@
 from typing import NamedTuple
 
 import asyncpg
-import orjson
 
 from chassis.db import Database, ReadTx
 from chassis.ids import AccountId
 from services.contacts.arguments import Arguments
 from services.contacts.domain import search as domain
 from services.contacts.listing.filters import Filter, narrowing
-from services.contacts.listing.pages import PLAN_EACH, RARE, having
+from services.contacts.listing.pages import RARE, having
 from services.contacts.search import postings
 
 COUNTED = 100_000
@@ -30,7 +29,7 @@ async def total(
     reached = 0
     try:
         async with db.read(account) as tx:
-            await tx.fetchval(PLAN_EACH)
+            await tx.plan_each()
             await tx.fetchval(TIMEOUT, str(milliseconds))
             sql, args = await count_query(tx, account, wanted, limit=counted + 1)
             reached = await tx.fetchval(sql, *args)
@@ -63,11 +62,11 @@ async def estimate(tx: ReadTx, account: AccountId, wanted: Filter) -> int:
     """As if the words of a search occurred independently of the rest, and the rarest brought the others along."""
     args = Arguments([account])
     by = narrowing(wanted, args)
-    rows = await planned_rows(tx, f"SELECT FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also}", args)
+    rows = await tx.planned_rows(f"SELECT FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also}", *args)
     search = domain.parse(wanted.search) if wanted.search else None
     if search is None:
         return rows
-    everybody = await planned_rows(tx, "SELECT FROM contacts AS c WHERE c.account_id = $1", Arguments([account]))
+    everybody = await tx.planned_rows("SELECT FROM contacts AS c WHERE c.account_id = $1", account)
     having = 0
     for reading in search.readings:
         having += min([await word_rows(tx, account, word) for word in postings.counted(reading)])
@@ -76,9 +75,5 @@ async def estimate(tx: ReadTx, account: AccountId, wanted: Filter) -> int:
 
 async def word_rows(tx: ReadTx, account: AccountId, word: str) -> int:
     args = Arguments([account])
-    return await planned_rows(tx, postings.posting(word, args), args)
-
-
-async def planned_rows(tx: ReadTx, sql: str, args: Arguments) -> int:
-    plan = orjson.loads(await tx.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *args))
-    return int(plan[0]["Plan"]["Plan Rows"])
+    sql = postings.posting(word, args)
+    return await tx.planned_rows(sql, *args)

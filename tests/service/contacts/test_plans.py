@@ -88,8 +88,8 @@ async def plan(tx, sql: str, *args) -> str:
 
 
 async def planned_now(tx, sql: str, *args) -> str:
-    """As lists are: see pages.PLAN_EACH."""
-    await tx.connection.execute(pages.PLAN_EACH)
+    """As lists are: see pages.PLAN_ALONE."""
+    await tx.plan_each()
     return "\n".join(row[0] for row in await tx.connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *args))
 
 

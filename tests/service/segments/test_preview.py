@@ -6,7 +6,7 @@ import pytest
 
 from carillon.segments.v1 import segments_pb2 as pb
 from chassis.errors import InvalidArgument, Reason
-from services.segments import preview
+from services.segments import preview, projection
 from services.segments.evaluation import Evaluator
 from tests.service.segments.clockwork import recipient, tell
 from tests.service.segments.world import PREMIUM, changes, contact, deletions, deliver, leaf, rule, tree
@@ -39,11 +39,11 @@ async def sampled(monkeypatch, urls, serve_db, account):
         await connection.execute("ANALYZE contacts_projection")
         await connection.close()
         async with serve_db.read(account) as tx:
-            plan = orjson.loads(await tx.fetchval(preview.ROWS, account))
+            contacts = await tx.planned_rows(projection.OF_ACCOUNT, account)
         monkeypatch.setattr(preview, "EXACT_CONTACTS", 10)
         monkeypatch.setattr(preview, "FEWEST", 5)
         monkeypatch.setattr(preview, "MOST_OTHERS", 10**9)
-        monkeypatch.setattr(preview, "SAMPLED", plan[0]["Plan"]["Plan Rows"])
+        monkeypatch.setattr(preview, "SAMPLED", contacts)
 
     return make
 
