@@ -18,6 +18,8 @@ TRIPLES = [pair + c for pair in PAIRS for c in ALPHABET]
 # To the digits that int() knows in base 32; every other ASCII character to one that it refuses.
 DIGITS = dict.fromkeys(range(128), "!") | dict(zip(map(ord, ALPHABET), "0123456789abcdefghijklmnopqrstuv", strict=True))
 LENGTH = 26
+# Before and behind every id, for reading in order of id.
+LOWEST, HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
 
 
 def new() -> UUID:

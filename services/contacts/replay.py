@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from uuid import UUID
 
 import asyncpg
 
@@ -21,7 +20,6 @@ from chassis.ids import AccountId
 from chassis.outbox import MAX_OBJECTS, Event
 from services.contacts import convert, events, repository, snapshot
 
-NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 # Events that wait in the bulk lane: beyond it the replay waits too, so that imports are not told of after all of it.
 MAX_WAITING = 32
 POLL_SECONDS = 0.1
@@ -63,7 +61,7 @@ async def told_of(
     since: datetime | None,
 ) -> AsyncIterator[int]:
     """Rows read and told of, transaction by transaction."""
-    last, place = account or LAST, (account or NIL, NIL)
+    last, place = account or ids.HIGHEST, (account or ids.LOWEST, ids.LOWEST)
     while True:
         await room(db)
         async with db.across() as tx:

@@ -14,7 +14,6 @@ from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.problems import Problem, invalid
 
-NIL = UUID(int=0)
 EVERYBODY = 2**63
 CONTACTS = f"""
 SELECT {repository.SELECTED} FROM contacts AS c WHERE c.account_id = $1 AND c.id > $2 ORDER BY c.id LIMIT $3
@@ -101,7 +100,7 @@ def tombstone(row: asyncpg.Record) -> pb.Tombstone:
 def checked(request: pb.StreamContactsRequest) -> tuple[UUID, Sequence[UUID]]:
     """Behind which contact, and which ones, where they are named. Raises InvalidArgument."""
     problems: list[Problem] = []
-    after = ids.decode("cnt", request.after_id) if request.after_id else NIL
+    after = ids.decode("cnt", request.after_id) if request.after_id else ids.LOWEST
     if after is None:
         problems.append(invalid("after_id", "No contact's id."))
     if request.limit < 0:

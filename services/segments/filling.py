@@ -10,10 +10,10 @@ are locked, which makes a step half as long again and writes whole pages to the 
 """
 
 from dataclasses import replace
-from uuid import UUID
 
 import orjson
 
+from chassis import ids
 from chassis.db import Database, WriteTx
 from services.segments import builds, due, locks, projection
 from services.segments.builds import Build, Chunk
@@ -27,7 +27,6 @@ FIND_CONTACTS = 2_000_000
 FIND_ROWS = 100_000
 # Those who join in one step, which bounds how long their rows stay locked.
 JOIN_ROWS = 1_000
-NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 NOBODY = "{}"
 
 RANGE_END = """
@@ -70,7 +69,7 @@ ON CONFLICT DO NOTHING
 async def step(db: Database, build: Build, *, now: int) -> Build:
     """Find those behind the build's position, if none are at hand, and let the next of them join.
 
-    Returns the build as it is then, at LAST when nobody is left. Raises builds.Lost.
+    Returns the build as it is then, at ids.HIGHEST when nobody is left. Raises builds.Lost.
     """
     rule = compile_with(build.definition, orjson.loads(build.inlined))
     if not build.found:
@@ -85,7 +84,7 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
 
 async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build:
     """The build with those who may join, or whom the clock may move, from its position on."""
-    position = build.position or NIL
+    position = build.position or ids.LOWEST
     async with builds.kept(db, build), db.read(build.account) as tx:
         await tx.plan_each()
         # Reckoned, because counting takes as long as filling does.
@@ -95,7 +94,7 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
             end = await tx.fetchval(RANGE_END, build.account, position, FIND_CONTACTS)
         wanted = compile_found(rule, first=6, now=now)
         sql = FIND.format(due=wanted.due, join=wanted.join, predicate=wanted.sql)
-        rows = await tx.fetch(sql, build.account, position, end or LAST, FIND_ROWS, JOIN_ROWS, *wanted.args)
+        rows = await tx.fetch(sql, build.account, position, end or ids.HIGHEST, FIND_ROWS, JOIN_ROWS, *wanted.args)
     found = sum(row["size"] for row in rows)
     looked_at = min(contacts, FIND_CONTACTS) if found < FIND_ROWS else found
     chunks = [
@@ -104,8 +103,8 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
     ]
     if found < FIND_ROWS:
         # Behind the last of them there is nobody.
-        last = chunks.pop() if chunks else Chunk(NOBODY, NOBODY, NOBODY, LAST, looked_at)
-        chunks.append(replace(last, end=end or LAST))
+        last = chunks.pop() if chunks else Chunk(NOBODY, NOBODY, NOBODY, ids.HIGHEST, looked_at)
+        chunks.append(replace(last, end=end or ids.HIGHEST))
     return replace(build, to_look_at=contacts, found=chunks)
 
 

@@ -42,7 +42,6 @@ GRACE = timedelta(minutes=2)
 # After so long a version is missing, however far the consumers are behind.
 PATIENCE = timedelta(hours=1)
 BUILDS = 10
-NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 PROJECTED = """
 SELECT contact_id, version, snapshot FROM contacts_projection
@@ -135,12 +134,12 @@ class Reconciler:
 
     async def step(self, account: AccountId, place: Place) -> Step:
         """Raises chassis.errors; what it repaired until then stays."""
-        step = await (self._count if place.counting else self._contacts)(account, place.position or NIL)
+        step = await (self._count if place.counting else self._contacts)(account, place.position or ids.LOWEST)
         metrics.RECONCILED.inc(step.contacts)
         return step
 
     async def _contacts(self, account: AccountId, after: UUID) -> Step:
-        behind = "" if after == NIL else ids.encode("cnt", after)
+        behind = "" if after == ids.LOWEST else ids.encode("cnt", after)
         theirs = await self._source.versions(account, after=behind, limit=MAX_BATCH)
         async with self._lanes.turn(bulk=True):
             look = await self._look(account, after, theirs)
@@ -162,7 +161,7 @@ class Reconciler:
             rows = await tx.fetch(PROJECTED, account, after, MAX_BATCH)
             ends = [contact_uuid(theirs[-1].id)] if len(theirs) == MAX_BATCH else []
             ends += [rows[-1]["contact_id"]] if len(rows) == MAX_BATCH else []
-            end = min(ends, default=LAST)
+            end = min(ends, default=ids.HIGHEST)
             own = [projection.stored(row) for row in rows if row["contact_id"] <= end]
             there = {contact_id: one for one in theirs if (contact_id := contact_uuid(one.id)) <= end}
             orphans = await tx.fetch(ORPHANS, account, after, end, MAX_BATCH)

@@ -27,7 +27,6 @@ from services.segments.builds import State
 from services.segments.domain.definitions import Definition, compile_with, conditions_of, read
 from services.segments.domain.faults import InvalidRule, fault_of_name
 from services.segments.explanations import Explanation, explain
-from services.segments.filling import NIL
 from services.segments.preview import Preview
 from services.segments.repository import Segment
 
@@ -200,7 +199,9 @@ class Segments:
                 raise errors.segment_not_found(public_id)
             if found.served_build is None:
                 return MemberPage([], "", 0)
-            rows = await repository.members(tx, account, found.served_build, after=position or NIL, limit=limit + 1)
+            rows = await repository.members(
+                tx, account, found.served_build, after=position or ids.LOWEST, limit=limit + 1
+            )
         page = [Member(row["contact_id"], row["snapshot"], row["joined_at"]) for row in rows[:limit]]
         more = paging.encode_cursor(scope, str(page[-1].contact)) if len(rows) > limit else ""
         return MemberPage(page, more, found.revision)

@@ -56,7 +56,7 @@ async def take(db: Database, build: Build, *, clock: Callable[[], int] = contact
 
 
 async def fill(db: Database, build: Build, clock: Callable[[], int]) -> Build:
-    if build.position == filling.LAST:
+    if build.position == ids.HIGHEST:
         return await cut(db, build)
     return await filling.step(db, build, now=clock())
 
@@ -88,14 +88,14 @@ async def announce(db: Database, build: Build) -> Build | None:
         telling = told_steps(now, new, old, at=await tx.fetchval("SELECT now()"))
         membership.tell(tx, [telling], bulk=True)
         if now.replaces is not None:
-            await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or filling.NIL, end)
+            await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or ids.LOWEST, end)
         await builds.advance(tx, now, end)
         return await builds.held(tx, now)
 
 
 async def next_members(tx: WriteTx, build: Build) -> tuple[list[asyncpg.Record], list[asyncpg.Record], UUID | None]:
     """The next members of the build and of the one it replaces, up to the contact given last; None at the end."""
-    position = build.position or filling.NIL
+    position = build.position or ids.LOWEST
     new = await tx.fetch(MEMBERS, build.account, build.id, position, ANNOUNCE_CHUNK)
     old: list[asyncpg.Record] = []
     if build.replaces is not None:
@@ -137,6 +137,6 @@ async def sweep(db: Database, build: Build) -> Build | None:
         if end is None:
             await tx.execute(FORGET, build.account, build.id, build.lease)
             return None
-        await tx.execute(DROP_MEMBERS, build.account, build.id, filling.NIL, end)
+        await tx.execute(DROP_MEMBERS, build.account, build.id, ids.LOWEST, end)
         await builds.advance(tx, build, end)
         return await builds.held(tx, build)

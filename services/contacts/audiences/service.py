@@ -1,7 +1,6 @@
 """Contacts for who sends to them, page after page."""
 
 from collections.abc import AsyncGenerator, Sequence
-from uuid import UUID
 
 from chassis import ids
 from chassis.db import Database
@@ -14,7 +13,6 @@ from services.contacts.domain.problems import invalid
 from services.contacts.lists import repository as lists
 
 PAGE = 500
-LOWEST = UUID(int=0)
 
 
 class AudienceService:
@@ -27,7 +25,7 @@ class AudienceService:
         Each page is read by itself: who takes them slowly holds no connection meanwhile.
         """
         list_id = errors.parse_id("lst", public_id, kind="list")
-        after = LOWEST
+        after = ids.LOWEST
         while True:
             async with self._db.read(account) as tx:
                 # A list that was deleted may still have rows, until the background got to them.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
+from chassis import ids
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
 from formats.records import FAILED_ON_OUR_SIDE
@@ -80,7 +81,6 @@ UNION ALL
 )
 ORDER BY id LIMIT $6
 """
-LOWEST = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ async def put_back(tx: WriteTx, held: Claim) -> None:
 async def left(tx: ReadTx, account: AccountId, import_id: UUID, *, after: UUID | None, limit: int) -> list[Left]:
     """In the order of ids, behind the id `after`."""
     first, last = await span(tx, account, import_id)
-    rows = await tx.fetch(LEFT, account, import_id, after or LOWEST, first, last, limit)
+    rows = await tx.fetch(LEFT, account, import_id, after or ids.LOWEST, first, last, limit)
     return [Left(row["id"], row["reason"]) for row in rows]
 
 
@@ -143,7 +143,7 @@ async def span(tx: ReadTx, account: AccountId, import_id: UUID) -> tuple[UUID, U
     """Between which ids the contacts lie that the import made."""
     row = await tx.fetchrow(SPAN, account, import_id)
     if row is None or row["first_contact_id"] is None:
-        return LOWEST, LOWEST
+        return ids.LOWEST, ids.LOWEST
     first, last = milliseconds(row["first_contact_id"]), milliseconds(row["last_contact_id"])
     return UUID(int=max(first - SLACK_MS, 0) << 80), UUID(int=((last + SLACK_MS + 1) << 80) - 1)
 

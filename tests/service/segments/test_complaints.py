@@ -2,10 +2,10 @@
 
 import contextlib
 
+from chassis import ids
 from services.segments import builder, builds, steps
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
-from services.segments.filling import LAST
 from services.segments.lanes import Lanes
 from tests.service.segments.clockwork import DAY, MONTH, created, due_of
 from tests.service.segments.conftest import background
@@ -64,7 +64,7 @@ async def test_mautic_8113_filling_is_one_look_whatever_the_account_has(api, not
     filled = await steps.take(work_db, build)
 
     assert filled is not None
-    assert filled.position == LAST
+    assert filled.position == ids.HIGHEST
     await builder.work(work_db, filled)
     assert await api.member_ids(segment.id) == {one.id for one in few}
 

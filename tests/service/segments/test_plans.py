@@ -7,7 +7,6 @@ import pytest
 
 from chassis import ids
 from services.segments import repository
-from services.segments.filling import NIL
 from tests.service.segments.world import PREMIUM
 from tests.service.stack import new_account
 
@@ -71,7 +70,7 @@ async def test_list_members(serve_db, urls, crowd, analysed):
     account, build, contact = crowd
     await analyse(urls, analysed)
 
-    for after in (NIL, contact):
+    for after in (ids.LOWEST, contact):
         plan = await explained(serve_db, account, repository.MEMBERS, account, build, after, 51)
 
         assert {node["Index Name"] for node in plan if "Index Name" in node} >= {"members_pkey"}
