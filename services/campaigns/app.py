@@ -1,7 +1,6 @@
 """The composition roots: what each process of this service is made of."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import schema, telemetry
+from chassis import collector, schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -61,6 +60,8 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # No transaction of a worker asks nothing for longer: the relay's, which publishes within. One that does is of a worker
 # that stands still, and whoever takes its chunks over would wait for its locks.
 LONGEST_WORK = PUBLISH_SECONDS + 1.0
+# Thresholds; messages under way are thousands of objects.
+COLLECTOR = (20_000, 20, 100)
 
 # Pokes: a campaign has something to do; receipts were stored.
 CAMPAIGNS = "campaigns.work"
@@ -129,16 +130,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
-    collect_less()
-
-
-def collect_less() -> None:
-    """Messages under way are thousands of objects that reference counting frees: looking for circles among them, and
-    among all that was imported, was a tenth of a sending worker's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    collector.spare(*COLLECTOR)
 
 
 async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[Checked]:

@@ -1,7 +1,6 @@
 """The composition roots: what each process of this service is made of."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from carillon.contacts.v1 import (
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import schema, telemetry
+from chassis import collector, schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -117,7 +116,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
-    spare_collector()
+    collector.spare()
     db, nats = await connect(process, settings)
     for slot in range(1, settings.import_slots + 1):
         wake = asyncio.Event()
@@ -169,12 +168,6 @@ def exported_peers(process: Process, settings: WorkSettings) -> tuple[Segments, 
     process.add(segments)
     process.add(campaigns)
     return Segments(segments), Campaigns(campaigns)
-
-
-def spare_collector() -> None:
-    """An import makes millions of short-lived objects and no cycles; looking for some took a tenth of its time."""
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
 
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.segments.v1 import segments_pb2 as pb
-from chassis import schema, telemetry
+from chassis import collector, schema, telemetry
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -48,7 +47,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
-    spare_collector()
+    collector.spare()
     db, nats = await connect(process, settings)
     evaluator, lanes = Evaluator(db), Lanes()
     for consumer in consumers(nats, evaluator, lanes):
@@ -105,12 +104,6 @@ def reconciliation(
     reconciler = Reconciler(db, ContactsSource(contacts), evaluator, lanes, behind=lambda: behind(nats))
     interval = timedelta(hours=settings.reconcile_hours)
     return Reconciliation(db, reconciler, interval=interval, pause=settings.reconcile_pause_seconds)
-
-
-def spare_collector() -> None:
-    """A batch makes thousands of short-lived objects and no cycles: looking for some would hold up live changes."""
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
 
 
 async def connect(process: Process, settings: ServeSettings | WorkSettings) -> tuple[Database, Nats]:

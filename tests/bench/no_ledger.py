@@ -13,9 +13,9 @@ import orjson
 import uvloop
 from cryptography.fernet import Fernet
 
-from chassis import ids
+from chassis import collector, ids
 from chassis.sealing import Sealer
-from services.campaigns.app import Http, collect_less
+from services.campaigns.app import COLLECTOR, Http
 from services.campaigns.config import WorkSettings
 from services.campaigns.domain.sending import Accepted
 from services.campaigns.work.chunk import BATCH
@@ -77,7 +77,7 @@ async def measure(url: str, count: int, more: dict[str, object]) -> float:
     sendings = Sendings(http.session, sealer, public_url="http://127.0.0.1:9", timeout=10.0)
     sending = sendings.of(context(url, sealer, more))  # type: ignore[arg-type]  # a row, for what is read of it
     batches = recipients(count)
-    collect_less()
+    collector.spare(*COLLECTOR)
 
     async def work() -> None:
         for rows in batches:
