@@ -12,8 +12,9 @@ from chassis.errors import CarillonError
 from services.gateway.negotiation import EVENTS
 
 LOOK_SECONDS = 0.5
-# A line that says nothing, so that no proxy takes the connection for dead.
 QUIET_SECONDS = 15.0
+# A line that says nothing, so that no proxy takes the connection for dead.
+STILL_HERE = b": still here\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +52,23 @@ async def follow(found: Seen, look: Look, *, stopping: asyncio.Event) -> AsyncIt
             yield event("progress", found.body)
             told, quiet = found.body, 0.0
         elif quiet >= QUIET_SECONDS:
-            yield b": still here\n\n"
+            yield STILL_HERE
             quiet = 0.0
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await stopping.wait()
-                return
-        except TimeoutError:
-            pass
+        if await ends(stopping):
+            return
         try:
             found = await look()
         except CarillonError:
             return
+
+
+async def ends(stopping: asyncio.Event) -> bool:
+    """Wait until the next look. Whether there is none, because the gateway is to stop."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await stopping.wait()
+    except TimeoutError:
+        return False
 
 
 def event(name: str, body: bytes) -> bytes:

@@ -22,6 +22,7 @@ from services.gateway.feed.repository import Event
 from services.gateway.feed.streams import Streams
 from services.gateway.negotiation import EVENTS, JSON
 from services.gateway.problem import FieldCode
+from services.gateway.progress import LOOK_SECONDS, QUIET_SECONDS, STILL_HERE, ends
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageSize
 from services.gateway.routers.webhooks import database
 from services.gateway.routes import Routes
@@ -30,11 +31,7 @@ from services.gateway.schemas import webhooks as schemas
 routes = Routes("Events")
 
 LATEST = "latest"
-LOOK_SECONDS = 0.5
-# A line that says nothing, so that no proxy takes the connection for dead.
-QUIET_SECONDS = 15.0
 STREAM_PAGE = 100
-SSE = "text/event-stream"
 
 Position = Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]{1,18})$")]
 After = Annotated[
@@ -76,13 +73,13 @@ async def list_events(
     behind `Last-Event-ID` or `after`, or now.
     """
     db, account, wanted = database(request), caller.principal.account, asked_types(types)
-    if SSE in request.headers.get("accept", ""):
+    if EVENTS in request.headers.get("accept", ""):
         start = await position(db, account, last_event_id or after or LATEST)
         first = await reading.page(db, account, after=start, types=wanted, limit=STREAM_PAGE)
         streams: Streams = request.app.state.streams
         stream = follow(db, account, first, types=wanted, stopping=request.app.state.stopping)
         return StreamingResponse(
-            streams.counted(account, stream), media_type=SSE, headers={"Cache-Control": "no-store"}
+            streams.counted(account, stream), media_type=EVENTS, headers={"Cache-Control": "no-store"}
         )
     start = await position(db, account, after or "0")
     page = await reading.page(db, account, after=start, types=wanted, limit=limit)
@@ -124,14 +121,10 @@ async def follow(
         if not page.more:
             quiet = 0.0 if page.events else quiet + LOOK_SECONDS
             if quiet >= QUIET_SECONDS:
-                yield b": still here\n\n"
+                yield STILL_HERE
                 quiet = 0.0
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stopping.wait()
-                    return
-            except TimeoutError:
-                pass
+            if await ends(stopping):
+                return
         try:
             page = await reading.page(db, account, after=page.next_after, types=types, limit=STREAM_PAGE)
         except CarillonError:
