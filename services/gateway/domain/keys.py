@@ -4,28 +4,29 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
+from typing import Literal, get_args
 
-MODES = ("live", "test")
+Mode = Literal["live", "test"]
+MODES = get_args(Mode)
 # 24 random bytes: a plain SHA-256 of the key is as good as a slow hash, because there is nothing to guess.
 RANDOM_BYTES = 24
 KEY = re.compile(r"ck_(?:live|test)_[0-9a-f]{48}")
 
 # The closed list. `noun:*` is read and write of the noun; `admin` is everything.
-SCOPES = frozenset(
-    {
-        "contacts:read",
-        "contacts:write",
-        "contacts:*",
-        "segments:read",
-        "segments:write",
-        "segments:*",
-        "campaigns:read",
-        "campaigns:write",
-        "campaigns:*",
-        "events:read",
-        "admin",
-    }
-)
+Scope = Literal[
+    "contacts:read",
+    "contacts:write",
+    "contacts:*",
+    "segments:read",
+    "segments:write",
+    "segments:*",
+    "campaigns:read",
+    "campaigns:write",
+    "campaigns:*",
+    "events:read",
+    "admin",
+]
+SCOPES = frozenset(get_args(Scope))
 # What a test key is told to the services as. It is none that a key can be given.
 SANDBOX = "sandbox"
 

@@ -4,22 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictInt
 
+from services.gateway.domain.keys import SCOPES, Mode, Scope
 from services.gateway.schemas.fields import Answer, Body, Moment, Name, Time
 
-Scope = Literal[
-    "contacts:read",
-    "contacts:write",
-    "contacts:*",
-    "segments:read",
-    "segments:write",
-    "segments:*",
-    "campaigns:read",
-    "campaigns:write",
-    "campaigns:*",
-    "events:read",
-    "admin",
-]
-Mode = Literal["live", "test"]
 EXAMPLE_ID = "key_01h455vb4pex5vsknk084sn02q"
 MAX_OVERLAP_SECONDS = 30 * 24 * 3600
 DAY_SECONDS = 24 * 3600
@@ -30,7 +17,7 @@ class ApiKeyCreate(Body):
         extra="forbid", json_schema_extra={"examples": [{"name": "CRM", "scopes": ["contacts:read", "segments:*"]}]}
     )
     name: Annotated[Name, Field(description="What the key is used for")]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=11)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
     mode: Annotated[Mode, Field(description="Campaigns of a test key reach only the sandbox provider")] = "live"
     expires_at: Annotated[Time | None, Field(description="Never, where it is not given")] = None
     rate_limit_per_second: Annotated[
