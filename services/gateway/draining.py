@@ -1,4 +1,4 @@
-"""Reading what a refused client still sends.
+"""Reading bodies, and what a refused client still sends.
 
 An answer given before the body was read closes the connection under a client that is still writing, and many clients
 then report a broken pipe instead of the answer. So a body of bearable size is read to its end and thrown away first.
@@ -9,8 +9,22 @@ import asyncio
 
 from starlette.requests import Request
 
+from services.gateway.errors import too_large
+
 DRAIN_BYTES = 32 << 20
 DRAIN_SECONDS = 5.0
+
+
+async def read_up_to(request: Request, limit: int) -> bytes:
+    """The body, up to `limit` bytes. Raises ResourceExhausted(PAYLOAD_TOO_LARGE) beyond, once it is drained."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            await drain(request, received=size)
+            raise too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 async def drain(request: Request, *, received: int = 0) -> None:

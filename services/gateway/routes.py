@@ -25,7 +25,7 @@ from services.gateway import caller as callers
 from services.gateway import conditional, idempotency, negotiation
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
-from services.gateway.draining import drain
+from services.gateway.draining import drain, read_up_to
 from services.gateway.errors import malformed, media_type, too_large
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
@@ -339,15 +339,8 @@ async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool,
     if declared.isdigit() and int(declared) > limit:
         await drain(request)
         raise too_large(limit)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            await drain(request, received=size)
-            raise too_large(limit)
-        chunks.append(chunk)
     # Where Request.body() keeps what it has read.
-    request._body = body = b"".join(chunks)
+    request._body = body = await read_up_to(request, limit)
     if body:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):

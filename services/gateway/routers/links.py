@@ -12,8 +12,9 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.call import Outgoing
 from chassis.errors import NotFound, Reason
 from services.gateway.backends import Backends
-from services.gateway.routers.receipts import read, split
-from services.gateway.routes import PUBLIC, Routes
+from services.gateway.draining import read_up_to
+from services.gateway.routers.receipts import split
+from services.gateway.routes import JSON_LIMIT_BYTES, PUBLIC, Routes
 
 routes = Routes("Links")
 
@@ -76,7 +77,7 @@ async def follow_link(request: Request, token: str) -> Response:
 )
 async def unsubscribe(request: Request, token: str) -> Response:
     """200 when nothing is sent any more; 202 when it is stored and takes effect in a moment."""
-    await read(request)
+    await read_up_to(request, JSON_LIMIT_BYTES)
     answer = await ask(request, token, unsubscribe=True)
     if answer.kind != pb.LINK_KIND_UNSUBSCRIBE:
         raise NotFound(Reason.NOT_FOUND, "There is no such link.")

@@ -12,8 +12,8 @@ from chassis.call import Outgoing
 from chassis.errors import Reason
 from chassis.ids import AccountId
 from services.gateway.backends import Backends
-from services.gateway.draining import drain
-from services.gateway.errors import too_large, unknown_id
+from services.gateway.draining import read_up_to
+from services.gateway.errors import unknown_id
 from services.gateway.routes import JSON_LIMIT_BYTES, PUBLIC, Routes
 from services.gateway.schemas import receipts as schemas
 
@@ -65,7 +65,7 @@ async def take(request: Request, hook: pb.Hook.ValueType, *, sender_id: str, tok
     account, secret = split(token, MAX_SECRET_LENGTH)
     if account is None or not secret or ids.decode("sender", sender_id) is None:
         raise unknown_id("sender")
-    body = await read(request)
+    body = await read_up_to(request, JSON_LIMIT_BYTES)
     headers = request.headers
     backends: Backends = request.app.state.backends
     client = backends.campaigns
@@ -86,18 +86,6 @@ async def take(request: Request, hook: pb.Hook.ValueType, *, sender_id: str, tok
         safe=True,
     )
     return Response(answer.body, media_type=answer.content_type)
-
-
-async def read(request: Request) -> bytes:
-    """The body, up to 1 MiB. Raises ResourceExhausted(PAYLOAD_TOO_LARGE)."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > JSON_LIMIT_BYTES:
-            await drain(request, received=size)
-            raise too_large(JSON_LIMIT_BYTES)
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def split(token: str, longest: int) -> tuple[AccountId | None, str]:
