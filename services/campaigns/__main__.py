@@ -1,15 +1,13 @@
 """`carillon campaigns serve|work|reconcile|reseal|migrate`."""
 
-import asyncio
 from collections import Counter
 from typing import Annotated
 
 import typer
 
-from chassis import runner
+from chassis import commands, runner
 from chassis.config import MigrateSettings
-from chassis.errors import CarillonError
-from chassis.ids import decode_account, encode
+from chassis.ids import encode
 from services.campaigns import app
 from services.campaigns.config import ServeSettings, WorkSettings
 
@@ -31,14 +29,12 @@ def work() -> None:
 
 
 @cli.command()
-def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "") -> None:
+def reconcile(account: Annotated[str, typer.Option(help=commands.ACCOUNT_HELP)] = "") -> None:
     """Hold the stats, the timeline and the chunks' states of every campaign against its ledger, and repair them.
 
     `work` does it by itself, slowly. May be stopped at any time.
     """
-    owner = decode_account(account) if account else None
-    if account and owner is None:
-        raise typer.BadParameter("no account's id", param_hint="--account")
+    owner = commands.owner_of(account)
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
 
     async def run() -> None:
@@ -51,11 +47,7 @@ def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account
         found = ", ".join(f"{number} {what}" for what, number in sorted(repaired.items())) or "nothing"
         print(f"done: {campaigns} campaigns looked at, repaired: {found}")
 
-    try:
-        asyncio.run(run())
-    except CarillonError as error:
-        print(f"stopped: {error.detail} Run it again.")
-        raise typer.Exit(1) from None
+    commands.run(run(), after="Run it again.")
 
 
 @cli.command()
@@ -75,11 +67,7 @@ def reseal() -> None:
         print(f"done: {senders} senders looked at, {resealed} encrypted anew, {lost} cannot be opened")
         return lost == 0
 
-    try:
-        whole = asyncio.run(run())
-    except CarillonError as error:
-        print(f"stopped: {error.detail} What is done stays; run it again.")
-        raise typer.Exit(1) from None
+    whole = commands.run(run(), after="What is done stays; run it again.")
     if not whole:
         raise typer.Exit(1)
 

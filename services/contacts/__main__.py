@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from chassis import runner
+from chassis import commands, runner
 from chassis.config import MigrateSettings
-from chassis.errors import CarillonError
-from chassis.ids import decode_account
 from services.contacts import app
 from services.contacts.config import ServeSettings, WorkSettings
 
@@ -39,16 +37,14 @@ def reindex() -> None:
 
 @cli.command()
 def replay(
-    account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "",
+    account: Annotated[str, typer.Option(help=commands.ACCOUNT_HELP)] = "",
     since: Annotated[datetime | None, typer.Option(help="UTC; only what was written or deleted from then on")] = None,
 ) -> None:
     """Tell anew, in the bulk lane, of contacts as they are and of those that are gone.
 
     For what JetStream lost longer ago than the outbox reaches (72 h); the rest `work` publishes again by itself.
     """
-    owner = decode_account(account) if account else None
-    if account and owner is None:
-        raise typer.BadParameter("no account's id", param_hint="--account")
+    owner = commands.owner_of(account)
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
 
     async def run() -> None:
@@ -58,11 +54,7 @@ def replay(
             print(f"{told} contacts told of")
         print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
 
-    try:
-        asyncio.run(run())
-    except CarillonError as error:
-        print(f"stopped: {error.detail} What was told of stays; run it again.")
-        raise typer.Exit(1) from None
+    commands.run(run(), after="What was told of stays; run it again.")
 
 
 @cli.command()

@@ -1,15 +1,13 @@
 """`carillon segments serve|work|reconcile|migrate`."""
 
-import asyncio
 from collections import Counter
 from typing import Annotated
 
 import typer
 
-from chassis import runner
+from chassis import commands, runner
 from chassis.config import MigrateSettings
-from chassis.errors import CarillonError
-from chassis.ids import decode_account, encode_account
+from chassis.ids import encode_account
 from services.segments import app
 from services.segments.config import ServeSettings, WorkSettings
 from services.segments.reconciliations import Lost
@@ -32,14 +30,12 @@ def work() -> None:
 
 
 @cli.command()
-def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account without it")] = "") -> None:
+def reconcile(account: Annotated[str, typer.Option(help=commands.ACCOUNT_HELP)] = "") -> None:
     """Compare projection and membership with the contacts and the rules, repair, and say what was repaired.
 
     `work` does it by itself, slowly. May be stopped at any time: `work` goes on where it was left.
     """
-    owner = decode_account(account) if account else None
-    if account and owner is None:
-        raise typer.BadParameter("no account's id", param_hint="--account")
+    owner = commands.owner_of(account)
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
 
     async def run() -> None:
@@ -54,10 +50,7 @@ def reconcile(account: Annotated[str, typer.Option(help="acct_…; every account
             print(f"{awaited} changes of contacts were not here yet: their events may be on the way")
 
     try:
-        asyncio.run(run())
-    except CarillonError as error:
-        print(f"stopped: {error.detail} What is done stays; `work` goes on, or run it again.")
-        raise typer.Exit(1) from None
+        commands.run(run(), after="What is done stays; `work` goes on, or run it again.")
     except Lost:
         print("stopped: it took too long over a step, and `work` goes on where it was left.")
         raise typer.Exit(1) from None
