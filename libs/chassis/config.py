@@ -13,7 +13,7 @@ class Settings(BaseSettings):
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="CARILLON_", frozen=True)
 
     database_url: str = Field(description="postgresql://role:password@host:port/database; the role decides")
-    database_pool: int = Field(default=10, ge=1, le=200, description="Most connections of this process")
+    database_pool: int = Field(default=10, ge=2, le=200, description="Most connections of this process")
     ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")
     token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
     token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")

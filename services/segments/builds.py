@@ -60,6 +60,7 @@ UPDATE builds SET position = $4, members = members + $5, looked_at = looked_at +
     lease_until = now() + $8
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3
 """
+COUNT = "UPDATE builds SET members = members + $4 WHERE account_id = $1 AND id = $2 AND lease_generation = $3"
 RENEW = """
 UPDATE builds SET lease_until = now() + $4 WHERE account_id = $1 AND id = $2 AND lease_generation = $3
 """
@@ -161,6 +162,12 @@ async def advance(tx: WriteTx, build: Build, position: UUID, *, members: int = 0
         ADVANCE, build.account, build.id, build.lease, position, members, looked_at, build.to_look_at, LEASE
     )
     if done == "UPDATE 0":
+        raise Lost
+
+
+async def count(tx: WriteTx, build: Build, *, members: int) -> None:
+    """Add to the build's members without going on. Raises Lost, which rolls it back."""
+    if await tx.execute(COUNT, build.account, build.id, build.lease, members) == "UPDATE 0":
         raise Lost
 
 

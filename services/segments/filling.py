@@ -5,10 +5,12 @@ have known of the build for as long as it exists, and keep it in step. So those 
 thousand at a time, and looked at again as they are then; and those who were not found, and match by now, are members
 already.
 
-Where nobody evaluates just then, evaluations are kept away for the milliseconds that a step takes. Otherwise the rows
-are locked, which makes a step half as long again and writes whole pages to the log.
+Where nobody evaluates just then, evaluations are kept away for the milliseconds that a step takes, and another thousand
+join beside, on a second connection. Otherwise the rows are locked, which makes a step half as long again and writes
+whole pages to the log.
 """
 
+import asyncio
 from dataclasses import replace
 
 import orjson
@@ -75,11 +77,20 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
     if not build.found:
         build = await find(db, build, rule, now=now)
     async with db.write(build.account) as tx:
-        alone = await locks.exclude_at_once(tx, build.account)
-        if not alone:
-            await locks.share(tx, build.account)
-        await builds.held(tx, build)
-        return await join(tx, build, rule, alone=alone, now=now)
+        # Taken before evaluations are kept away: they may come to wait on all others.
+        async with db.write(build.account) as beside:
+            alone = await locks.exclude_at_once(tx, build.account)
+            if not alone:
+                await locks.share(tx, build.account)
+            await builds.held(tx, build)
+            chunks = build.found[: 2 if alone else 1]
+            if len(chunks) == 2:
+                joined = await join_both(tx, beside, build, rule, *chunks, now=now)
+            else:
+                joined = await join(tx, build, rule, *chunks, alone=alone, now=now)
+        end, looked_at = chunks[-1].end, sum(chunk.contacts for chunk in chunks)
+        await builds.advance(tx, build, end, members=joined, looked_at=looked_at)
+    return replace(build, position=end, found=build.found[len(chunks) :])
 
 
 async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build:
@@ -108,16 +119,38 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
     return replace(build, to_look_at=contacts, found=chunks)
 
 
-async def join(tx: WriteTx, build: Build, rule: Compiled, *, alone: bool, now: int) -> Build:
-    """alone: no evaluation of the account runs."""
-    chunk, *rest = build.found
+async def join(tx: WriteTx, build: Build, rule: Compiled, chunk: Chunk, *, alone: bool, now: int) -> int:
+    """How many of the chunk became members. alone: no evaluation of the account runs."""
     # Contacts, then the clock's next moments, then builds: everybody takes them in that order.
     joined = await let_in(tx, build, rule, chunk.people, alone=alone, now=now) if chunk.people != NOBODY else 0
     # A contact that changed meanwhile has its moment already, and keeps it where that is sooner.
     if chunk.watched != NOBODY:
         await due.put_all_sooner(tx, chunk.watched, chunk.moments)
-    await builds.advance(tx, build, chunk.end, members=joined, looked_at=chunk.contacts)
-    return replace(build, position=chunk.end, found=rest)
+    return joined
+
+
+async def join_both(
+    tx: WriteTx, beside: WriteTx, build: Build, rule: Compiled, first: Chunk, second: Chunk, *, now: int
+) -> int:
+    """How many of the first chunk became members.
+
+    The second joins in a transaction that commits before tx does, and counts for itself: where tx fails, they are
+    members already when the step is taken again.
+    """
+
+    async def join_second() -> None:
+        await beside.plan_each()
+        await builds.count(beside, build, members=await join(beside, build, rule, second, alone=True, now=now))
+
+    joined, failed = await asyncio.gather(
+        join(tx, build, rule, first, alone=True, now=now), join_second(), return_exceptions=True
+    )
+    # Only now that no statement runs on either connection.
+    if isinstance(joined, BaseException):
+        raise joined
+    if failed is not None:
+        raise failed
+    return joined
 
 
 async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: str, *, alone: bool, now: int) -> int:

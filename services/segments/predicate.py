@@ -5,15 +5,16 @@ Text is compared as it stands, both sides folded (domain/text.py) and byte by by
 and how Postgres says it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from chassis import ids
-from services.segments.columns import Place, Shape, place_of
+from services.segments.columns import Shape, place_of
 from services.segments.domain import moments
-from services.segments.domain.boolean import And, Not, Or, leaves
-from services.segments.domain.comparisons import RELATIVE, Compare, Comparison, Compiled, span
+from services.segments.domain.boolean import And, Not, Or, leaves, normal
+from services.segments.domain.comparisons import ALWAYS, RELATIVE, Compare, Comparison, Compiled, span
 from services.segments.domain.facts import View, column
 from services.segments.domain.matcher import is_engagement
 
@@ -47,7 +48,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """sql is true or false, never null, for every row; args are its parameters."""
+    """sql is true for those whom the rule matches, and false or null for all others; args are its parameters."""
 
     sql: str
     args: list[object]
@@ -58,7 +59,7 @@ class Predicate:
 def compile_sql(rule: Compiled, *, first: int, now: int) -> Predicate:
     """first: the number of the first parameter, as in `$3`. now: microseconds since 1970."""
     parameters = Parameters(first)
-    sql = _sql(rule, partial(_comparison, parameters=parameters, now=now))
+    sql = _sql(normal(rule, _literal), partial(_comparison, parameters=parameters, now=now))
     return Predicate(sql, parameters.values, _join(rule))
 
 
@@ -74,66 +75,73 @@ def compile_found(rule: Compiled, *, first: int, now: int) -> Wanted:
     """As compile_sql. due is what domain.matcher.RuleSet.flips says of the rule alone."""
     parameters = Parameters(first)
     known = partial(_comparison, parameters=parameters, now=now)
-    sql, due = _sql(rule, known), "NULL::bigint"
+    sql, due = _sql(normal(rule, _literal), known), "NULL::bigint"
     relative = [one for one in dict.fromkeys(leaves(rule)) if one.how in RELATIVE]
     if relative:
         # For whom the rule could hold, and could not, if its relative comparisons were unknown.
-        true, false = _possible(rule, known)
+        could, could_not = (_sql(normal(rule, _possible, holds=holds), known) for holds in (True, False))
         flips = ", ".join(_next_flip(one, parameters, now) for one in relative)
-        due = f"CASE WHEN {true} AND {false} THEN least({flips}) END"
-        sql = f"({sql} OR {due} IS NOT NULL)"
+        due = f"CASE WHEN {could} AND {could_not} THEN least({flips}) END"
+        # Whom the rule matches it could hold for: the planner knows about how many they are, and only they are asked
+        # the rest.
+        sql = f"({could} AND ({sql} OR {due} IS NOT NULL))"
     return Wanted(sql, parameters.values, _join(rule), due)
+
+
+def _literal(comparison: Comparison, holds: bool) -> Compiled:
+    return comparison if holds else Not(comparison)
+
+
+def _possible(comparison: Comparison, holds: bool) -> Compiled:
+    """See domain.matcher.possible."""
+    return ALWAYS if comparison.how in RELATIVE else _literal(comparison, holds)
 
 
 def _join(rule: Compiled) -> str:
     return JOIN_ENGAGEMENT if any(is_engagement(one.column) for one in leaves(rule)) else ""
 
 
-def _sql(rule: Compiled, known: Callable[[Comparison], str]) -> str:
+class Known(Protocol):
+    """A comparison in SQL. exact: never null; else null may be false, for only what is true counts.
+
+    The planner knows by its statistics what is compared with a column, and nothing of what is in a coalesce.
+    """
+
+    def __call__(self, comparison: Comparison, *, exact: bool) -> str: ...
+
+
+def _sql(rule: Compiled, known: Known) -> str:
+    """rule: in negation normal form."""
     if isinstance(rule, And | Or):
         word, empty = (" AND ", "true") if isinstance(rule, And) else (" OR ", "false")
         return f"({word.join(_sql(part, known) for part in rule.parts)})" if rule.parts else empty
     if isinstance(rule, Not):
-        return f"NOT {_sql(rule.part, known)}"
-    return known(rule)
+        assert isinstance(rule.part, Comparison)
+        return f"NOT {known(rule.part, exact=True)}"
+    return known(rule, exact=False)
 
 
-def _possible(rule: Compiled, known: Callable[[Comparison], str]) -> tuple[str, str]:
-    """See domain.matcher.possible."""
-    if isinstance(rule, Not):
-        true, false = _possible(rule.part, known)
-        return false, true
-    if isinstance(rule, And | Or):
-        parts = [_possible(part, known) for part in rule.parts]
-        all_of = " AND ".join(part[isinstance(rule, Or)] for part in parts)
-        any_of = " OR ".join(part[isinstance(rule, And)] for part in parts)
-        every, some = (f"({all_of})", f"({any_of})") if parts else ("true", "false")
-        return (every, some) if isinstance(rule, And) else (some, every)
-    if rule.how in RELATIVE:
-        return "true", "true"
-    sql = known(rule)
-    return sql, f"NOT {sql}"
-
-
-def _comparison(comparison: Comparison, parameters: Parameters, now: int) -> str:
+def _comparison(comparison: Comparison, *, exact: bool, parameters: Parameters, now: int) -> str:
     if comparison.column == ID:
         return _is_one_of(comparison, parameters)
     place, how = place_of(comparison.column), comparison.how
+    certain = "coalesce({}, false)" if exact else "({})"
     if how is Compare.EXISTS:
-        return _exists(place)
+        there = f"cardinality({place.sql}) > 0" if place.shape is Shape.ARRAY else f"({place.sql}) IS NOT NULL"
+        return certain.format(there)
     if how is Compare.EQUALS and place.shape is not Shape.ONE and place.type == "text":
         operator = "&&" if place.shape is Shape.ARRAY else "?|"
-        return f"coalesce({place.sql} {operator} {parameters.add(list(comparison.operand), 'text[]')}, false)"
+        return certain.format(f"{place.sql} {operator} {parameters.add(list(comparison.operand), 'text[]')}")
     test = _test(comparison, VALUE, place.type, parameters, now)
     if place.shape is Shape.ONE:
-        return f"coalesce({test.replace(VALUE, place.sql)}, false)"
+        return certain.format(test.replace(VALUE, place.sql))
     each = test.replace(VALUE, f"v::{place.type}")
     if place.shape is Shape.ARRAY:
         return f"EXISTS (SELECT FROM unnest({place.sql}) AS v WHERE {each})"
     # Nearly all have one value, and looking at that takes a third of the time.
     alone = test.replace(VALUE, f"({place.sql} ->> 0)::{place.type}")
     several = f"EXISTS (SELECT FROM jsonb_array_elements_text({place.sql}) AS v WHERE {each})"
-    return f"CASE WHEN ({place.sql} ->> 1) IS NULL THEN coalesce({alone}, false) ELSE {several} END"
+    return f"CASE WHEN ({place.sql} ->> 1) IS NULL THEN {certain.format(alone)} ELSE {several} END"
 
 
 def _is_one_of(comparison: Comparison, parameters: Parameters) -> str:
@@ -141,12 +149,6 @@ def _is_one_of(comparison: Comparison, parameters: Parameters) -> str:
         return "true"
     wanted = [contact for text in comparison.operand if (contact := ids.decode("cnt", str(text))) is not None]
     return f"p.contact_id = ANY ({parameters.add(wanted, 'uuid[]')})"
-
-
-def _exists(place: Place) -> str:
-    if place.shape is Shape.ARRAY:
-        return f"coalesce(cardinality({place.sql}) > 0, false)"
-    return f"({place.sql}) IS NOT NULL"
 
 
 def _test(comparison: Comparison, value: str, type: str, parameters: Parameters, now: int) -> str:

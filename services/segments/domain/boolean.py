@@ -50,3 +50,24 @@ def replace(expression: Expression[L], by: Callable[[L], Expression[M]]) -> Expr
     if isinstance(expression, Not):
         return Not(replace(expression.part, by))
     return by(expression)
+
+
+def normal(expression: Expression[L], by: Callable[[L, bool], Expression[M]], *, holds: bool = True) -> Expression[M]:
+    """Its negation normal form, or that of its negation: NOT is at the leaves, and parts without a say are left out.
+
+    by: what to put for a leaf, and for a leaf behind a NOT (False).
+    """
+    if isinstance(expression, Not):
+        return normal(expression.part, by, holds=not holds)
+    if not isinstance(expression, And | Or):
+        return by(expression, holds)
+    parts = [normal(part, by, holds=holds) for part in expression.parts]
+    always: Expression[M] = And(())
+    never: Expression[M] = Or(())
+    conjunction = isinstance(expression, And) is holds
+    if (never if conjunction else always) in parts:
+        return never if conjunction else always
+    said = tuple(part for part in parts if part != (always if conjunction else never))
+    if len(said) == 1:
+        return said[0]
+    return And(said) if conjunction else Or(said)
