@@ -171,11 +171,16 @@ class Database:
             yield ReadTx(connection)
 
     @asynccontextmanager
-    async def write(self, who: AccountId | Call) -> AsyncIterator[WriteTx]:
-        """With a Call that carries an Idempotency-Key, a key used before raises idempotency.Replay or refuses."""
+    async def write(self, who: AccountId | Call, *, repeatable: bool = False) -> AsyncIterator[WriteTx]:
+        """With a Call that carries an Idempotency-Key, a key used before raises idempotency.Replay or refuses.
+
+        repeatable: what is written is found again and redone where it is missing, so the commit does not wait for the
+        disk. A crash of the server may take back the latest of such transactions; none is kept that follows one lost.
+        """
+        begin = "BEGIN; SET LOCAL synchronous_commit = off" if repeatable else "BEGIN"
         call = who if isinstance(who, Call) else None
         account = who.account if isinstance(who, Call) else who
-        async with self._transaction("BEGIN", account) as connection:
+        async with self._transaction(begin, account) as connection:
             if call is not None and call.idempotency is not None:
                 await idempotency.begin(connection, call)
             tx = WriteTx(connection, account, call)

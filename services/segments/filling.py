@@ -76,9 +76,9 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
     rule = compile_with(build.definition, orjson.loads(build.inlined))
     if not build.found:
         build = await find(db, build, rule, now=now)
-    async with db.write(build.account) as tx:
+    async with db.write(build.account, repeatable=True) as tx:
         # Taken before evaluations are kept away: they may come to wait on all others.
-        async with db.write(build.account) as beside:
+        async with db.write(build.account, repeatable=True) as beside:
             alone = await locks.exclude_at_once(tx, build.account)
             if not alone:
                 await locks.share(tx, build.account)

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from services.segments import builder, builds, due, locks, projection, steps
+from services.segments import builder, builds, due, filling, locks, projection, steps
 from services.segments.consumers import contact_uuid, decode
 from services.segments.evaluation import Evaluator
 from tests.service.segments.clockwork import MONTH, created, stamp
-from tests.service.segments.test_builds import build_of, fill_account
+from tests.service.segments.test_builds import build_of, fill_account, take_over
 from tests.service.segments.world import changes, contact, counts_differ, deliver, received
 from tests.service.stack import eventually
 
@@ -93,4 +93,53 @@ async def test_a_look_that_takes_long_keeps_its_lease(api, evaluator, account, w
     assert build is not None
     await builder.work(work_db, build)
     assert await api.member_ids(segment.id) == expected
+    assert await counts_differ(work_db, account) == []
+
+
+class Died(Exception):
+    """Stands for a kill."""
+
+
+async def test_those_who_joined_beside_are_counted_once(api, evaluator, account, work_db, monkeypatch):
+    """The second connection commits before the first: a worker that is killed between leaves its members."""
+    expected = await fill_account(evaluator, account)
+    segment = await api.create()
+    monkeypatch.setattr(filling, "JOIN_ROWS", 4)
+
+    async def die(*args, **kwargs):
+        raise Died
+
+    build = await builds.claim(work_db)
+    assert build is not None
+    with monkeypatch.context() as killed:
+        killed.setattr(builds, "advance", die)
+        with pytest.raises(Died):
+            await steps.take(work_db, build)
+
+    half_way = await build_of(work_db, account, "building")
+    assert (half_way["members"], half_way["position"]) == (4, None)
+    assert await counts_differ(work_db, account) == []
+    await builder.work(work_db, build)
+    assert await api.member_ids(segment.id) == expected
+    assert await counts_differ(work_db, account) == []
+
+
+async def test_a_build_that_was_taken_over_lets_nobody_in_beside(api, evaluator, account, work_db, monkeypatch):
+    await fill_account(evaluator, account)
+    await api.create()
+    monkeypatch.setattr(filling, "JOIN_ROWS", 4)
+    held = builds.held
+    build = await builds.claim(work_db)
+    assert build is not None
+
+    async def held_and_lost(tx, build):
+        there = await held(tx, build)
+        assert await take_over(work_db) is not None
+        return there
+
+    monkeypatch.setattr(builds, "held", held_and_lost)
+    with pytest.raises(builds.Lost):
+        await steps.take(work_db, build)
+
+    assert (await build_of(work_db, account, "building"))["members"] == 0
     assert await counts_differ(work_db, account) == []
