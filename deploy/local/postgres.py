@@ -175,10 +175,6 @@ class Server:
         self.url = installation.url(port)
         self.process = process
 
-    def url_for(self, database: str) -> str:
-        """The superuser's URL of another database."""
-        return self.installation.url(self.port, database)
-
     def stop(self, *, remove: bool = False) -> None:
         """End all connections and the server; with `remove`, drop the data too."""
         if self.process.poll() is None:

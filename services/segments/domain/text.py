@@ -12,8 +12,3 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return normalize("NFC", normalize("NFD", text).casefold())
-
-
-def fold_or_none(text: str) -> str | None:
-    """Empty text counts as no value: nothing matches it."""
-    return fold(text) if text else None
