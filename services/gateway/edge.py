@@ -29,6 +29,17 @@ SECONDS = Histogram(
     ["method", "route", "kind"],
     buckets=[*BUCKETS, 60],
 )
+# Few series, so that a month of them can be asked for.
+OBJECTIVES = Counter(
+    "carillon_gateway_objective_requests_total",
+    "Requests that met an objective and those that did not: availability (no 5xx), latency (calls within a second)",
+    ["objective", "met"],
+)
+AVAILABLE, QUICK = (
+    {met: OBJECTIVES.labels(objective, "yes" if met else "no") for met in (True, False)}
+    for objective in ("availability", "latency")
+)
+OBJECTIVE_SECONDS = 1.0
 IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not yet answered")
 
 ALIAS, CANONICAL = "/api/v1/", "/v1/"
@@ -128,16 +139,21 @@ class Answering:
         await self._send(message)
 
     def _kind(self) -> str:
-        length = header(self._scope, b"content-length")
-        if header(self._scope, b"transfer-encoding") or ((length or b"0").isdigit() and int(length or 0) > CALL_BYTES):
+        length = header(self._scope, b"content-length") or b"0"
+        if header(self._scope, b"transfer-encoding") or not length.isdigit() or int(length) > CALL_BYTES:
             return "upload"
         return "stream" if self._streams else "call"
 
     def finish(self, span: Span) -> None:
         seconds = time.perf_counter() - self._started
         route = route_of(self._scope)
+        kind = self._kind()
         request_count(self.method, route, self.status).inc()
-        request_seconds(self.method, route, self._kind()).observe(seconds, exemplar())
+        request_seconds(self.method, route, kind).observe(seconds, exemplar())
+        if self.status and route not in QUIET:
+            AVAILABLE[self.status < 500].inc()
+            if kind == "call" and self.status < 500:
+                QUICK[seconds <= OBJECTIVE_SECONDS].inc()
         span.update_name(f"{self.method} {route}")
         if span.is_recording():
             span.set_attributes(
