@@ -25,7 +25,7 @@ log = structlog.get_logger()
 REQUESTS = Counter("carillon_gateway_requests_total", "REST requests answered", ["method", "route", "status"])
 SECONDS = Histogram(
     "carillon_gateway_request_seconds",
-    "From the request's head to the answer's end. kind: uploads and streams take as long as their clients let them",
+    "From the request's head to the answer's end; kind: calls, and what takes its time",
     ["method", "route", "kind"],
     buckets=[*BUCKETS, 60],
 )
@@ -42,6 +42,8 @@ AVAILABLE, QUICK = (
 OBJECTIVE_SECONDS = 1.0
 IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not yet answered")
 
+# Set in a scope whose answer waits for a job to end.
+WAITS = "carillon.waits"
 ALIAS, CANONICAL = "/api/v1/", "/v1/"
 # Looked up once for each; routes are templates, so they are few.
 request_count, request_seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
@@ -142,7 +144,9 @@ class Answering:
         length = header(self._scope, b"content-length") or b"0"
         if header(self._scope, b"transfer-encoding") or not length.isdigit() or int(length) > CALL_BYTES:
             return "upload"
-        return "stream" if self._streams else "call"
+        if self._streams:
+            return "stream"
+        return "wait" if WAITS in self._scope else "call"
 
     def finish(self, span: Span) -> None:
         seconds = time.perf_counter() - self._started
