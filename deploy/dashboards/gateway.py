@@ -75,7 +75,8 @@ DASHBOARD = Dashboard(
             [
                 Panel(
                     "Duration of calls",
-                    "From a request's head to its answer's end, of those that are no upload, stream or wait for a job. Points are traces.",
+                    "From a request's head to its answer's end, without uploads, streams and waiting for jobs. Points "
+                    "are traces.",
                     [
                         Query(quantile(q, SECONDS, CALLS), f"p{q * 100:.0f}", exemplars=True)
                         for q in (0.5, 0.9, 0.95, 0.99)

@@ -88,7 +88,8 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Duration of calls",
-                    "From a request's head to its answer's end, of those that are no upload, stream or wait for a job. Points are traces.",
+                    "From a request's head to its answer's end, without uploads, streams and waiting for jobs. Points "
+                    "are traces.",
                     [
                         Query(
                             quantile(q, "carillon_gateway_request_seconds", 'kind="call"'),

@@ -125,7 +125,10 @@ class Server:
 
 
 def start(folder: Path, targets: Mapping[str, str], *, interval: str = "1s") -> Server:
-    """Scrape the targets, component → host:port of its ops port, from a folder made when absent. Raises Missing."""
+    """Scrape the targets, component → host:port of its ops port; each was looked at when it returns.
+
+    The folder is made when absent. Raises Missing.
+    """
     program = tools().prometheus
     folder.mkdir(parents=True, exist_ok=True)
     # YAML reads JSON.
@@ -141,7 +144,7 @@ def start(folder: Path, targets: Mapping[str, str], *, interval: str = "1s") -> 
         )  # fmt: skip
     server = Server(folder, port, process)
     deadline = time.monotonic() + START_SECONDS
-    while not is_ready(server):
+    while not is_ready(server) or len(server.query("up")) < len(targets):
         if process.poll() is not None or time.monotonic() > deadline:
             server.stop()
             raise RuntimeError(f"Prometheus did not start; see {folder / 'prometheus.log'}")

@@ -20,7 +20,7 @@ from chassis import database_url, idempotency, outbox
 from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
-from chassis.measuring import BUCKETS
+from chassis.measuring import BUCKETS, from_zero
 
 POOL_WAIT = Histogram(
     "carillon_db_pool_wait_seconds",
@@ -32,8 +32,9 @@ POOL_LIMIT = Gauge("carillon_db_pool_limit", "Most connections of the pool")
 SECONDS = Histogram(
     "carillon_db_transaction_seconds", "A transaction, from its beginning to its end", ["kind"], buckets=BUCKETS
 )
-ERRORS = Counter(
-    "carillon_db_errors_total", "Transactions that the database, or the way to it, put an end to", ["kind"]
+ERRORS = from_zero(
+    Counter("carillon_db_errors_total", "Transactions that the database, or the way to it, put an end to", ["kind"]),
+    *("unreachable", "deadlock", "conflict", "timeout", "other"),
 )
 
 M = TypeVar("M", bound=Message)

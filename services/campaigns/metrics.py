@@ -30,8 +30,9 @@ RECEIPTS = from_zero(
     Counter("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"]),
     *("applied", "no_news", "not_found_yet"),
 )
-REPLIES = Counter(
-    "carillon_campaigns_replies_total", "Messages from recipients that contacts has, by meaning", ["word"]
+REPLIES = from_zero(
+    Counter("carillon_campaigns_replies_total", "Messages from recipients that contacts has, by meaning", ["word"]),
+    *("opt_out", "opt_in", "none"),
 )
 REPLIES_FAILED = Counter("carillon_campaigns_replies_failed_total", "Tries in which contacts did not take them")
 HOOK_COMMITS = Counter("carillon_campaigns_hook_commits_total", "Transactions that store what providers post", ["kind"])

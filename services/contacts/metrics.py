@@ -9,7 +9,10 @@ IMPORTS = from_zero(
     Counter("carillon_contacts_imports_total", "Imports that ended", ["status"]),
     *("completed", "failed", "cancelled"),
 )
-IMPORT_ROWS = Counter("carillon_contacts_import_rows_total", "Rows of imports dealt with", ["outcome"])
+IMPORT_ROWS = from_zero(
+    Counter("carillon_contacts_import_rows_total", "Rows of imports dealt with", ["outcome"]),
+    *("imported", "updated", "duplicate", "failed"),
+)
 IMPORT_SECONDS = Histogram(
     "carillon_contacts_import_seconds",
     "Time a worker spent on an import, from lease to end",
@@ -28,7 +31,10 @@ BULK_JOBS = from_zero(
     Counter("carillon_contacts_bulk_jobs_total", "Bulk changes in the background that ended", ["status"]),
     *("completed", "failed"),
 )
-BULK_CONTACTS = Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"])
+BULK_CONTACTS = from_zero(
+    Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"]),
+    *("changed", "unchanged", "failed"),
+)
 UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
 
 
