@@ -281,7 +281,7 @@ def heatmap(panel: Panel) -> Json:
         "yAxis": {"unit": panel.unit, "axisPlacement": "left"},
         "rowsFrame": {"layout": "auto"},
         "legend": {"show": True},
-        "tooltip": {"mode": "single", "yHistogram": False},
+        "tooltip": {"mode": "single", "show": True, "yHistogram": False},
         "showValue": "never",
         "filterValues": {"le": 1e-9},
     }
