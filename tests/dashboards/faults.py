@@ -21,6 +21,7 @@ async def inject(scene: Scene) -> None:
     await providers(scene)
     await asyncio.gather(nobody_works(scene), nats_that_hangs(scene))
     await contacts_away(scene)
+    await cancelled_statement(scene)
     await postgres_away(scene)
     await wrong_data(scene)
     await poison(scene)
@@ -82,11 +83,31 @@ async def nats_that_hangs(scene: Scene) -> None:
 
 async def contacts_away(scene: Scene) -> None:
     """For longer than the acknowledgement of a reply waits for it, and than a call may take."""
-    for turn in (1, 2):
-        with stopped(scene.stack.pid("contacts")):
-            reading = asyncio.create_task(scene.api.get("/v1/contacts"))
-            (await scene.reply("Stop", id=f"away-{turn}")).refused(503, "unavailable")
-        (await reading).ok()
+    with stopped(scene.stack.pid("contacts")):
+        reading = asyncio.create_task(scene.api.get("/v1/contacts"))
+        (await scene.reply("Stop", id="away")).refused(503, "unavailable")
+    (await reading).ok()
+
+
+async def cancelled_statement(scene: Scene) -> None:
+    """As an administrator does with one that holds others up."""
+    (contact,) = (await scene.api.get("/v1/contacts?limit=1")).ok()["data"]
+    database = scene.stack.database_url("contacts")
+    async with held(database, "", "SELECT FROM contacts FOR UPDATE"), changing(database) as administrator:
+        body = {"first_name": "Bob"}
+        writing = asyncio.create_task(scene.api.call("PATCH", f"/v1/contacts/{contact['id']}", json=body))
+
+        async def cancelled() -> int:
+            return len(
+                await administrator.fetch(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = 'contacts' AND usename = 'contacts_serve' AND wait_event_type = 'Lock'"
+                )
+            )
+
+        await eventually(cancelled)
+    assert (await writing).status == 500
+    await scene.seen('sum(carillon_db_errors_total{kind="timeout"}) > 0')
 
 
 async def postgres_away(scene: Scene) -> None:
@@ -118,8 +139,9 @@ async def wrong_data(scene: Scene) -> None:
     for name in ("segments-work", "campaigns-work"):
         os.kill(stack.pid(name), signal.SIGKILL)
     async with changing(stack.database_url("campaigns")) as campaigns:
-        # No worker finds it without its sender.
+        # No worker finds it without its sender, and none has it in hand any more.
         await campaigns.execute("UPDATE campaigns SET sender_id = gen_random_uuid() WHERE name = 'Forgotten'")
+        await campaigns.execute("UPDATE chunks SET lease_until = 'epoch'")
     for name in ("segments-work", "campaigns-work"):
         await back(stack, name)
     await scene.seen("sum(carillon_segments_repaired_total) > 0 and sum(carillon_campaigns_repaired_total) > 0")

@@ -100,8 +100,8 @@ async def completed(api: Api, accepted: Answered) -> Answered:
 
 
 async def fail_an_import(api: Api) -> None:
-    """What makes it unreadable is behind what is looked at when it is uploaded."""
-    data = HEAD + b"+14155552671,A,again\n" * 60_000 + b"\0"
+    """The line that is none is behind what is looked at when it is uploaded."""
+    data = HEAD + (b"+14155552671," + b"x" * 140 + b",\n") * 2_000 + b"x" * 3_000_000
     (await api.upload("/v1/contacts/import", data)).refused(422, "file_unreadable")
 
 
