@@ -17,7 +17,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nCARILLON_HOME moves the data (default .carillon) and CARILLON_PORT the gateway (default 8080).\n'
 
 ##@ Run it
@@ -68,7 +68,7 @@ chaos: $(READY) ## Break things while they run, and audit; writes chaos/results
 
 ##@ Change it
 
-.PHONY: fmt proto openapi
+.PHONY: fmt proto openapi dashboards
 fmt: $(READY) ## Format the code and fix what can be fixed
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
@@ -78,6 +78,9 @@ proto: $(READY) ## Generate libs/protos from proto/
 
 openapi: $(READY) ## Export the OpenAPI document
 	@$(VENV)/bin/carillon gateway openapi
+
+dashboards: $(READY) ## Write the Grafana dashboards of deploy/dashboards into the chart
+	@$(PY) -m deploy.dashboards
 
 # The environment: pinned and hashed. uv installs it in seconds where pip takes minutes, so uv comes first, pinned and
 # hashed itself; where it cannot be had, pip does the same. Made anew when the pins change.

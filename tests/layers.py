@@ -64,6 +64,7 @@ LAYERS = (
     Layer("unit", 60, tests=("tests/unit", *PARALLEL)),
     Layer("service", 240, tests=("tests/service", *PARALLEL)),
     Layer("e2e", 180, tests=("tests/e2e",)),
+    Layer("dashboards", 90, tests=("tests/dashboards",)),
     Layer("chaos", 180, tests=("tests/chaos",)),
 )
 SHORT = ("-m", "not slow")

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import nats.errors
 import structlog
@@ -29,14 +29,25 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.errors import Unavailable
 from chassis.ids import AccountId, decode_account
+from chassis.measuring import LAG_BUCKETS
 from chassis.nats import DEAD, EVENTS, Nats
 from chassis.telemetry import tracer, with_remote_parent
 
 log = structlog.get_logger()
 
 HANDLED = Counter("carillon_consumer_events_total", "Events handled", ["durable", "outcome"])
+REDELIVERED = Counter("carillon_consumer_redelivered_total", "Events that did not come for the first time", ["durable"])
 SECONDS = Histogram("carillon_consumer_batch_seconds", "Time in the handler, per batch", ["durable"])
-LAG = Gauge("carillon_consumer_pending", "Events in the stream that this consumer has not been given", ["durable"])
+LAG = Histogram(
+    "carillon_consumer_lag_seconds",
+    "From an event's making to its handler's end",
+    ["durable"],
+    buckets=LAG_BUCKETS,
+)
+# As the broker knows them: every process of a consumer says the same.
+PENDING = Gauge("carillon_consumer_pending", "Events in the stream that the consumer has not been given", ["durable"])
+UNACKNOWLEDGED = Gauge("carillon_consumer_unacknowledged", "Events given and not acknowledged yet", ["durable"])
+DEAD_LETTERS = Gauge("carillon_consumer_dead_letters", "Dead letters that lie in the stream DEAD", ["durable"])
 STOPPED = Gauge("carillon_consumer_stopped", "1 when the dead-letter limit stopped the consumer", ["durable"])
 
 ACK_SECONDS = 6.0
@@ -45,8 +56,10 @@ MAX_DELIVERIES = 10
 MAX_ACK_PENDING = 20_000
 PULL_EXPIRES_SECONDS = 30.0
 HEARTBEAT_SECONDS = 1.0
+ASK_SECONDS = 5.0
 DEAD_LIMIT = 100
 DEAD_WINDOW_SECONDS = 60.0
+BROKER = (nats.errors.Error, JetStreamError, TimeoutError, ConnectionError)
 BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -86,16 +99,37 @@ class Consumer:
         self._signal = asyncio.Event()
         # Delivered and not yet acknowledged, by identity: messages have no hash.
         self._held: dict[int, Msg] = {}
+        # From 0 on, so that the first one shows as a step.
+        self._outcomes = {outcome: HANDLED.labels(durable, outcome) for outcome in ("done", "retried", "dead")}
+        self._redelivered = REDELIVERED.labels(durable)
+        self._seconds, self._lag = SECONDS.labels(durable), LAG.labels(durable)
+        STOPPED.labels(durable).set(0)
 
     async def run(self) -> None:
         """Until cancelled, through any outage of the broker."""
+        asking = asyncio.create_task(self._ask())
+        try:
+            while True:
+                try:
+                    await self._declare()
+                    await self._consume()
+                except BROKER as error:
+                    log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
+                    await asyncio.sleep(0.5)
+        finally:
+            asking.cancel()
+
+    async def _ask(self) -> None:
+        """How far the consumer is, whatever becomes of its events."""
+        dead = f"dead.{self._durable}"
         while True:
-            try:
-                await self._declare()
-                await self._consume()
-            except (nats.errors.Error, JetStreamError, TimeoutError, ConnectionError) as error:
-                log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
-                await asyncio.sleep(0.5)
+            with suppress(*BROKER):
+                info = await self._nats.jetstream.consumer_info(EVENTS, self._durable)
+                PENDING.labels(self._durable).set(info.num_pending or 0)
+                UNACKNOWLEDGED.labels(self._durable).set(info.num_ack_pending or 0)
+                letters = (await self._nats.jetstream.stream_info(DEAD, subjects_filter=dead)).state.subjects or {}
+                DEAD_LETTERS.labels(self._durable).set(letters.get(dead, 0))
+            await asyncio.sleep(ASK_SECONDS)
 
     async def _declare(self) -> None:
         await self._nats.declare_streams()
@@ -197,8 +231,8 @@ class Consumer:
                 await self._bury(message, f"not an event: {type(error).__name__}")
                 continue
             by_account.setdefault(event.account, []).append(event)
-        if messages:
-            LAG.labels(self._durable).set(messages[-1].metadata.num_pending)
+            if message.metadata.num_delivered > 1:
+                self._redelivered.inc()
         for account, events in by_account.items():
             await self._handle_account(account, events)
 
@@ -217,10 +251,12 @@ class Consumer:
             await self._retry(events, error)
             return
         finally:
-            SECONDS.labels(self._durable).observe(time.perf_counter() - started)
+            self._seconds.observe(time.perf_counter() - started)
+        now = datetime.now(UTC)
         for event in events:
+            self._lag.observe((now - event.time).total_seconds())
             await self._acknowledge(event.message)
-        HANDLED.labels(self._durable, "done").inc(len(events))
+        self._outcomes["done"].inc(len(events))
 
     async def _traced(self, account: AccountId, events: Sequence[Received]) -> None:
         # A batch has one span; it continues the first event's trace.
@@ -242,14 +278,14 @@ class Consumer:
                 continue
             self._held.pop(id(event.message), None)
             await event.message.nak(delay=BACKOFF_SECONDS[min(deliveries, len(BACKOFF_SECONDS)) - 1])
-            HANDLED.labels(self._durable, "retried").inc()
+            self._outcomes["retried"].inc()
 
     async def _bury(self, message: Msg, reason: str) -> None:
         headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Msg-Id"}
         headers |= {"carillon-dead-reason": reason, "carillon-dead-subject": message.subject}
         await self._nats.jetstream.publish(f"dead.{self._durable}", message.data, headers=headers, stream=DEAD)
         await self._acknowledge(message)
-        HANDLED.labels(self._durable, "dead").inc()
+        self._outcomes["dead"].inc()
         log.error("consumer.dead_letter", durable=self._durable, reason=reason, event_id=headers.get("ce-id"))
         await self._stop_when_drowning()
 

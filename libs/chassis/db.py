@@ -6,6 +6,7 @@ the `work` role sees rows then, and its queries name the account themselves.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -13,11 +14,28 @@ from typing import Any, Self, TypeVar
 import asyncpg
 import orjson
 from google.protobuf.message import Message
+from prometheus_client import Counter, Gauge, Histogram
 
 from chassis import database_url, idempotency, outbox
 from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
+from chassis.measuring import BUCKETS, from_zero
+
+POOL_WAIT = Histogram(
+    "carillon_db_pool_wait_seconds",
+    "Waiting for a connection of the pool, and for a new one to connect",
+    buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+)
+POOL = Gauge("carillon_db_pool_connections", "Open connections of the pool", ["state"])
+POOL_LIMIT = Gauge("carillon_db_pool_limit", "Most connections of the pool")
+SECONDS = Histogram(
+    "carillon_db_transaction_seconds", "A transaction, from its beginning to its end", ["kind"], buckets=BUCKETS
+)
+ERRORS = from_zero(
+    Counter("carillon_db_errors_total", "Transactions that the database, or the way to it, put an end to", ["kind"]),
+    *("unreachable", "deadlock", "conflict", "timeout", "other"),
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -34,7 +52,15 @@ UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-
+# Of ERRORS, by what was raised; UNREACHABLE is `unreachable`, the rest `other`.
+KINDS: dict[type[Exception], str] = {
+    asyncpg.DeadlockDetectedError: "deadlock",
+    asyncpg.SerializationError: "conflict",
+    asyncpg.IntegrityConstraintViolationError: "conflict",
+    asyncpg.LockNotAvailableError: "timeout",
+    asyncpg.QueryCanceledError: "timeout",
+}
+READ, WRITE, ACROSS = (SECONDS.labels(kind) for kind in ("read", "write", "across"))
 
 PLAN_EACH = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 
@@ -75,6 +101,8 @@ class WriteTx(ReadTx):
         self._call = call
         self.events: list[outbox.Event] = []
         self.replied = False
+        # Called once it is committed, and never where it is not: for what is counted.
+        self.after_commit: list[Callable[[], None]] = []
 
     @property
     def account(self) -> AccountId:
@@ -150,6 +178,10 @@ class Database:
             reset=no_reset,
             server_settings=settings,
         )
+        # The last pool that was opened; a process has one.
+        POOL.labels("idle").set_function(pool.get_idle_size)
+        POOL.labels("busy").set_function(lambda: pool.get_size() - pool.get_idle_size())
+        POOL_LIMIT.set(pool_size)
         return cls(await pool)
 
     async def start(self) -> None:
@@ -167,7 +199,7 @@ class Database:
     async def read(self, account: AccountId, *, snapshot: bool = False) -> AsyncIterator[ReadTx]:
         """snapshot: every query sees the database as it was at the first."""
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if snapshot else "BEGIN READ ONLY"
-        async with self._transaction(begin, account) as connection:
+        async with self._transaction(begin, account, READ) as connection:
             yield ReadTx(connection)
 
     @asynccontextmanager
@@ -180,49 +212,61 @@ class Database:
         begin = "BEGIN; SET LOCAL synchronous_commit = off" if repeatable else "BEGIN"
         call = who if isinstance(who, Call) else None
         account = who.account if isinstance(who, Call) else who
-        async with self._transaction(begin, account) as connection:
+        async with self._transaction(begin, account, WRITE) as connection:
             if call is not None and call.idempotency is not None:
                 await idempotency.begin(connection, call)
             tx = WriteTx(connection, account, call)
             yield tx
             await tx.finish()
-        if tx.events:
-            self.on_events()
+        self._committed(tx)
 
     @asynccontextmanager
     async def across(self) -> AsyncIterator[WriteTx]:
         """A transaction of no account, for the work role."""
-        async with self._transaction("BEGIN", None) as connection:
+        async with self._transaction("BEGIN", None, ACROSS) as connection:
             tx = WriteTx(connection, None, None)
             yield tx
             await tx.finish()
+        self._committed(tx)
+
+    def _committed(self, tx: WriteTx) -> None:
         if tx.events:
             self.on_events()
+        for function in tx.after_commit:
+            function()
 
     @asynccontextmanager
     async def _transaction(
-        self, begin: str, account: AccountId | None
+        self, begin: str, account: AccountId | None, seconds: Histogram
     ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         # BEGIN and set_config in one round trip: the simple protocol takes several statements, and the account
         # is a UUID, so that nothing can be smuggled in.
         if account is not None:
             begin += f"; SELECT set_config('carillon.account', '{account}', true)"
         async with self._connection() as connection:
+            started = time.perf_counter()
             try:
                 await connection.execute(begin)
                 yield connection
                 await connection.execute("COMMIT")
             finally:
+                seconds.observe(time.perf_counter() - started)
                 if not connection.is_closed() and connection.is_in_transaction():
                     await roll_back(connection)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        started = time.perf_counter()
         try:
             async with self._pool.acquire() as connection:
+                POOL_WAIT.observe(time.perf_counter() - started)
                 yield connection  # type: ignore[misc]  # the pool's proxy has the connection's methods
         except UNREACHABLE as error:
+            ERRORS.labels("unreachable").inc()
             raise Unavailable(Reason.UNAVAILABLE, "The database cannot be reached.") from error
+        except asyncpg.PostgresError as error:
+            ERRORS.labels(next((kind for sort, kind in KINDS.items() if isinstance(error, sort)), "other")).inc()
+            raise
 
 
 async def one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -6,18 +6,26 @@ repeating does no harm.
 """
 
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind
+from prometheus_client import Counter, Histogram
 
 from chassis.call import Outgoing
 from chassis.errors import Unavailable, from_rpc_error
 from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
+from chassis.measuring import BUCKETS, Method
 from chassis.telemetry import tracer
 from chassis.tokens import TokenSigner
+
+CALLS = Counter("carillon_grpc_client_calls_total", "Calls made that came to an end", ["method", "code"])
+SECONDS = Histogram(
+    "carillon_grpc_client_seconds", "From a call to its answer, with the way there", ["method"], buckets=BUCKETS
+)
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -87,12 +95,15 @@ class Client(Generic[Stub]):
             return await self._unary(method, request, call, timeout)
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
-        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+        called = name(method)
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
+                ending.code = error.code().name
                 raise from_rpc_error(error) from None
+            ending.code = "OK"
             return response, await replayed(rpc, call)
 
     async def stream_in(
@@ -104,12 +115,15 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> tuple[Response, bool]:
         """Sends a stream; the response, and whether it is a replay."""
-        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+        called = name(method)
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(requests, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
+                ending.code = error.code().name
                 raise from_rpc_error(error) from None
+            ending.code = "OK"
             return response, await replayed(rpc, call)
 
     async def stream_out(
@@ -120,15 +134,19 @@ class Client(Generic[Stub]):
         call: Outgoing,
         timeout: float,
     ) -> AsyncIterator[Response]:
-        with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
+        called = name(method)
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT):
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
-        try:
-            async for response in rpc:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
-        finally:
-            rpc.cancel()
+        with measured(called).call() as ending:
+            try:
+                async for response in rpc:
+                    yield response
+                ending.code = "OK"
+            except grpc.aio.AioRpcError as error:
+                ending.code = error.code().name
+                raise from_rpc_error(error) from None
+            finally:
+                rpc.cancel()
 
     def _metadata(self, call: Outgoing) -> tuple[tuple[str, str | bytes], ...]:
         token = self._signer.token(call.account, self._audience, scopes=call.scopes)
@@ -144,6 +162,11 @@ class Client(Generic[Stub]):
 def name(method: Any) -> str:
     raw = method._method  # the multi-callable has no public name
     return raw.decode() if isinstance(raw, bytes) else str(raw)
+
+
+@cache
+def measured(method: str) -> Method:
+    return Method(CALLS, SECONDS, method)
 
 
 def safe_wait(timeout: float) -> bool:

@@ -7,7 +7,6 @@ without it.
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,18 +33,14 @@ from chassis.errors import (
     to_status,
 )
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
+from chassis.measuring import BUCKETS, Method
 from chassis.telemetry import tracer, with_remote_parent
 from chassis.tokens import TokenVerifier
 
 log = structlog.get_logger()
 
 CALLS = Counter("carillon_grpc_server_calls_total", "Calls answered", ["method", "code"])
-SECONDS = Histogram(
-    "carillon_grpc_server_seconds",
-    "Time to answer a call",
-    ["method"],
-    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
-)
+SECONDS = Histogram("carillon_grpc_server_seconds", "Time to answer a call", ["method"], buckets=BUCKETS)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 # For a caller that sets none.
@@ -128,6 +123,7 @@ class Endpoint:
     def __init__(self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier) -> None:
         service = method.containing_service
         self._name = f"/{service.full_name}/{method.name}"
+        self._measured = Method(CALLS, SECONDS, self._name)
         self._function = function
         self._admits: frozenset[str] = function.admits  # type: ignore[attr-defined]
         self._tokens = tokens
@@ -157,40 +153,46 @@ class Endpoint:
 
     async def _answer(self, request: object, context: "Context", *, fingerprint: Callable[[], bytes] | None) -> Message:
         metadata = read_metadata(context)
-        started = time.perf_counter()
-        with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
+        with (
+            with_remote_parent(metadata),
+            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
+            self._measured.call() as measured,
+        ):
             try:
                 call = self._call(metadata, fingerprint)
                 async with asyncio.timeout(time_left(context)):
                     response: Message = await self._function(call, request)
-                CALLS.labels(self._name, "OK").inc()
+                measured.code = "OK"
                 return response
             except Replay as replay:
-                CALLS.labels(self._name, "OK").inc()
+                measured.code = "OK"
                 context.set_trailing_metadata(((REPLAYED, "true"),))
                 return self._response_class.FromString(replay.response)
             except Exception as error:
+                refusal = self._refusal(error)
+                measured.code = refusal.status.name
                 span.set_status(Status(StatusCode.ERROR))
-                await self._refuse(error, context)
+                await refuse(refusal, context)
                 raise
-            finally:
-                SECONDS.labels(self._name).observe(time.perf_counter() - started)
 
     async def _stream_out(self, request: Message, context: "Context") -> AsyncIterator[Message]:
         metadata = read_metadata(context)
-        started = time.perf_counter()
-        with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
+        with (
+            with_remote_parent(metadata),
+            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
+            self._measured.call() as measured,
+        ):
             try:
                 call = self._call(metadata, None)
                 # grpc itself ends the stream at its deadline.
                 async for response in self._function(call, request):
                     yield response
-                CALLS.labels(self._name, "OK").inc()
+                measured.code = "OK"
             except Exception as error:
+                refusal = self._refusal(error)
+                measured.code = refusal.status.name
                 span.set_status(Status(StatusCode.ERROR))
-                await self._refuse(error, context)
-            finally:
-                SECONDS.labels(self._name).observe(time.perf_counter() - started)
+                await refuse(refusal, context)
 
     def _call(self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None) -> Call:
         scheme, _, token = str(metadata.get(AUTHORIZATION, "")).partition(" ")
@@ -225,15 +227,20 @@ class Endpoint:
         raw = fingerprint() if fingerprint is not None else b""
         return Idempotency(key, self._name, hashlib.sha256(raw).digest())
 
-    async def _refuse(self, error: Exception, context: "Context") -> None:
+    def _refusal(self, error: Exception) -> CarillonError:
+        """What the caller is told. One that is not ours is logged, and says nothing of the inside."""
         if isinstance(error, TimeoutError):
-            error = DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The answer was not ready in time.")
-        elif not isinstance(error, CarillonError):
-            log.exception("rpc.failed", method=self._name)
-            error = Internal(Reason.INTERNAL, "Internal error.")
-        CALLS.labels(self._name, error.status.name).inc()
-        context.set_trailing_metadata(((STATUS_DETAILS, to_status(error).SerializeToString()),))
-        await context.abort(error.status, error.detail)
+            return DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "The answer was not ready in time.")
+        if isinstance(error, CarillonError):
+            return error
+        log.exception("rpc.failed", method=self._name)
+        return Internal(Reason.INTERNAL, "Internal error.")
+
+
+async def refuse(error: CarillonError, context: "Context") -> None:
+    """Ends the call: raises grpc's own exception."""
+    context.set_trailing_metadata(((STATUS_DETAILS, to_status(error).SerializeToString()),))
+    await context.abort(error.status, error.detail)
 
 
 def read_metadata(context: "Context") -> dict[str, Any]:

@@ -16,8 +16,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
+from prometheus_client import Counter, Gauge
 
 log = structlog.get_logger()
+
+CONNECTED = Gauge("carillon_nats_connected", "1 while the connection stands", ["client"])
+DISCONNECTS = Counter("carillon_nats_disconnects_total", "Connections that were lost", ["client"])
 
 EVENTS = "EVENTS"
 DEAD = "DEAD"
@@ -72,6 +76,8 @@ class Nats:
         self._connecting: asyncio.Task[None] | None = None
         self._connected = False
         self._kept: list[tuple[str, Callback]] = []
+        CONNECTED.labels(name).set_function(lambda: self.client.is_connected)
+        self._disconnects = DISCONNECTS.labels(name)
 
     @classmethod
     async def connect(cls, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> Self:
@@ -91,6 +97,7 @@ class Nats:
             log.warning("nats.error", error=type(error).__name__)
 
         async def on_disconnect() -> None:
+            self._disconnects.inc()
             log.warning("nats.disconnected")
 
         await self.client.connect(

@@ -22,24 +22,29 @@ from prometheus_client import Counter, Gauge, Histogram
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
+from chassis.measuring import LAG_BUCKETS, from_zero
 from chassis.nats import EVENTS, Nats
 from chassis.telemetry import tracer, with_remote_parent
+from chassis.watch import Look
 
 log = structlog.get_logger()
 
-PUBLISHED = Counter("carillon_outbox_published_total", "Events acknowledged by JetStream", ["lane"])
-FAILURES = Counter("carillon_outbox_publish_failures_total", "Events that were not acknowledged in time", ["lane"])
+LANES = ("live", "bulk")
+PUBLISHED = from_zero(Counter("carillon_outbox_published_total", "Events acknowledged by JetStream", ["lane"]), *LANES)
+FAILURES = from_zero(
+    Counter("carillon_outbox_publish_failures_total", "Events that were not acknowledged in time", ["lane"]), *LANES
+)
 LATENCY = Histogram(
     "carillon_outbox_publish_seconds",
     "From the event's making to the broker's acknowledgement",
     ["lane"],
-    buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    buckets=LAG_BUCKETS,
 )
-DEPTH = Gauge("carillon_outbox_depth", "Events not yet published, by the last count")
-AGE = Gauge("carillon_outbox_oldest_seconds", "Age of the oldest event not yet published, by the last count")
 
 POLL_SECONDS = 1.0
 PUBLISH_SECONDS = 5.0
+# Between two looks at whether JetStream was wiped.
+STREAM_SECONDS = 5.0
 # Messages in flight: a bulk event may be 512 KiB, a live one is small.
 BATCH = {"live": 200, "bulk": 8}
 
@@ -57,10 +62,21 @@ UPDATE outbox SET published_at = NULL WHERE account_id IS NOT NULL AND published
 """
 # Between the broker's clock and the database's.
 CLOCK_SKEW = timedelta(seconds=10)
-MEASURE = """
-SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
-FROM outbox WHERE published_at IS NULL
-"""
+LANE = "CASE WHEN bulk THEN 'bulk' ELSE 'live' END"
+WAITING = "FROM outbox WHERE published_at IS NULL GROUP BY bulk"
+# For chassis.watch.
+OUTBOX = (
+    Look(
+        Gauge("carillon_outbox_depth", "Events not yet published", ["lane"]),
+        f"SELECT {LANE}, count(*) {WAITING}",
+        labels=[(lane,) for lane in LANES],
+    ),
+    Look(
+        Gauge("carillon_outbox_oldest_seconds", "Age of the oldest event not yet published", ["lane"]),
+        f"SELECT {LANE}, greatest(extract(epoch FROM now() - min(created_at)), 0)::float8 {WAITING}",
+        labels=[(lane,) for lane in LANES],
+    ),
+)
 
 
 class Relay:
@@ -70,7 +86,7 @@ class Relay:
         self._db = db
         self._nats = nats_connection
         self._service = service
-        self._wake = {lane: asyncio.Event() for lane in BATCH}
+        self._wake = {lane: asyncio.Event() for lane in LANES}
         # When the stream that we publish to was made.
         self._stream_made: datetime | None = None
 
@@ -78,9 +94,9 @@ class Relay:
         """Until cancelled."""
         await self._nats.subscribe("poke." + topic(self._service), self._poked)
         async with asyncio.TaskGroup() as group:
-            for lane in BATCH:
+            for lane in LANES:
                 group.create_task(self._lane(lane))
-            group.create_task(self._measure())
+            group.create_task(self._watch_stream())
 
     async def _poked(self, _: object) -> None:
         for event in self._wake.values():
@@ -106,9 +122,9 @@ class Relay:
             await mark(tx, done)
         PUBLISHED.labels(lane).inc(len(done))
         FAILURES.labels(lane).inc(len(rows) - len(done))
-        now = time.time()
+        now, latency = time.time(), LATENCY.labels(lane)
         for row in done:
-            LATENCY.labels(lane).observe(now - row["created_at"].timestamp())
+            latency.observe(now - row["created_at"].timestamp())
         return len(rows), len(done)
 
     async def _publish(self, row: asyncpg.Record) -> asyncpg.Record | None:
@@ -151,7 +167,7 @@ class Relay:
         if done != "UPDATE 0":
             log.warning("relay.republished", done=done)
 
-    async def _measure(self) -> None:
+    async def _watch_stream(self) -> None:
         while True:
             try:
                 await self._republish_after_a_wipe()
@@ -159,15 +175,7 @@ class Relay:
                 await self._redeclare()
             except (nats.errors.Error, JetStreamError, TimeoutError, CarillonError, asyncpg.PostgresError) as error:
                 log.warning("relay.stream", error=type(error).__name__)
-            try:
-                async with self._db.across() as tx:
-                    row = await tx.fetchrow(MEASURE)
-                if row is not None:
-                    DEPTH.set(row["depth"])
-                    AGE.set(row["age"])
-            except (CarillonError, asyncpg.PostgresError) as error:
-                log.warning("relay.measure", error=type(error).__name__)
-            await asyncio.sleep(5)
+            await asyncio.sleep(STREAM_SECONDS)
 
 
 def topic(service: str) -> str:

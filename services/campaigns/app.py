@@ -24,6 +24,7 @@ from chassis.relay import PUBLISH_SECONDS, Relay, topic
 from chassis.runner import Process
 from chassis.sealing import Sealer
 from chassis.tokens import TokenSigner, TokenVerifier
+from chassis.watch import Watch
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
@@ -47,6 +48,7 @@ from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.freezer import Freezer
+from services.campaigns.work.looks import LOOKS
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
 from services.campaigns.work.reconciling import Checked, Reconciler
@@ -130,6 +132,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("consumer", consumer.run)
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+    process.loop("watch", Watch(db, LOOKS).run)
     collector.spare(*COLLECTOR)
 
 

@@ -10,17 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from prometheus_client import Counter, Histogram
-
 from chassis.errors import CarillonError
 from chassis.ids import AccountId
-from services.campaigns import errors
-
-COMMITS = Counter("carillon_campaigns_hook_commits_total", "Transactions that store what providers post", ["kind"])
-GROUPS = Histogram(
-    "carillon_campaigns_hook_group_size", "Requests in one such transaction", ["kind"], buckets=[1, 2, 5, 10, 50, 200]
-)
-REFUSED = Counter("carillon_campaigns_hooks_refused_total", "Requests beyond the capacity, answered 503", ["kind"])
+from services.campaigns import errors, metrics
 
 # Of one transaction.
 MAX_GROUP = 500
@@ -57,7 +49,9 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         """kind: names the metrics. write: in one transaction; of each item what came of it, or why it is refused. What
         it raises, all of its items are refused with."""
-        self._kind = kind
+        # From 0 on, so that the first one shows as a step.
+        self._refused = metrics.HOOKS_REFUSED.labels(kind)
+        self._commits, self._groups = metrics.HOOK_COMMITS.labels(kind), metrics.HOOK_GROUPS.labels(kind)
         self._write = write
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
@@ -68,7 +62,7 @@ class GroupCommit(Generic[Item, Result]):
     async def add(self, account: AccountId, item: Item, *, size: int) -> Result:
         """Answers when the item is committed. Raises ResourceExhausted(OVERLOADED), and what `write` says."""
         if self._waiting >= self._max_waiting or self._bytes + size > self._max_bytes:
-            REFUSED.labels(self._kind).inc()
+            self._refused.inc()
             raise errors.overloaded()
         lane = self._lanes.setdefault(account, Lane())
         waiting: Waiting[Item, Result] = Waiting(item, size, asyncio.get_running_loop().create_future())
@@ -92,8 +86,8 @@ class GroupCommit(Generic[Item, Result]):
             finally:
                 self._waiting -= len(group)
                 self._bytes -= sum(one.size for one in group)
-            COMMITS.labels(self._kind).inc()
-            GROUPS.labels(self._kind).observe(len(group))
+            self._commits.inc()
+            self._groups.observe(len(group))
         del self._lanes[account]
 
 

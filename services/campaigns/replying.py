@@ -12,7 +12,6 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Counter
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2, replies_pb2
@@ -22,17 +21,12 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError, DeadlineExceeded, Unavailable
 from chassis.ids import AccountId
 from chassis.outbox import Event
-from services.campaigns import convert
+from services.campaigns import convert, metrics
 from services.campaigns.domain.opt_words import Word
 from services.campaigns.repository import inbound as queries
 from services.campaigns.repository.inbound import Place
 
 log = structlog.get_logger()
-
-REPLIES = Counter(
-    "carillon_campaigns_replies_total", "Messages from recipients that contacts has, by meaning", ["word"]
-)
-FAILED = Counter("carillon_campaigns_replies_failed_total", "Tries in which contacts did not take them")
 
 BATCH = 100
 CLAIM_SECONDS = 15.0
@@ -94,7 +88,7 @@ class Replies:
         try:
             contacts = await self._tell(account, [reply(row, lines.get(at)) for at, row in enumerate(rows)], patience)
         except CarillonError as error:
-            FAILED.inc()
+            metrics.REPLIES_FAILED.inc()
             if len(rows) > 1 and not isinstance(error, Unavailable | DeadlineExceeded):
                 # One of them is refused: the others need not wait for it.
                 return all([await self._hand_over(account, [row], patience=patience) for row in rows])
@@ -106,7 +100,7 @@ class Replies:
         async with self._db.write(account) as tx:
             await conclude(tx, rows, lines, contacts)
         for row in rows:
-            REPLIES.labels(row["word"] or "none").inc()
+            metrics.REPLIES.labels(row["word"] or "none").inc()
         return True
 
 

@@ -30,6 +30,7 @@ from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenSigner, TokenVerifier
+from chassis.watch import Watch
 from services.contacts import replay as replaying
 from services.contacts.activity.consumers import consumers
 from services.contacts.activity.service import ActivityService
@@ -61,6 +62,7 @@ from services.contacts.listing.requests import read_filter
 from services.contacts.listing.service import ListingService
 from services.contacts.lists.service import ListService
 from services.contacts.lists.servicer import ListsServicer
+from services.contacts.looks import LOOKS
 from services.contacts.replies.service import ReplyService
 from services.contacts.replies.servicer import RepliesServicer
 from services.contacts.search.consumers import consumers as search_consumers
@@ -138,6 +140,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("undo", UndoWorker(db, wake, AddressHash(settings.erasure_key.get_secret_value())).run)
     process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+    process.loop("watch", Watch(db, LOOKS).run)
 
 
 async def reindex(settings: WorkSettings) -> None:

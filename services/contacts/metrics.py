@@ -1,25 +1,40 @@
-"""The metrics of this service; README.md lists them."""
+"""What this service measures besides what the chassis does."""
 
 from prometheus_client import Counter, Histogram
 
+from chassis.measuring import from_zero
 from services.contacts.imports.resolve import Outcome
 
-IMPORTS = Counter("carillon_contacts_imports_total", "Imports that ended", ["status"])
-IMPORT_ROWS = Counter("carillon_contacts_import_rows_total", "Rows of imports dealt with", ["outcome"])
+IMPORTS = from_zero(
+    Counter("carillon_contacts_imports_total", "Imports that ended", ["status"]),
+    *("completed", "failed", "cancelled"),
+)
+IMPORT_ROWS = from_zero(
+    Counter("carillon_contacts_import_rows_total", "Rows of imports dealt with", ["outcome"]),
+    *("imported", "updated", "duplicate", "failed"),
+)
 IMPORT_SECONDS = Histogram(
     "carillon_contacts_import_seconds",
     "Time a worker spent on an import, from lease to end",
     buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
 )
-EXPORTS = Counter("carillon_contacts_exports_total", "Exports that ended", ["status"])
+EXPORTS = from_zero(
+    Counter("carillon_contacts_exports_total", "Exports that ended", ["status"]), *("completed", "failed")
+)
 EXPORT_ROWS = Counter("carillon_contacts_export_rows_total", "Records written to exports")
 EXPORT_SECONDS = Histogram(
     "carillon_contacts_export_seconds",
     "Time a worker spent on an export, from lease to end",
     buckets=[0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
 )
-BULK_JOBS = Counter("carillon_contacts_bulk_jobs_total", "Bulk changes in the background that ended", ["status"])
-BULK_CONTACTS = Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"])
+BULK_JOBS = from_zero(
+    Counter("carillon_contacts_bulk_jobs_total", "Bulk changes in the background that ended", ["status"]),
+    *("completed", "failed"),
+)
+BULK_CONTACTS = from_zero(
+    Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"]),
+    *("changed", "unchanged", "failed"),
+)
 UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
 
 

@@ -6,6 +6,7 @@ It also makes /api/v1/… the same as /v1/…: one router answers both, and the 
 
 import re
 import time
+from functools import cache
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import ids
 from chassis.errors import Internal, Reason
+from chassis.measuring import BUCKETS, exemplar
 from chassis.telemetry import tracer, with_remote_parent
 from services.gateway.problem import render
 
@@ -23,15 +25,33 @@ log = structlog.get_logger()
 REQUESTS = Counter("carillon_gateway_requests_total", "REST requests answered", ["method", "route", "status"])
 SECONDS = Histogram(
     "carillon_gateway_request_seconds",
-    "From the request's head to the answer's end",
-    ["method", "route"],
-    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    "From the request's head to the answer's end; kind: calls, and what takes its time",
+    ["method", "route", "kind"],
+    buckets=[*BUCKETS, 60],
 )
+# Few series, so that a month of them can be asked for.
+OBJECTIVES = Counter(
+    "carillon_gateway_objective_requests_total",
+    "Requests that met an objective and those that did not: availability (no 5xx), latency (calls within a second)",
+    ["objective", "met"],
+)
+AVAILABLE, QUICK = (
+    {met: OBJECTIVES.labels(objective, "yes" if met else "no") for met in (True, False)}
+    for objective in ("availability", "latency")
+)
+OBJECTIVE_SECONDS = 1.0
 IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not yet answered")
 
+# Set in a scope whose answer waits for a job to end.
+WAITS = "carillon.waits"
 ALIAS, CANONICAL = "/api/v1/", "/v1/"
+# Looked up once for each; routes are templates, so they are few.
+request_count, request_seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
+# A body that is longer is an upload.
+CALL_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+WITHOUT_BODY = frozenset({204, 304})
 QUIET = frozenset({"/healthz", "/readyz"})
 # On every answer that does not say otherwise. Nothing here may be kept by a shared cache, taken for anything but what
 # its type says, or shown in another page; of what a browser would do with a document, it does nothing.
@@ -90,6 +110,7 @@ class Answering:
     def __init__(self, scope: Scope, send: Send, request_id: str, headers: list[tuple[bytes, bytes]]) -> None:
         self.method = scope["method"] if scope["method"] in METHODS else "OTHER"
         self.status = 0
+        self._streams = False
         self._scope = scope
         self._send = send
         self._request_id = request_id
@@ -105,6 +126,7 @@ class Answering:
             self.status = message["status"]
             given = list(message.get("headers", ()))
             names = {name for name, _ in given}
+            self._streams = b"content-length" not in names and self.status not in WITHOUT_BODY
             message["headers"] = [
                 *given,
                 *(one for one in self._headers if one[0] not in names),
@@ -118,11 +140,24 @@ class Answering:
             return
         await self._send(message)
 
+    def _kind(self) -> str:
+        length = header(self._scope, b"content-length") or b"0"
+        if header(self._scope, b"transfer-encoding") or not length.isdigit() or int(length) > CALL_BYTES:
+            return "upload"
+        if self._streams:
+            return "stream"
+        return "wait" if WAITS in self._scope else "call"
+
     def finish(self, span: Span) -> None:
         seconds = time.perf_counter() - self._started
         route = route_of(self._scope)
-        REQUESTS.labels(self.method, route, str(self.status)).inc()
-        SECONDS.labels(self.method, route).observe(seconds)
+        kind = self._kind()
+        request_count(self.method, route, self.status).inc()
+        request_seconds(self.method, route, kind).observe(seconds, exemplar())
+        if self.status and route not in QUIET:
+            AVAILABLE[self.status < 500].inc()
+            if kind == "call" and self.status < 500:
+                QUICK[seconds <= OBJECTIVE_SECONDS].inc()
         span.update_name(f"{self.method} {route}")
         if span.is_recording():
             span.set_attributes(

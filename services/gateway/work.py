@@ -11,9 +11,10 @@ from chassis import idempotency, outbox, schema
 from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.nats import Nats
-from chassis.relay import Relay
+from chassis.relay import OUTBOX, Relay
 from chassis.runner import Process
 from chassis.sealing import Sealer
+from chassis.watch import Watch
 from services.gateway import repository
 from services.gateway.config import WorkSettings
 from services.gateway.feed import repository as feed
@@ -41,6 +42,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.add(nats)
     process.add(transport)
     process.loop("relay", Relay(db, nats, service="gateway").run)
+    process.loop("watch", Watch(db, OUTBOX).run)
     for durable, consumer in FeedWriter(db, nats).consumers().items():
         process.loop(durable, consumer.run)
     process.loop("webhooks", dispatcher(settings, db, nats, transport).run)

@@ -17,6 +17,7 @@ from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
 from chassis.runner import Process
 from chassis.tokens import TokenSigner, TokenVerifier
+from chassis.watch import Watch
 from services.segments import reconciliations
 from services.segments.builder import TOPIC, Builder
 from services.segments.cleaner import Cleaner
@@ -26,6 +27,7 @@ from services.segments.contacts_source import ContactsSource
 from services.segments.evaluation import Evaluator
 from services.segments.flips import Flips
 from services.segments.lanes import Lanes
+from services.segments.looks import LOOKS
 from services.segments.reconcile import Reconciler, Step
 from services.segments.reconciling import Reconciliation
 from services.segments.service import Segments
@@ -60,6 +62,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("reconciliation", reconciliation(settings, db, nats, contacts, evaluator, lanes).run)
     process.loop("cleaner", Cleaner(db, kept=settings.retention, interval=settings.cleaning_seconds).run)
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
+    process.loop("watch", Watch(db, LOOKS).run)
 
 
 async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[tuple[AccountId, Step]]:

@@ -2,11 +2,13 @@
 
 from prometheus_client import Counter, Histogram
 
+from chassis.measuring import LAG_BUCKETS, from_zero
+
 FRESHNESS = Histogram(
     "carillon_segments_freshness_seconds",
     "From a contact's event being made to the commit of the membership that follows from it",
     ["lane"],
-    buckets=[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    buckets=LAG_BUCKETS,
 )
 EVALUATED = Counter(
     "carillon_segments_contacts_total",
@@ -25,11 +27,17 @@ BUILD_STEP_SECONDS = Histogram(
     ["state"],
     buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
 )
-BUILD_FAILURES = Counter("carillon_segments_build_failures_total", "Steps of builds that failed", ["state"])
+BUILD_FAILURES = from_zero(
+    Counter("carillon_segments_build_failures_total", "Steps of builds that failed", ["state"]),
+    *("building", "announcing", "retired"),
+)
 FLIPS = Counter("carillon_segments_flips_total", "Contacts looked at because their time had come")
-REPAIRED = Counter(
-    "carillon_segments_repaired_total",
-    "What reconciliation found wrong and put right: contact, projection, membership, due, count; always zero",
-    ["what"],
+REPAIRED = from_zero(
+    Counter(
+        "carillon_segments_repaired_total",
+        "What reconciliation found wrong and put right: always zero",
+        ["what"],
+    ),
+    *("contact", "projection", "membership", "due", "count"),
 )
 RECONCILED = Counter("carillon_segments_reconciled_total", "Contacts that reconciliation looked at")

@@ -2,6 +2,7 @@
 
 import re
 
+from deploy.dashboards import written
 from services.campaigns import consumers as campaigns
 from services.contacts.activity import consumers as activity
 from services.contacts.search import consumers as search
@@ -55,6 +56,16 @@ def test_metrics_are_read_from_every_process() -> None:
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["port"] in [port["name"] for port in found[0]["spec"]["ports"]]
     assert endpoint["path"] == "/metrics"
+    assert {each["targetLabel"] for each in endpoint["relabelings"]} == {"component"}
+
+
+def test_a_dashboard_is_found_by_grafana_and_is_the_file_that_was_made() -> None:
+    found = [each for each in of_kind(render_file(FULL), "ConfigMap") if "-dashboard-" in each["metadata"]["name"]]
+    for each in found:
+        assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert each["metadata"]["annotations"] == {"grafana_folder": "Carillon"}
+    shown = {name.removeprefix("carillon-"): text for each in found for name, text in each["data"].items()}
+    assert {name: text + "\n" for name, text in shown.items()} == written.files()
 
 
 def test_a_route_leads_from_the_public_host_to_the_gateway() -> None:
@@ -68,4 +79,5 @@ def test_a_route_leads_from_the_public_host_to_the_gateway() -> None:
 
 def test_nothing_of_an_operator_is_there_by_default() -> None:
     objects = render_file(CHART / "ci" / "minimal-values.yaml")
+    assert [each for each in of_kind(objects, "ConfigMap") if "-dashboard-" in each["metadata"]["name"]] == []
     assert of_kind(objects, "ScaledObject", "ServiceMonitor", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress") == []

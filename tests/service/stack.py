@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import REGISTRY
 
 from chassis import ids, migrations
 from chassis.ids import AccountId
@@ -66,6 +67,11 @@ async def eventually(probe: Callable[[], Awaitable[T]], *, seconds: float = 15.0
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"still {value!r} after {seconds} s")
         await asyncio.sleep(0.02)
+
+
+def measured(metric: str, **labels: str) -> float:
+    """The value of a series of this process now; 0 where there is none."""
+    return REGISTRY.get_sample_value(metric, labels) or 0.0
 
 
 def free_port() -> int:

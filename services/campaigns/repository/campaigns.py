@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.db import ReadTx, WriteTx
-from services.campaigns import contents
+from services.campaigns import contents, metrics
 from services.campaigns.domain.audience import Audience
 from services.campaigns.domain.content import Content
 from services.campaigns.domain.stats import NOTHING, Stats, in_time
@@ -203,6 +203,7 @@ async def add_stats(tx: WriteTx, account: UUID, campaign_id: UUID, *, delta: Sta
     if delta != NOTHING:
         statement = ADD_STATS_IN_TIME if in_time(delta) else ADD_STATS
         await tx.execute(statement, account, campaign_id, *delta.values())
+        metrics.count(tx, delta)
 
 
 async def stats(tx: ReadTx, account: UUID, campaign_id: UUID) -> asyncpg.Record | None:

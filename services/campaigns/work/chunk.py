@@ -17,11 +17,10 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Counter, Histogram
 
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
-from services.campaigns import lifecycle
+from services.campaigns import lifecycle, metrics
 from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.domain.hours import Hours
 from services.campaigns.domain.recipient import Reason
@@ -52,10 +51,6 @@ from services.campaigns.work.sending import Sending
 from services.campaigns.work.slots import Closed, Slots
 
 log = structlog.get_logger()
-
-ATTEMPTS = Counter("carillon_campaigns_attempts_total", "Calls to providers by answer", ["answer"])
-LEFT_OUT = Counter("carillon_campaigns_left_out_total", "Recipients not called, by reason", ["reason"])
-BATCH_SECONDS = Histogram("carillon_campaigns_batch_seconds", "A micro-batch, from the check to the outcomes")
 
 BATCH = 50
 # A check older than this no longer counts: an opt-out may have come since.
@@ -186,7 +181,7 @@ class Chunk:
     async def _batch(self, rows: Sequence[asyncpg.Record]) -> None:
         if self._held.lost:
             raise Stop(0.0)
-        with BATCH_SECONDS.time():
+        with metrics.BATCH_SECONDS.time():
             checked_at = time.monotonic()
             messages = await self._fit(rows)
             if not messages:
@@ -209,7 +204,8 @@ class Chunk:
             # Looked at by each: a process may be stopped at any instant, and continued.
             if time.monotonic() > until:
                 return [None] * len(part)
-            return await provider.send_many(part) if len(part) > 1 else [await provider.send(part[0])]
+            with self._sending.seconds.time():
+                return await provider.send_many(part) if len(part) > 1 else [await provider.send(part[0])]
 
         size = provider.max_batch
         parts = [messages[at : at + size] for at in range(0, len(messages), size)]
@@ -247,14 +243,14 @@ class Chunk:
         self._settled += len(statuses)
         for one in outcomes.values():
             # Not the name of a variable that is missing.
-            LEFT_OUT.labels(one.reason.partition(":")[0]).inc()
+            metrics.LEFT_OUT.labels(one.reason.partition(":")[0]).inc()
 
     async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
         """Write what became of the calls; None was not made after all."""
         self._through = self._through or any(isinstance(answer, Accepted | Refused) for _, answer in called)
         settled = []
         for row, answer in called:
-            ATTEMPTS.labels("none" if answer is None else type(answer).__name__.lower()).inc()
+            metrics.ATTEMPTS.labels("none" if answer is None else type(answer).__name__.lower()).inc()
             end = self._outcome(row, answer, attempts[row["id"]])
             # Still `claimed`: on record already, and repeated with the same key in a later pass.
             if end.status is not Recipient.CLAIMED:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Gauge
 
 from chassis.db import Database
 from chassis.errors import CarillonError
+from services.campaigns import metrics
 from services.campaigns.peers import Contacts
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.sending_hours import hours
@@ -24,7 +24,6 @@ from services.campaigns.work.slots import Slots
 
 log = structlog.get_logger()
 
-HELD = Gauge("carillon_campaigns_chunks_held", "Chunks of recipients leased by this process")
 
 HEARTBEAT_SECONDS = 1.5
 INTERVAL_SECONDS = 1.0
@@ -144,7 +143,7 @@ class Dispatcher:
         held = Held(lease)
         self._held[lease.key] = held
         held.task = asyncio.create_task(self._work(held, context), name="dispatch-chunk")
-        HELD.set(len(self._held))
+        metrics.HELD.set(len(self._held))
         return True
 
     async def _work(self, held: Held, context: asyncpg.Record) -> None:
@@ -169,7 +168,7 @@ class Dispatcher:
             log.exception("dispatch.chunk_failed")
         finally:
             del self._held[held.lease.key]
-            HELD.set(len(self._held))
+            metrics.HELD.set(len(self._held))
             self._woken.set()
 
     async def _keep(self) -> None:

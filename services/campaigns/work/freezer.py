@@ -13,13 +13,12 @@ from contextlib import aclosing, suppress
 
 import asyncpg
 import structlog
-from prometheus_client import Counter
 
 from chassis import ids
 from chassis.db import Database
 from chassis.errors import CarillonError, FailedPrecondition, NotFound
 from chassis.ids import AccountId
-from services.campaigns import contents, convert, lifecycle
+from services.campaigns import contents, convert, lifecycle, metrics
 from services.campaigns.domain.audience import Audience, Channel
 from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.domain.id_set import IdSet
@@ -32,8 +31,6 @@ from services.campaigns.sifting import Sieve, Sifted, address_of, contact_id_of
 from services.campaigns.work.sifting_ahead import together
 
 log = structlog.get_logger()
-
-MEMBERS = Counter("carillon_campaigns_freeze_members_total", "Contacts of audiences by what became of them", ["result"])
 
 LEASE_SECONDS = 6.0
 HEARTBEAT_SECONDS = 1.5
@@ -143,9 +140,9 @@ class Freezer:
             await queries.exclude(tx, account, campaign_id, left_out)
             delta = Stats(total=len(added), pending=len(added))
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
-        MEMBERS.labels("added").inc(len(added))
+        metrics.MEMBERS.labels("added").inc(len(added))
         for reason in page.left_out.values():
-            MEMBERS.labels(reason).inc()
+            metrics.MEMBERS.labels(reason).inc()
 
     async def _give_up(self, job: asyncpg.Record, reason: Hold) -> None:
         """Pause, with the reason, so that a person decides."""

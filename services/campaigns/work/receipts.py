@@ -10,20 +10,17 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from prometheus_client import Counter as Metric
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
-from services.campaigns import convert
+from services.campaigns import convert, metrics
 from services.campaigns.domain.recipient import Reason, Receipt, Status, after_receipt
 from services.campaigns.domain.stats import NOTHING, step
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import receipts as queries
 from services.campaigns.work import message_events
-
-RECEIPTS = Metric("carillon_campaigns_receipts_total", "Receipts by what became of them", ["result"])
 
 BATCH = 1000
 # Whose time is kept with the line.
@@ -62,9 +59,9 @@ class ReceiptApplier:
             later = [receipt for place, receipt in enumerate(receipts) if place not in places]
             if later:
                 await queries.later(tx, later)
-        RECEIPTS.labels("applied").inc(len(moved))
-        RECEIPTS.labels("no_news").inc(len(places) - len(moved))
-        RECEIPTS.labels("not_found_yet").inc(len(later))
+        metrics.RECEIPTS.labels("applied").inc(len(moved))
+        metrics.RECEIPTS.labels("no_news").inc(len(places) - len(moved))
+        metrics.RECEIPTS.labels("not_found_yet").inc(len(later))
         return len(receipts) == BATCH
 
     async def _find(

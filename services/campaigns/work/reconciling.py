@@ -14,23 +14,16 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Counter as Metric
 
 from chassis.db import Database, ReadTx, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import AccountId
+from services.campaigns import metrics
 from services.campaigns.domain.stats import NAMES, TIMED, Stats
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import timelines as queries
 
 log = structlog.get_logger()
-
-REPAIRED = Metric(
-    "carillon_campaigns_repaired_total",
-    "What reconciliation found wrong and put right: stats, timeline, chunks; always zero",
-    ["what"],
-)
-RECONCILED = Metric("carillon_campaigns_reconciled_total", "Campaigns whose numbers were held against their ledger")
 
 POLL_SECONDS = 60.0
 # A large ledger takes a second to read; so the loop is seldom busy for more than a part of the time.
@@ -97,9 +90,9 @@ class Reconciler:
             async with self._db.write(account) as writing:
                 wrong = await repair(writing, account, campaign_id)
         wrong += Counter(chunks=len(chunks))
-        RECONCILED.inc()
+        metrics.RECONCILED.inc()
         for what, number in wrong.items():
-            REPAIRED.labels(what).inc(number)
+            metrics.REPAIRED.labels(what).inc(number)
             log.error("reconcile.repaired", what=what, number=number, campaign=str(campaign_id))
         return Checked(account, campaign_id, wrong)
 

@@ -8,14 +8,16 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import orjson
+from prometheus_client import Histogram
 
 from chassis import ids
 from chassis.ids import AccountId
 from chassis.sealing import Sealer
-from services.campaigns import contents, convert, mail_links, tracking
+from services.campaigns import contents, convert, mail_links, metrics, tracking
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers.open_providers import OpenProviders
 from services.campaigns.providers.port import Outbound, Provider
+from services.campaigns.providers.registry import SANDBOX
 from services.campaigns.service.senders import receipts_path
 from services.campaigns.templating import Text
 
@@ -34,6 +36,8 @@ class Sending:
     variables: dict[str, Any]
     text: Text
     provider: Provider
+    # Of its calls.
+    seconds: Histogram
     callback_url: str
     links: "Links"
 
@@ -117,6 +121,7 @@ class Sendings:
             variables={},
             text=Text("{{ text }}", TEST_SUBJECT if channel is Channel.EMAIL else None),
             provider=self.providers.of(of, is_test=is_test),
+            seconds=seconds_of(row["provider"], is_test=is_test),
             callback_url=self.links.callback(account, row["id"], row["receipts_secret"]),
             links=self.links,
         )
@@ -132,6 +137,11 @@ class Sendings:
             variables=orjson.loads(row["variables"]),
             text=contents.text(contents.of_campaign(row)),
             provider=self.providers.of(row, is_test=is_test),
+            seconds=seconds_of(row["provider"], is_test=is_test),
             callback_url=self.links.callback(account, row["sender_id"], row["receipts_secret"]),
             links=self.links,
         )
+
+
+def seconds_of(kind: str, *, is_test: bool) -> Histogram:
+    return metrics.PROVIDER_SECONDS.labels(SANDBOX if is_test else kind)

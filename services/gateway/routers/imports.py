@@ -15,6 +15,7 @@ from chassis.errors import CarillonError, Internal, InvalidArgument, Reason
 from formats.records import FAILED_ON_OUR_SIDE
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import imports as convert
+from services.gateway.edge import WAITS
 from services.gateway.errors import refused_field
 from services.gateway.multipart import Field
 from services.gateway.problem import FieldCode
@@ -89,6 +90,7 @@ async def outcome(caller: Caller, request: Request, found: pb.Import, *, locatio
     """What became of an import that was begun, or 202 and where it can be seen. Raises what made it fail."""
     respond_async = ASYNC.search(request.headers.get("prefer", "")) is not None
     if not respond_async:
+        request.scope[WAITS] = True
         found = await ended(caller, found, stopping=request.app.state.stopping)
     if found.status == pb.IMPORT_STATUS_FAILED:
         raise failed(found)

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from chassis import ids
 from chassis.db import Database
+from chassis.measuring import from_zero
 from chassis.sealing import Sealer
 from services.gateway import plans
 from services.gateway.domain import retries
@@ -28,7 +29,10 @@ from services.gateway.webhooks.transport import Answer, Transport
 
 log = structlog.get_logger()
 
-ATTEMPTS = Counter("carillon_webhook_attempts_total", "Attempts to deliver to a webhook", ["outcome"])
+ATTEMPTS = from_zero(
+    Counter("carillon_webhook_attempts_total", "Attempts to deliver to a webhook", ["outcome"]),
+    *("delivered", "failed", "gone"),
+)
 SECONDS = Histogram(
     "carillon_webhook_seconds",
     "From an event's making to its delivery at an endpoint at the first attempt",

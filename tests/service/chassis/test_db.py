@@ -4,6 +4,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -15,6 +16,7 @@ from chassis.errors import Aborted, FailedPrecondition, Unavailable
 from chassis.idempotency import Replay
 from chassis.ids import AccountId
 from tests.service.chassis.conftest import Databases
+from tests.service.stack import measured
 
 INSERT = "INSERT INTO notes VALUES ($1, $2, $3)"
 
@@ -189,3 +191,50 @@ async def test_copy_leaves_no_rows_behind_for_the_collector(dbs: Databases) -> N
         assert held == []
     finally:
         gc.enable()
+
+
+async def test_what_follows_a_commit_follows_no_rollback(dbs: Databases, account: AccountId) -> None:
+    done: list[str] = []
+    async with dbs.serve.write(account) as tx:
+        tx.after_commit.append(lambda: done.append("committed"))
+        assert done == []
+    with pytest.raises(ZeroDivisionError):
+        async with dbs.serve.write(account) as tx:
+            tx.after_commit.append(lambda: done.append("rolled back"))
+            raise ZeroDivisionError
+    assert done == ["committed"]
+
+
+async def test_what_the_database_puts_an_end_to_is_counted_by_why(
+    dbs: Databases, account: AccountId, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    kinds = ("conflict", "timeout", "unreachable", "other", "deadlock")
+
+    def counted() -> dict[str, float]:
+        return {kind: measured("carillon_db_errors_total", kind=kind) for kind in kinds}
+
+    before = counted()
+    for statement, error in (
+        ("INSERT INTO notes VALUES ($1, 77, 'a'), ($1, 77, 'b')", asyncpg.UniqueViolationError),
+        ("SELECT pg_cancel_backend(pg_backend_pid()), $1::uuid, pg_sleep(30)", asyncpg.QueryCanceledError),
+        ("SELECT $1::uuid, 1 / 0", asyncpg.DivisionByZeroError),
+    ):
+        with pytest.raises(error):
+            async with dbs.serve.write(account) as tx:
+                await tx.fetch(statement, account)
+    with pytest.raises(Unavailable):
+        async with dbs.serve.write(account) as tx:
+            await admin.execute("SELECT pg_terminate_backend($1)", await tx.fetchval("SELECT pg_backend_pid()"))
+            await tx.fetchval("SELECT 1")
+    grown = {kind: now - before[kind] for kind, now in counted().items()}
+    assert grown == {"conflict": 1, "timeout": 1, "unreachable": 1, "other": 1, "deadlock": 0}
+
+
+async def test_who_waits_for_a_connection_is_measured(dbs: Databases, account: AccountId) -> None:
+    """Of the pool that was opened last: the work role's, of six connections."""
+    waited, limit = measured("carillon_db_pool_wait_seconds_count"), measured("carillon_db_pool_limit")
+    async with dbs.work.across(), dbs.work.across():
+        assert measured("carillon_db_pool_connections", state="busy") == 2
+    assert measured("carillon_db_pool_connections", state="busy") == 0
+    assert measured("carillon_db_pool_connections", state="idle") == 2
+    assert (measured("carillon_db_pool_wait_seconds_count") - waited, limit) == (2, 6)

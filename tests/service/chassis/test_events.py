@@ -18,7 +18,7 @@ from chassis.nats import DEAD, EVENTS, Nats, Poker
 from chassis.relay import Relay
 from deploy.local import nats as local_nats
 from tests.service.chassis.conftest import Databases
-from tests.service.stack import eventually, free_port
+from tests.service.stack import eventually, free_port, measured
 
 
 @asynccontextmanager
@@ -306,3 +306,58 @@ async def test_the_dead_letter_limit_stops_the_consumer(
 
         await eventually(stopped)
         assert (await nats.jetstream.stream_info(DEAD)).state.messages == 3
+
+
+async def test_what_the_broker_knows_of_a_consumer_is_measured(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while nothing is handled."""
+    monkeypatch.setattr(consumers, "ASK_SECONDS", 0.1)
+    got, release = Recorder(), asyncio.Event()
+    got.invalid = {"bad"}
+
+    async def slow(account: AccountId, events: Sequence[Received]) -> None:
+        await release.wait()
+        await got(account, events)
+
+    def known(name: str) -> float:
+        return measured(f"carillon_consumer_{name}", durable=durable)
+
+    consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=slow, batch=2)
+    await tell(dbs, account, "a", "bad", "b", "c", "d")
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def waiting() -> bool:
+            return (known("unacknowledged"), known("pending")) == (2, 3)
+
+        await eventually(waiting)
+        assert (known("dead_letters"), known("lag_seconds_count")) == (0, 0)
+        release.set()
+
+        async def handled() -> bool:
+            return (known("unacknowledged"), known("pending"), known("dead_letters")) == (0, 0, 1)
+
+        await eventually(handled)
+    assert known("lag_seconds_count") == 4
+    outcomes = {
+        outcome: measured("carillon_consumer_events_total", durable=durable, outcome=outcome)
+        for outcome in ("done", "retried", "dead")
+    }
+    assert outcomes == {"done": 4, "retried": 0, "dead": 1}
+
+
+async def test_an_event_that_comes_again_is_counted(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    got = Recorder()
+    got.failures = 2
+    consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got)
+    await tell(dbs, account, "a")
+    async with running(Relay(dbs.work, nats, service="contacts").run, consumer.run):
+
+        async def arrived() -> bool:
+            return got.ids == ["a"]
+
+        await eventually(arrived)
+    assert measured("carillon_consumer_redelivered_total", durable=durable) == 2
+    assert measured("carillon_consumer_events_total", durable=durable, outcome="retried") == 2

@@ -120,6 +120,41 @@ async def test_a_deadline_ends_the_call(wire: Wire, account: AccountId) -> None:
         await get(wire.client, account, "slow", timeout=0.2)
 
 
+async def test_both_sides_count_a_call_by_how_it_ended(wire: Wire, account: AccountId) -> None:
+    method = "/carillon.contacts.v1.ContactsService/GetContact"
+
+    def counted() -> list[float]:
+        return [
+            stack.measured(f"carillon_grpc_{side}_calls_total", method=method, code=code)
+            for side in ("server", "client")
+            for code in ("OK", "INVALID_ARGUMENT", "INTERNAL", "CANCELLED")
+        ]
+
+    def timed() -> list[float]:
+        return [stack.measured(f"carillon_grpc_{side}_seconds_count", method=method) for side in ("server", "client")]
+
+    before, times = counted(), timed()
+    await get(wire.client, account, "there")
+    with pytest.raises(InvalidArgument):
+        await get(wire.client, account, "faulty")
+    with pytest.raises(Internal):
+        await get(wire.client, account, "broken")
+    asked = len(wire.servicer.calls)
+    calling = asyncio.create_task(get(wire.client, account, "slow"))
+
+    async def arrived() -> bool:
+        return len(wire.servicer.calls) > asked
+
+    await stack.eventually(arrived)
+    calling.cancel()
+
+    async def all_counted() -> bool:
+        return [now - then for now, then in zip(counted(), before, strict=True)] == [1.0] * 8
+
+    await stack.eventually(all_counted)
+    assert [now - then for now, then in zip(timed(), times, strict=True)] == [4.0, 4.0]
+
+
 async def test_a_service_that_is_not_admitted_is_refused(wire: Wire, account: AccountId, keys: stack.Keys) -> None:
     client = make_client(wire.port, keys, "segments")
     with pytest.raises(PermissionDenied):

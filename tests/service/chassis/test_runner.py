@@ -46,6 +46,11 @@ class Child:
         except aiohttp.ClientConnectionError:
             return 0, None
 
+    async def metrics(self, accept: str) -> tuple[str, str]:
+        """Content type and text."""
+        async with self._http.get(f"http://{self._ops}/metrics", headers={"Accept": accept}) as answer:
+            return answer.headers["Content-Type"], await answer.text()
+
     async def answers(self, path: str, status: int) -> Any:
         async def probe() -> list[Any]:
             found, answer = await self.asked(path)
@@ -82,6 +87,17 @@ async def test_who_waits_for_the_broker_is_alive_and_says_so(
         assert await child.answers("/readyz", 200) == {"ready": True, "problems": {}}
     finally:
         server.stop()
+
+
+async def test_metrics_are_told_in_the_form_that_is_asked_for(child: Child) -> None:
+    await child.answers("/healthz", 200)
+    for accept, kind in (("application/openmetrics-text;version=1.0.0", "openmetrics"), ("text/plain", "plain")):
+        content_type, text = await child.metrics(accept)
+        assert kind in content_type
+        assert text.endswith("# EOF\n") == (kind == "openmetrics")
+        assert 'carillon_nats_connected{client="test"} 0.0' in text
+        # When a series began is in neither: a third more of everything.
+        assert "_created" not in text
 
 
 async def test_who_waits_for_the_broker_stops_when_told(child: Child) -> None:

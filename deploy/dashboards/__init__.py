@@ -1,0 +1,1 @@
+"""Grafana's dashboards: `python -m deploy.dashboards` writes them into the chart."""

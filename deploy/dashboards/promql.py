@@ -1,0 +1,47 @@
+"""The queries that panels are made of. Selectors are of the namespaces and jobs that the dashboard was asked for."""
+
+SELECTED = 'namespace=~"$namespace",job=~"$job"'
+# Grafana's: long enough for a rate, whatever is zoomed to.
+STEP = "$__rate_interval"
+
+
+def series(metric: str, matchers: str = "") -> str:
+    """matchers: `status=~"5..",method="GET"`."""
+    return f"{metric}{{{SELECTED}{',' if matchers else ''}{matchers}}}"
+
+
+def rate(metric: str, matchers: str = "", *, by: str = "", window: str = STEP) -> str:
+    """A second, added up. by: labels that are kept."""
+    return f"sum{keeping(by)}(rate({series(metric, matchers)}[{window}]))"
+
+
+def increase(metric: str, matchers: str = "", *, by: str = "", window: str = STEP) -> str:
+    return f"sum{keeping(by)}(increase({series(metric, matchers)}[{window}]))"
+
+
+def highest(metric: str, matchers: str = "", *, by: str = "") -> str:
+    """Of what every process that asks says alike: never added up."""
+    return f"max{keeping(by)}({series(metric, matchers)})"
+
+
+def total(metric: str, matchers: str = "", *, by: str = "") -> str:
+    """Of what each process has for itself."""
+    return f"sum{keeping(by)}({series(metric, matchers)})"
+
+
+def quantile(q: float, histogram: str, matchers: str = "", *, by: str = "") -> str:
+    """histogram: without `_bucket`."""
+    kept = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', matchers, by=kept)})"
+
+
+def mean(histogram: str, matchers: str = "", *, by: str = "") -> str:
+    return f"{rate(f'{histogram}_sum', matchers, by=by)} / {rate(f'{histogram}_count', matchers, by=by)}"
+
+
+def most(number: int, query: str) -> str:
+    return f"topk({number}, {query})"
+
+
+def keeping(by: str) -> str:
+    return f" by ({by}) " if by else ""

@@ -1,0 +1,41 @@
+"""What is looked at for gauges: see chassis.watch."""
+
+from prometheus_client import Gauge
+
+from chassis.relay import OUTBOX
+from chassis.watch import Look
+
+# Unfinished jobs: since when each could have a worker, and whether it has one.
+OPEN = """
+WITH open AS (
+    SELECT 'import' AS kind, greatest(queued_at, lease_until) AS since, lease_until >= now() AS running FROM imports
+    WHERE account_id IS NOT NULL AND (status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL))
+    UNION ALL
+    SELECT 'undo', greatest(queued_at, lease_until), true FROM imports
+    WHERE account_id IS NOT NULL AND status = 'undoing'
+    UNION ALL
+    SELECT 'export', greatest(created_at, lease_until), lease_until >= now() FROM exports
+    WHERE account_id IS NOT NULL AND status IN ('queued', 'running')
+    UNION ALL
+    SELECT 'bulk', due_at, status = 'running' FROM bulk_jobs
+    WHERE account_id IS NOT NULL AND status IN ('queued', 'running')
+)
+"""
+KINDS = ("import", "undo", "export", "bulk")
+LOOKS = (
+    *OUTBOX,
+    Look(
+        Gauge("carillon_contacts_jobs", "Jobs in the background that have not ended", ["kind", "state"]),
+        f"{OPEN} SELECT kind, CASE WHEN running THEN 'running' ELSE 'waiting' END, count(*) FROM open GROUP BY 1, 2",
+        labels=[(kind, state) for kind in KINDS for state in ("waiting", "running")],
+    ),
+    Look(
+        Gauge(
+            "carillon_contacts_jobs_idle_seconds",
+            "For how long the job that was left alone longest has had no worker",
+            ["kind"],
+        ),
+        f"{OPEN} SELECT kind, max(greatest(0, extract(epoch FROM now() - since)))::float8 FROM open GROUP BY 1",
+        labels=[(kind,) for kind in KINDS],
+    ),
+)
