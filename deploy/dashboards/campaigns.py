@@ -135,9 +135,13 @@ DASHBOARD = Dashboard(
                     stacked=True,
                 ),
                 Panel(
-                    "Stored together",
-                    "Requests of providers in one transaction, on average. More under load.",
-                    [Query(mean("carillon_campaigns_hook_group_size", by="kind"), "{{kind}}")],
+                    "Stored",
+                    "Transactions a second that store what providers post, and how many of their requests are in one on "
+                    "average: more under load.",
+                    [
+                        Query(rate("carillon_campaigns_hook_commits_total", by="kind"), "{{kind}} a second"),
+                        Query(mean("carillon_campaigns_hook_group_size", by="kind"), "{{kind}} together"),
+                    ],
                     decimals=1,
                 ),
                 Panel(

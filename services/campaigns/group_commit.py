@@ -51,7 +51,7 @@ class GroupCommit(Generic[Item, Result]):
         it raises, all of its items are refused with."""
         # From 0 on, so that the first one shows as a step.
         self._refused = metrics.HOOKS_REFUSED.labels(kind)
-        self._groups = metrics.HOOK_GROUPS.labels(kind)
+        self._commits, self._groups = metrics.HOOK_COMMITS.labels(kind), metrics.HOOK_GROUPS.labels(kind)
         self._write = write
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
@@ -86,6 +86,7 @@ class GroupCommit(Generic[Item, Result]):
             finally:
                 self._waiting -= len(group)
                 self._bytes -= sum(one.size for one in group)
+            self._commits.inc()
             self._groups.observe(len(group))
         del self._lanes[account]
 

@@ -35,11 +35,9 @@ REPLIES = from_zero(
     *("opt_out", "opt_in", "none"),
 )
 REPLIES_FAILED = Counter("carillon_campaigns_replies_failed_total", "Tries in which contacts did not take them")
+HOOK_COMMITS = Counter("carillon_campaigns_hook_commits_total", "Transactions that store what providers post", ["kind"])
 HOOK_GROUPS = Histogram(
-    "carillon_campaigns_hook_group_size",
-    "Requests of providers that were stored in one transaction",
-    ["kind"],
-    buckets=[1, 2, 5, 10, 50, 200],
+    "carillon_campaigns_hook_group_size", "Requests in one such transaction", ["kind"], buckets=[1, 2, 5, 10, 50, 200]
 )
 HOOKS_REFUSED = Counter(
     "carillon_campaigns_hooks_refused_total", "Requests beyond the capacity, answered 503", ["kind"]
