@@ -1,11 +1,16 @@
 """A client of one service: a signed token for the account, a deadline and the trace context on every call.
 
-Failures come back as the chassis.errors that the server raised. A call is retried once, at once, only where the
-server was never reached (UNAVAILABLE before an answer; gRPC's own transparent retry) or where `safe` says that
-repeating does no harm.
+Failures come back as the chassis.errors that the server raised. A call is repeated where that does no harm: what no
+server has seen (gRPC does so itself), what a server that is about to stop refused before it began, and once, where
+`safe` says that it only reads, what broke off.
+
+Servers come and go: the name is looked up again when a connection ends, a server that says it is about to stop gets no
+new calls while others are there, and one that has vanished without a word is noticed.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -14,8 +19,17 @@ from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind
 
 from chassis.call import Outgoing
-from chassis.errors import Unavailable, from_rpc_error
-from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
+from chassis.errors import CarillonError, Unavailable, from_rpc_error
+from chassis.grpc_server import (
+    AUTHORIZATION,
+    FINGERPRINT,
+    IDEMPOTENCY_KEY,
+    MAX_MESSAGE_BYTES,
+    NOT_BEGUN,
+    REPLAYED,
+    REQUEST_ID,
+)
+from chassis.health import WHOLE
 from chassis.telemetry import tracer
 from chassis.tokens import TokenSigner
 
@@ -28,17 +42,32 @@ class StubClass(Protocol):
 
 
 Stub = TypeVar("Stub")
+Answer = TypeVar("Answer")
 
+# Every call goes to the next server in turn, of those that say that they serve. No retryPolicy and no timeout here:
+# a call says itself what it bears.
+SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": WHOLE}}
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     # A restarted server is found again quickly.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.keepalive_time_ms", 60_000),
+    # 30 s by default: in that time a rollout replaces every server of a name.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A machine that is gone answers nothing: calls to it end after so long rather than at their deadlines.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
 ]
+# A server that refused is left out as soon as its health has said so, which may be on the way.
+REFUSED_TRIES = 5
+REFUSED_SECONDS = 0.02
+
+
+class NotBegun(Unavailable):
+    """The server was about to stop, and refused the call before it began it."""
 
 
 class Client(Generic[Stub]):
@@ -79,12 +108,7 @@ class Client(Generic[Stub]):
         safe: bool = False,
     ) -> tuple[Response, bool]:
         """The response, and whether it is the replay of an earlier one."""
-        try:
-            return await self._unary(method, request, call, timeout)
-        except Unavailable:
-            if not safe:
-                raise
-            return await self._unary(method, request, call, timeout)
+        return await repeated(lambda: self._unary(method, request, call, timeout), safe=safe)
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
         with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
@@ -92,7 +116,7 @@ class Client(Generic[Stub]):
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
-                raise from_rpc_error(error) from None
+                raise failure(error) from None
             return response, await replayed(rpc, call)
 
     async def stream_in(
@@ -109,7 +133,7 @@ class Client(Generic[Stub]):
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
-                raise from_rpc_error(error) from None
+                raise failure(error) from None
             return response, await replayed(rpc, call)
 
     async def stream_out(
@@ -126,7 +150,7 @@ class Client(Generic[Stub]):
             async for response in rpc:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
+            raise failure(error) from None
         finally:
             rpc.cancel()
 
@@ -139,6 +163,29 @@ class Client(Generic[Stub]):
             key, fingerprint = call.idempotency
             metadata += [(IDEMPOTENCY_KEY, key), (FINGERPRINT, fingerprint)]
         return tuple(metadata)
+
+
+async def repeated(attempt: Callable[[], Awaitable[Answer]], *, safe: bool) -> Answer:
+    """What the first attempt brings that is not to be repeated. Raises what it raises."""
+    refused = 0
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            if isinstance(error, NotBegun) and refused < REFUSED_TRIES:
+                refused += 1
+                await asyncio.sleep(REFUSED_SECONDS)
+            elif safe:
+                safe = False
+            else:
+                raise
+
+
+def failure(error: grpc.aio.AioRpcError) -> CarillonError:
+    known = from_rpc_error(error)
+    if any(key == NOT_BEGUN for key, _ in error.trailing_metadata() or ()):
+        return NotBegun(known.reason, known.detail)
+    return known
 
 
 def name(method: Any) -> str:

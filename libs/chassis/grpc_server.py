@@ -3,12 +3,18 @@
 One wrapper around every method does what a pile of interceptors would: it authenticates, opens the span, holds the
 deadline, renders errors (google.rpc.Status), answers replays, and counts. There is no way to register a method
 without it.
+
+A stop takes nothing away from a client: health says first that calls should go elsewhere (`leave`), while whoever
+comes is served; then (`stop`) what comes is refused before it is begun, and says so, so that a client repeats it
+elsewhere whatever it is; what was begun ends. gRPC's own stop alone breaks off calls that arrive at that moment, and
+their clients cannot know whether they were made.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -16,8 +22,7 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import _async as health
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import Counter, Histogram
@@ -31,9 +36,12 @@ from chassis.errors import (
     PermissionDenied,
     Reason,
     Unauthenticated,
+    Unavailable,
     to_status,
 )
+from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
+from chassis.stopping import GRACE_SECONDS
 from chassis.telemetry import tracer, with_remote_parent
 from chassis.tokens import TokenVerifier
 
@@ -52,12 +60,19 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 DEFAULT_DEADLINE_SECONDS = 30.0
 # Kept back for the answer's way home (Boulder's grpc/interceptors.go does the same).
 RESERVED_SECONDS = 0.02
-GRACE_SECONDS = 10.0
+# Long for news on a connection that calls come by, and short for a stop.
+QUIET_SECONDS = 0.1
+# For the last answers to leave, once every method has returned.
+CLOSING_SECONDS = 1.0
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # So that clients find new replicas. No grace is set: uploads and audiences under way may end in their own time.
+    # So that clients find new replicas; calls under way, uploads and audiences, then have the time of the longest.
     ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 3_600_000),
+    # Clients look after a connection that is quiet (see grpc_client): by itself a server takes that for an attack.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
 ]
 
@@ -67,6 +82,8 @@ IDEMPOTENCY_KEY = "idempotency-key"
 FINGERPRINT = "idempotency-fingerprint-bin"
 REPLAYED = "idempotent-replayed"
 STATUS_DETAILS = "grpc-status-details-bin"
+# Behind a refusal: the call was not begun, and may be repeated elsewhere whatever it is.
+NOT_BEGUN = "not-begun"
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -89,7 +106,8 @@ class Server:
         self._bind = bind
         self._tokens = tokens
         self._server = grpc.aio.server(options=OPTIONS)
-        self._health = health.HealthServicer()
+        self._calls = Calls()
+        self._health: Health | None = None
         self._names: list[str] = []
         self.port = 0
 
@@ -100,37 +118,89 @@ class Server:
             function = getattr(servicer, method.name)
             if not getattr(function, "admits", None):
                 raise TypeError(f"{method.full_name} does not say whom it admits: decorate it with @rpc")
-            handlers[method.name] = Endpoint(method, function, self._tokens).handler()
+            handlers[method.name] = Endpoint(method, function, self._tokens, self._calls).handler()
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
         self._names.append(descriptor.full_name)
 
     async def start(self) -> None:
+        self._health = Health(self._names)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
         names = [*self._names, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)  # type: ignore[no-untyped-call]
         self.port = self._server.add_insecure_port(self._bind)
         await self._server.start()
-        await self.set_serving(True)
 
-    async def set_serving(self, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ["", *self._names]:
-            await self._health.set(name, status)
+    def leave(self) -> None:
+        """Clients go elsewhere; who comes all the same is served until the stop."""
+        if self._health is not None:
+            self._health.leave()
 
     async def stop(self) -> None:
-        await self.set_serving(False)
-        await self._server.stop(GRACE_SECONDS)
+        self.leave()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._calls.end()
+                if self._health is not None and self._health.watched:
+                    await self._calls.settle()
+        except TimeoutError:
+            log.warning("grpc.stopped_with_calls_under_way")
+        if self._health is not None:
+            self._health.close()
+        await self._server.stop(CLOSING_SECONDS)
+
+
+class Stopping(Unavailable):
+    """The call came too late, and was not begun."""
+
+
+class Calls:
+    """Those under way."""
+
+    def __init__(self) -> None:
+        self._count = self._refused = 0
+        self._ending = False
+        self._ended = asyncio.Event()
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Raises Stopping once they are to end."""
+        if self._ending:
+            self._refused += 1
+            raise Stopping(Reason.UNAVAILABLE, "This server is about to stop.")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._ending and not self._count:
+                self._ended.set()
+
+    async def end(self) -> None:
+        """None begins any more. Returns when the last has ended."""
+        self._ending = True
+        if self._count:
+            await self._ended.wait()
+
+    async def settle(self) -> None:
+        """Returns when none has come for a moment: who watches has seen that calls should go elsewhere."""
+        before = -1
+        while before != self._refused:
+            before = self._refused
+            await asyncio.sleep(QUIET_SECONDS)
 
 
 class Endpoint:
     """One method, wrapped."""
 
-    def __init__(self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier) -> None:
+    def __init__(
+        self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier, calls: "Calls"
+    ) -> None:
         service = method.containing_service
         self._name = f"/{service.full_name}/{method.name}"
         self._function = function
         self._admits: frozenset[str] = function.admits  # type: ignore[attr-defined]
         self._tokens = tokens
+        self._calls = calls
         self._method = method
         self._request_class = GetMessageClass(method.input_type)
         self._response_class = GetMessageClass(method.output_type)
@@ -160,9 +230,10 @@ class Endpoint:
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
             try:
-                call = self._call(metadata, fingerprint)
-                async with asyncio.timeout(time_left(context)):
-                    response: Message = await self._function(call, request)
+                with self._calls.begun():
+                    call = self._call(metadata, fingerprint)
+                    async with asyncio.timeout(time_left(context)):
+                        response: Message = await self._function(call, request)
                 CALLS.labels(self._name, "OK").inc()
                 return response
             except Replay as replay:
@@ -181,10 +252,11 @@ class Endpoint:
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
             try:
-                call = self._call(metadata, None)
-                # grpc itself ends the stream at its deadline.
-                async for response in self._function(call, request):
-                    yield response
+                with self._calls.begun():
+                    call = self._call(metadata, None)
+                    # grpc itself ends the stream at its deadline.
+                    async for response in self._function(call, request):
+                        yield response
                 CALLS.labels(self._name, "OK").inc()
             except Exception as error:
                 span.set_status(Status(StatusCode.ERROR))
@@ -232,7 +304,10 @@ class Endpoint:
             log.exception("rpc.failed", method=self._name)
             error = Internal(Reason.INTERNAL, "Internal error.")
         CALLS.labels(self._name, error.status.name).inc()
-        context.set_trailing_metadata(((STATUS_DETAILS, to_status(error).SerializeToString()),))
+        trailing: list[tuple[str, str | bytes]] = [(STATUS_DETAILS, to_status(error).SerializeToString())]
+        if isinstance(error, Stopping):
+            trailing.append((NOT_BEGUN, "true"))
+        context.set_trailing_metadata(tuple(trailing))
         await context.abort(error.status, error.detail)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from chassis import ids, schema
 from chassis.db import Database
+from chassis.errors import Reason, Unavailable
 from chassis.runner import Process
 from services.gateway import api, backends, budgets, service
 from services.gateway.auth import Authenticator, Principal
@@ -23,6 +24,8 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
     behind = backends.connect(settings)
 
     async def ready() -> None:
+        if process.stopping:
+            raise Unavailable(Reason.UNAVAILABLE, "This replica is about to stop.")
         await schema.check(db, VERSIONS)
 
     stopping = asyncio.Event()
@@ -32,6 +35,7 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
     process.add(behind)
     process.add(parts.key_uses)
     process.add(server)
+    process.on_leaving(server.leave)
     process.loop("http", server.watch)
     process.loop("key uses", parts.key_uses.run)
     process.ready_check("database", ready)
