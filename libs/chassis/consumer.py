@@ -59,6 +59,10 @@ class Invalid(Exception):
     """The event can never be handled: it does not parse, or breaks its contract."""
 
 
+class Drowning(Exception):
+    """The dead-letter limit is reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     id: str
@@ -112,6 +116,9 @@ class Consumer:
             try:
                 await self._declare()
                 await self._consume()
+            except Drowning:
+                # Until somebody looks and restarts the process; the stream keeps the rest.
+                await asyncio.Event().wait()
             except (nats.errors.Error, JetStreamError, TimeoutError, ConnectionError) as error:
                 log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
                 await asyncio.sleep(0.5)
@@ -295,8 +302,7 @@ class Consumer:
         if len(self._dead) >= DEAD_LIMIT:
             STOPPED.labels(self._durable).set(1)
             log.critical("consumer.stopped", durable=self._durable, dead_letters=len(self._dead))
-            # Until somebody looks and restarts the process; the stream keeps the rest.
-            await asyncio.Event().wait()
+            raise Drowning
 
 
 def parse(message: Msg) -> Received:
