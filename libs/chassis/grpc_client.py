@@ -1,16 +1,14 @@
 """A client of one service: a signed token for the account, a deadline and the trace context on every call.
 
 Failures come back as the chassis.errors that the server raised. A call is repeated where that does no harm: what no
-server has seen (gRPC does so itself), what a server that is about to stop refused before it began, and once, where
-`safe` says that it only reads, what broke off.
+server has seen, which gRPC does by itself, and once, at once, where `safe` says so, what broke off.
 
-Servers come and go: the name is looked up again when a connection ends, a server that says it is about to stop gets no
-new calls while others are there, and one that has vanished without a word is noticed.
+Servers come and go. Calls go to those whose health says that they serve (see grpc_server), in turn; the name is looked
+up again whenever a connection ends; a server that vanished without a word is noticed by its silence.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -19,13 +17,12 @@ from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind
 
 from chassis.call import Outgoing
-from chassis.errors import CarillonError, Unavailable, from_rpc_error
+from chassis.errors import Unavailable, from_rpc_error
 from chassis.grpc_server import (
     AUTHORIZATION,
     FINGERPRINT,
     IDEMPOTENCY_KEY,
     MAX_MESSAGE_BYTES,
-    NOT_BEGUN,
     REPLAYED,
     REQUEST_ID,
 )
@@ -42,7 +39,6 @@ class StubClass(Protocol):
 
 
 Stub = TypeVar("Stub")
-Answer = TypeVar("Answer")
 
 # Every call goes to the next server in turn, of those that say that they serve. No retryPolicy and no timeout here:
 # a call says itself what it bears.
@@ -55,19 +51,12 @@ OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # 30 s by default: in that time a rollout replaces every server of a name.
-    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # 30 s by default, in which a rollout replaces every server of a name.
+    ("grpc.dns_min_time_between_resolutions_ms", 200),
     # A machine that is gone answers nothing: calls to it end after so long rather than at their deadlines.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
-# A server that refused is left out as soon as its health has said so, which may be on the way.
-REFUSED_TRIES = 5
-REFUSED_SECONDS = 0.02
-
-
-class NotBegun(Unavailable):
-    """The server was about to stop, and refused the call before it began it."""
 
 
 class Client(Generic[Stub]):
@@ -108,7 +97,12 @@ class Client(Generic[Stub]):
         safe: bool = False,
     ) -> tuple[Response, bool]:
         """The response, and whether it is the replay of an earlier one."""
-        return await repeated(lambda: self._unary(method, request, call, timeout), safe=safe)
+        try:
+            return await self._unary(method, request, call, timeout)
+        except Unavailable:
+            if not safe:
+                raise
+            return await self._unary(method, request, call, timeout)
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
         with tracer().start_as_current_span(name(method), kind=SpanKind.CLIENT):
@@ -116,7 +110,7 @@ class Client(Generic[Stub]):
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
-                raise failure(error) from None
+                raise from_rpc_error(error) from None
             return response, await replayed(rpc, call)
 
     async def stream_in(
@@ -133,7 +127,7 @@ class Client(Generic[Stub]):
             try:
                 response = await rpc
             except grpc.aio.AioRpcError as error:
-                raise failure(error) from None
+                raise from_rpc_error(error) from None
             return response, await replayed(rpc, call)
 
     async def stream_out(
@@ -150,7 +144,7 @@ class Client(Generic[Stub]):
             async for response in rpc:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise failure(error) from None
+            raise from_rpc_error(error) from None
         finally:
             rpc.cancel()
 
@@ -163,29 +157,6 @@ class Client(Generic[Stub]):
             key, fingerprint = call.idempotency
             metadata += [(IDEMPOTENCY_KEY, key), (FINGERPRINT, fingerprint)]
         return tuple(metadata)
-
-
-async def repeated(attempt: Callable[[], Awaitable[Answer]], *, safe: bool) -> Answer:
-    """What the first attempt brings that is not to be repeated. Raises what it raises."""
-    refused = 0
-    while True:
-        try:
-            return await attempt()
-        except Unavailable as error:
-            if isinstance(error, NotBegun) and refused < REFUSED_TRIES:
-                refused += 1
-                await asyncio.sleep(REFUSED_SECONDS)
-            elif safe:
-                safe = False
-            else:
-                raise
-
-
-def failure(error: grpc.aio.AioRpcError) -> CarillonError:
-    known = from_rpc_error(error)
-    if any(key == NOT_BEGUN for key, _ in error.trailing_metadata() or ()):
-        return NotBegun(known.reason, known.detail)
-    return known
 
 
 def name(method: Any) -> str:

@@ -4,17 +4,17 @@ One wrapper around every method does what a pile of interceptors would: it authe
 deadline, renders errors (google.rpc.Status), answers replays, and counts. There is no way to register a method
 without it.
 
-A stop takes nothing away from a client: health says first that calls should go elsewhere (`leave`), while whoever
-comes is served; then (`stop`) what comes is refused before it is begun, and says so, so that a client repeats it
-elsewhere whatever it is; what was begun ends. gRPC's own stop alone breaks off calls that arrive at that moment, and
-their clients cannot know whether they were made.
+A stop takes nothing away from a client. Health says that calls should go elsewhere, and those that come all the same
+are served until none does; only then connections are told to end, and calls under way do. gRPC's own stop alone breaks
+off calls that arrive at that moment, and their clients cannot know whether they were made. Health says it no sooner,
+because clients look for new servers when a connection ends, and not for what health says: calls of a client that knows
+this server alone wait in between.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -36,7 +36,6 @@ from chassis.errors import (
     PermissionDenied,
     Reason,
     Unauthenticated,
-    Unavailable,
     to_status,
 )
 from chassis.health import Health
@@ -62,8 +61,7 @@ DEFAULT_DEADLINE_SECONDS = 30.0
 RESERVED_SECONDS = 0.02
 # Long for news on a connection that calls come by, and short for a stop.
 QUIET_SECONDS = 0.1
-# For the last answers to leave, once every method has returned.
-CLOSING_SECONDS = 1.0
+LEAVING_SECONDS = 3.0
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -82,8 +80,6 @@ IDEMPOTENCY_KEY = "idempotency-key"
 FINGERPRINT = "idempotency-fingerprint-bin"
 REPLAYED = "idempotent-replayed"
 STATUS_DETAILS = "grpc-status-details-bin"
-# Behind a refusal: the call was not begun, and may be repeated elsewhere whatever it is.
-NOT_BEGUN = "not-begun"
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -106,7 +102,7 @@ class Server:
         self._bind = bind
         self._tokens = tokens
         self._server = grpc.aio.server(options=OPTIONS)
-        self._calls = Calls()
+        self._arrivals = Arrivals()
         self._health: Health | None = None
         self._names: list[str] = []
         self.port = 0
@@ -118,7 +114,7 @@ class Server:
             function = getattr(servicer, method.name)
             if not getattr(function, "admits", None):
                 raise TypeError(f"{method.full_name} does not say whom it admits: decorate it with @rpc")
-            handlers[method.name] = Endpoint(method, function, self._tokens, self._calls).handler()
+            handlers[method.name] = Endpoint(method, function, self._tokens, self._arrivals).handler()
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
         self._names.append(descriptor.full_name)
 
@@ -130,77 +126,46 @@ class Server:
         self.port = self._server.add_insecure_port(self._bind)
         await self._server.start()
 
-    def leave(self) -> None:
-        """Clients go elsewhere; who comes all the same is served until the stop."""
+    async def stop(self) -> None:
+        """Calls under way end, in GRACE_SECONDS at most."""
         if self._health is not None:
             self._health.leave()
-
-    async def stop(self) -> None:
-        self.leave()
-        try:
-            async with asyncio.timeout(GRACE_SECONDS):
-                await self._calls.end()
-                if self._health is not None and self._health.watched:
-                    await self._calls.settle()
-        except TimeoutError:
-            log.warning("grpc.stopped_with_calls_under_way")
-        if self._health is not None:
+            if self._health.watched:
+                await self._arrivals.cease()
             self._health.close()
-        await self._server.stop(CLOSING_SECONDS)
+        await self._server.stop(GRACE_SECONDS)
 
 
-class Stopping(Unavailable):
-    """The call came too late, and was not begun."""
-
-
-class Calls:
-    """Those under way."""
+class Arrivals:
+    """Of calls."""
 
     def __init__(self) -> None:
-        self._count = self._refused = 0
-        self._ending = False
-        self._ended = asyncio.Event()
+        self.count = 0
 
-    @contextmanager
-    def begun(self) -> Iterator[None]:
-        """Raises Stopping once they are to end."""
-        if self._ending:
-            self._refused += 1
-            raise Stopping(Reason.UNAVAILABLE, "This server is about to stop.")
-        self._count += 1
+    async def cease(self) -> None:
+        """Returns when no call came for a while, or after LEAVING_SECONDS."""
         try:
-            yield
-        finally:
-            self._count -= 1
-            if self._ending and not self._count:
-                self._ended.set()
-
-    async def end(self) -> None:
-        """None begins any more. Returns when the last has ended."""
-        self._ending = True
-        if self._count:
-            await self._ended.wait()
-
-    async def settle(self) -> None:
-        """Returns when none has come for a moment: who watches has seen that calls should go elsewhere."""
-        before = -1
-        while before != self._refused:
-            before = self._refused
-            await asyncio.sleep(QUIET_SECONDS)
+            async with asyncio.timeout(LEAVING_SECONDS):
+                before = -1
+                while before != self.count:
+                    before = self.count
+                    await asyncio.sleep(QUIET_SECONDS)
+        except TimeoutError:
+            log.warning("grpc.calls_keep_coming")
 
 
 class Endpoint:
     """One method, wrapped."""
 
     def __init__(
-        self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier, calls: "Calls"
+        self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier, arrivals: "Arrivals"
     ) -> None:
         service = method.containing_service
         self._name = f"/{service.full_name}/{method.name}"
         self._function = function
         self._admits: frozenset[str] = function.admits  # type: ignore[attr-defined]
         self._tokens = tokens
-        self._calls = calls
+        self._arrivals = arrivals
         self._method = method
         self._request_class = GetMessageClass(method.input_type)
         self._response_class = GetMessageClass(method.output_type)
@@ -226,14 +191,14 @@ class Endpoint:
         return await self._answer(requests, context, fingerprint=None)
 
     async def _answer(self, request: object, context: "Context", *, fingerprint: Callable[[], bytes] | None) -> Message:
+        self._arrivals.count += 1
         metadata = read_metadata(context)
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
             try:
-                with self._calls.begun():
-                    call = self._call(metadata, fingerprint)
-                    async with asyncio.timeout(time_left(context)):
-                        response: Message = await self._function(call, request)
+                call = self._call(metadata, fingerprint)
+                async with asyncio.timeout(time_left(context)):
+                    response: Message = await self._function(call, request)
                 CALLS.labels(self._name, "OK").inc()
                 return response
             except Replay as replay:
@@ -248,15 +213,15 @@ class Endpoint:
                 SECONDS.labels(self._name).observe(time.perf_counter() - started)
 
     async def _stream_out(self, request: Message, context: "Context") -> AsyncIterator[Message]:
+        self._arrivals.count += 1
         metadata = read_metadata(context)
         started = time.perf_counter()
         with with_remote_parent(metadata), tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span:
             try:
-                with self._calls.begun():
-                    call = self._call(metadata, None)
-                    # grpc itself ends the stream at its deadline.
-                    async for response in self._function(call, request):
-                        yield response
+                call = self._call(metadata, None)
+                # grpc itself ends the stream at its deadline.
+                async for response in self._function(call, request):
+                    yield response
                 CALLS.labels(self._name, "OK").inc()
             except Exception as error:
                 span.set_status(Status(StatusCode.ERROR))
@@ -304,10 +269,7 @@ class Endpoint:
             log.exception("rpc.failed", method=self._name)
             error = Internal(Reason.INTERNAL, "Internal error.")
         CALLS.labels(self._name, error.status.name).inc()
-        trailing: list[tuple[str, str | bytes]] = [(STATUS_DETAILS, to_status(error).SerializeToString())]
-        if isinstance(error, Stopping):
-            trailing.append((NOT_BEGUN, "true"))
-        context.set_trailing_metadata(tuple(trailing))
+        context.set_trailing_metadata(((STATUS_DETAILS, to_status(error).SerializeToString()),))
         await context.abort(error.status, error.detail)
 
 

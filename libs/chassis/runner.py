@@ -2,9 +2,10 @@
 
 Probes are answered first: a component may wait in its `start` for what it needs, as long as that takes, and readiness
 says what is missing. `build` therefore waits for nothing.
-The order of a stop: readiness turns false and whoever serves says so to its clients (`on_leaving`), but serves on for
-DRAIN_SECONDS; loops are cancelled, which begin nothing new, end what they are at or give it back; components stop in
-reverse order, so that servers end their calls before the database is closed; exit 0.
+The order of a stop: readiness turns false, and the process serves on for DRAIN_SECONDS, until everybody has heard of
+it (`on_leaving` is for who can help to spread the news); loops are cancelled, which begin nothing new, end what they
+are at or give it back; components stop in reverse order, so that servers end their calls before the database is
+closed; exit 0.
 A loop that raises ends the process with 1: the supervisor or Kubernetes starts it anew.
 """
 
@@ -71,7 +72,7 @@ class Process:
         return self._phase == STOPPING
 
     def on_leaving(self, function: Callable[[], None]) -> None:
-        """Called when the process is told to stop, before anything stops: clients are to go elsewhere."""
+        """Called when the process is told to stop, before anything stops."""
         self._leaving.append(function)
 
     async def run(self) -> int:

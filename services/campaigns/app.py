@@ -96,7 +96,6 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
     process.add(server)
-    process.on_leaving(server.leave)
 
 
 async def work(process: Process, settings: WorkSettings) -> None:

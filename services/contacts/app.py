@@ -112,7 +112,6 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     uploads = SuppressionUploadsServicer(SuppressionUploads(db, limit_bytes=settings.upload_limit_bytes))
     server.add(suppression_uploads_pb2.DESCRIPTOR.services_by_name["SuppressionUploadsService"], uploads)
     process.add(server)
-    process.on_leaving(server.leave)
 
 
 async def work(process: Process, settings: WorkSettings) -> None:
