@@ -7,6 +7,7 @@ Servers come and go. Calls go to those whose health says that they serve (see gr
 up again whenever a connection ends; a server that vanished without a word is noticed by its silence.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Generic, Protocol, TypeVar
@@ -28,6 +29,7 @@ from chassis.grpc_server import (
 )
 from chassis.health import WHOLE
 from chassis.telemetry import tracer
+from chassis.tls import Tls
 from chassis.tokens import TokenSigner
 
 Request = TypeVar("Request", bound=Message)
@@ -57,21 +59,50 @@ OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
+# Of a channel that is left: how long somebody may still hold its stub for a call, and what a call may take.
+BEGINNING_SECONDS = 30.0
+LONGEST_SECONDS = 3600.0
 
 
 class Client(Generic[Stub]):
-    def __init__(self, target: str, stub: type[Stub], *, audience: str, signer: TokenSigner) -> None:
-        """target: as in gRPC, `dns:///contacts:7000`. audience: the service called, as its tokens name it."""
-        self._channel = grpc.aio.insecure_channel(target, options=OPTIONS)
-        # Typed by mypy-protobuf as the stub over an asynchronous channel.
-        self.stub: Stub = stub(self._channel)  # type: ignore[call-arg]
+    def __init__(
+        self, target: str, stub: type[Stub], *, audience: str, signer: TokenSigner, tls: Tls | None = None
+    ) -> None:
+        """target: as in gRPC, `dns:///contacts:7000`; with tls, the server's certificate is of that name.
+        audience: the service called, as its tokens name it."""
+        self._target = target
+        self._stub_class = stub
         self._audience = audience
         self._signer = signer
+        self._tls = tls
+        self._closing: set[asyncio.Task[None]] = set()
+        self._open()
+
+    def _open(self) -> None:
+        self._identity = None if self._tls is None else self._tls.identity
+        if self._tls is None:
+            self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(self._target, self._tls.channel_credentials(), options=OPTIONS)
+        # Typed by mypy-protobuf as the stub over an asynchronous channel.
+        self._stub: Stub = self._stub_class(self._channel)  # type: ignore[call-arg]
+
+    @property
+    def stub(self) -> Stub:
+        """For a call that follows at once: a renewed certificate takes a new channel."""
+        if self._tls is not None and self._tls.identity is not self._identity:
+            closing = asyncio.create_task(close_later(self._channel))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._open()
+        return self._stub
 
     async def start(self) -> None:
         """Nothing to do: the channel connects with the first call."""
 
     async def stop(self) -> None:
+        for closing in self._closing:
+            closing.cancel()
         await self._channel.close()
 
     async def unary(
@@ -157,6 +188,15 @@ class Client(Generic[Stub]):
             key, fingerprint = call.idempotency
             metadata += [(IDEMPOTENCY_KEY, key), (FINGERPRINT, fingerprint)]
         return tuple(metadata)
+
+
+async def close_later(channel: grpc.aio.Channel) -> None:
+    """Once nobody begins a call on it any more; those under way end."""
+    try:
+        await asyncio.sleep(BEGINNING_SECONDS)
+        await channel.close(LONGEST_SECONDS)
+    finally:
+        await channel.close()
 
 
 def name(method: Any) -> str:

@@ -42,6 +42,7 @@ from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
 from chassis.stopping import GRACE_SECONDS
 from chassis.telemetry import tracer, with_remote_parent
+from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 
 log = structlog.get_logger()
@@ -97,10 +98,11 @@ def rpc(*, admits: set[str]) -> Callable[[F], F]:
 
 
 class Server:
-    def __init__(self, bind: str, tokens: TokenVerifier) -> None:
-        """bind: host:port; port 0 takes a free one, see `port`."""
+    def __init__(self, bind: str, tokens: TokenVerifier, *, tls: Tls | None = None) -> None:
+        """bind: host:port; port 0 takes a free one, see `port`. tls: clients without a certificate are not let in."""
         self._bind = bind
         self._tokens = tokens
+        self._tls = tls
         self._server = grpc.aio.server(options=OPTIONS)
         self._arrivals = Arrivals()
         self._health: Health | None = None
@@ -123,7 +125,10 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
         names = [*self._names, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)  # type: ignore[no-untyped-call]
-        self.port = self._server.add_insecure_port(self._bind)
+        if self._tls is None:
+            self.port = self._server.add_insecure_port(self._bind)
+        else:
+            self.port = self._server.add_secure_port(self._bind, self._tls.server_credentials())
         await self._server.start()
 
     async def stop(self) -> None:

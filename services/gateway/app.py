@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from chassis import ids, schema
+from chassis import ids, schema, tls
 from chassis.db import Database
 from chassis.errors import Reason, Unavailable
 from chassis.runner import Process
@@ -21,7 +21,7 @@ from services.gateway.server import HttpServer
 
 async def serve(process: Process, settings: GatewaySettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway")
-    behind = backends.connect(settings)
+    behind = backends.connect(settings, tls.opened(process, settings))
 
     async def ready() -> None:
         if process.stopping:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import nats
@@ -95,8 +96,6 @@ async def play(scenario: Scenario, stack: ThrowawayStack, history: History) -> l
             run = Run(scenario, stack, made, history, rest, book, contacts, witness, receiver, subscriber)
             await prepare(run, mark=mark, file=file)
             follower = await under_load(run, key)
-            history.add("rolled all", calls=book.calls, slowest=round(book.slowest, 2), imported=book.imported)
-            await settle(run)
             return [*await judge(run, follower), none("connections that found no gateway", ["x"] * gate.refused)]
 
 
@@ -172,26 +171,31 @@ async def under_load(run: Run, key: str) -> Follower:
     working = [asyncio.create_task(loop.run(stop)) for loop in loops]
     try:
         for _ in range(scenario.rounds):
-            for component in ORDER:
-                await run.cluster.roll(component)
+            await run.cluster.roll(ORDER)
         stop.set()
         await asyncio.gather(*working)
-        await until("the follower", lambda: has_followed(run, follower))
+        run.history.add(
+            "replaced all",
+            calls=run.book.calls,
+            slowest_seconds=round(run.book.slowest, 2),
+            imported=run.book.imported,
+        )
+        await settle(run, follower)
     finally:
         for task in (following, *working):
             task.cancel()
         await asyncio.gather(following, *working, return_exceptions=True)
         for one in clients:
             await one.session.close()
-    run.history.add("followed", streams=follower.streams, events=len(follower.positions))
+    run.history.add("settled", streams=follower.streams, events=len(follower.positions))
     return follower
 
 
-async def settle(run: Run) -> None:
+async def settle(run: Run, follower: Follower) -> None:
     """Waits for the end of the campaign, its receipts, the segment and the events; the audit tells what is missing."""
     try:
         await until("the campaign's end", lambda: is_over(run))
-        await until("all events everywhere", lambda: is_quiet(run))
+        await until("all events everywhere", lambda: is_quiet(run, follower))
     except TimeoutError as error:
         run.history.add("gave up", waiting_for=str(error))
     await run.witness.wait_for_receipts(len(run.contacts.premium_codes), seconds=5.0)
@@ -224,6 +228,7 @@ async def judge(run: Run, follower: Follower) -> list[Check]:
             followed=follower.positions,
             received=run.receiver.ids,
             heard=run.subscriber.ids,
+            anything=[str(event_id) for _, event_id in await feed(run)],
         ),
         equal("dead letters", await dead_letters(run), 0),
     ]
@@ -247,19 +252,14 @@ async def has_sent(run: Run) -> bool:
     return run.witness.look() > 0
 
 
-async def has_followed(run: Run, follower: Follower) -> bool:
-    """Whether it has seen what the feed has by now."""
-    return bool(follower.positions) and follower.positions[-1] >= (await pages(run.rest, after=run.began))[1]
-
-
 async def is_over(run: Run) -> bool:
     campaign = await run.rest.get(f"/v1/campaigns/{run.campaign_id}")
     stats = campaign["stats"]
     return bool(campaign["status"] == "completed" and stats["delivered"] + stats["failed"] == stats["sent"])
 
 
-async def is_quiet(run: Run) -> bool:
-    """Nothing waits in an outbox, and the webhook has had all that the feed has, which has all that was published."""
+async def is_quiet(run: Run, follower: Follower) -> bool:
+    """Nothing waits in an outbox, and the feed, its follower and the webhook have all that was published."""
     for service in ("contacts", "segments", "campaigns", "gateway"):
         connection = await asyncpg.connect(run.stack.database_url(service))
         try:
@@ -267,8 +267,21 @@ async def is_quiet(run: Run) -> bool:
                 return False
         finally:
             await connection.close()
-    told = {event["id"] for event in (await pages(run.rest, after=run.began))[0]}
-    return set(run.subscriber.ids) <= told and told <= set(run.receiver.ids)
+    rows = await feed(run)
+    last = max(position for position, _ in rows)
+    if not follower.positions or follower.positions[-1] < last:
+        return False
+    told = {str(event_id) for position, event_id in rows if position > run.began}
+    return set(run.subscriber.ids) <= {str(event_id) for _, event_id in rows} and told <= set(run.receiver.ids)
+
+
+async def feed(run: Run) -> list[tuple[int, UUID]]:
+    """(position, id) of every event, straight from the database: to read them all over the API takes seconds."""
+    connection = await asyncpg.connect(run.stack.database_url("gateway"))
+    try:
+        return [tuple(row) for row in await connection.fetch("SELECT position, id FROM feed_events")]
+    finally:
+        await connection.close()
 
 
 async def pages(rest: Rest, *, after: int) -> tuple[list[dict[str, Any]], int]:
