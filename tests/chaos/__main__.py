@@ -57,6 +57,7 @@ def rolling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=int, default=20, help="messages a second (default 20)")
     parser.add_argument("--replicas", type=int, default=2, help="of each component (default 2)")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is replaced (default 1)")
+    parser.add_argument("--no-tls", action="store_true", help="between the services; with it certificates are renewed")
 
 
 def seed_option(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +103,9 @@ def of_the_segments(asked: argparse.Namespace) -> int:
 
 def of_a_rollout(asked: argparse.Namespace) -> int:
     console = Console()
-    wanted = of_a_rolling.Scenario(asked.seed, asked.recipients, asked.rate, asked.replicas, asked.rounds)
+    wanted = of_a_rolling.Scenario(
+        asked.seed, asked.recipients, asked.rate, asked.replicas, asked.rounds, tls=not asked.no_tls
+    )
     console.print(f"seed {wanted.seed}: replacing {', '.join(of_a_rolling.ORDER)}, {wanted.replicas} of each")
     found, history = runs.run(partial(of_a_rolling.play, wanted), only=INFRASTRUCTURE)
     path = runs.write(f"rolling-{wanted.seed}", wanted, found, history)

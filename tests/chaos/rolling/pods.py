@@ -6,12 +6,14 @@ a while to get round: in that time the old pod has to go on serving.
 """
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from random import SystemRandom
 from typing import BinaryIO
 
@@ -19,6 +21,7 @@ import aiohttp
 
 from deploy.local import processes
 from deploy.local.processes import Spec
+from tests.certificates import Authority
 from tests.chaos.history import History
 from tests.chaos.rolling.endpoints import DOMAIN, GRPC, HTTP, OPS, Endpoints
 from tests.throwaway_stack import ThrowawayStack
@@ -31,6 +34,8 @@ LOOK_SECONDS = 0.1
 READY_SECONDS = 60.0
 # Kubernetes would kill it then. The chart gives it longer.
 END_SECONDS = 30.0
+EXPIRES = "carillon_tls_certificate_expires_timestamp_seconds"
+DAY = 24 * 3600.0
 
 
 class Stuck(Exception):
@@ -55,9 +60,11 @@ class Cluster:
     settings: dict[str, str]
     network: str
     http: aiohttp.ClientSession
+    authority: Authority | None
     running: dict[str, list[Pod]] = field(default_factory=dict)
     ended_badly: list[str] = field(default_factory=list)
     _made: int = 0
+    _days: int = 1
 
     async def deploy(self, *, replicas: int) -> None:
         """All of them, in no order: any process may be started before what it needs."""
@@ -79,6 +86,20 @@ class Cluster:
         finally:
             new.cancel()
             await asyncio.gather(new, return_exceptions=True)
+
+    def renew(self) -> None:
+        """Every component's certificate, in its files."""
+        assert self.authority is not None
+        self._days += 1
+        for component in (*SERVING, *WORKING):
+            issued = self.authority.issue([f"{component}.{DOMAIN}"], days=self._days)
+            issued.write(self._certificates(component))
+        self.history.add("renewed certificates")
+
+    async def have_renewed(self) -> bool:
+        """Whether every process goes by the newest certificates, as its metrics say."""
+        asked = [self._renewed(pod) for pods in self.running.values() for pod in pods]
+        return all(await asyncio.gather(*asked))
 
     async def stop(self) -> None:
         for pods in self.running.values():
@@ -102,6 +123,10 @@ class Cluster:
         address = f"{self.network}.{self._made}"
         binds = {"OPS": OPS, "GRPC": GRPC, "HTTP": HTTP}
         own = {f"CARILLON_{name}_BIND": f"{address}:{port}" for name, port in binds.items()}
+        if self.authority is not None:
+            folder = self._certificates(component)
+            files = {"CERT": "tls.crt", "KEY": "tls.key", "CA": "ca.crt"}
+            own |= {f"CARILLON_TLS_{name}": str(folder / file) for name, file in files.items()}
         spec = self.specs[component]
         log = self.stack.log(f"{component}-{self._made}").open("wb")
         process = await asyncio.create_subprocess_exec(
@@ -122,6 +147,14 @@ class Cluster:
         except aiohttp.ClientError:
             return False
 
+    def _certificates(self, component: str) -> Path:
+        return self.stack.home.folder / "run" / "tls" / component
+
+    async def _renewed(self, pod: Pod) -> bool:
+        async with self.http.get(f"http://{pod.address}:{OPS}/metrics") as answer:
+            (ends,) = re.findall(rf'^{EXPIRES}{{file="cert"}} (.+)$', await answer.text(), re.MULTILINE)
+        return float(ends) > time.time() + (self._days - 0.5) * DAY
+
     async def _end(self, pod: Pod) -> None:
         pod.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(NEWS_SECONDS)
@@ -139,9 +172,9 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    stack: ThrowawayStack, endpoints: Endpoints, history: History, *, names_port: int
+    stack: ThrowawayStack, endpoints: Endpoints, history: History, *, names_port: int, tls: bool
 ) -> AsyncIterator[Cluster]:
-    """Of a stack of which only Postgres, NATS and the carrier run."""
+    """Of a stack of which only Postgres, NATS and the carrier run. tls: between the services."""
     specs = processes.specs(stack.home, stack.known)
     targets = {
         f"CARILLON_{name.upper()}_TARGET": f"dns://127.0.0.1:{names_port}/{name}.{DOMAIN}:{GRPC}" for name in SERVING
@@ -151,7 +184,9 @@ async def cluster(
     random = SystemRandom()
     network = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
-        made = Cluster(stack, endpoints, history, specs, settings, network, http)
+        made = Cluster(stack, endpoints, history, specs, settings, network, http, Authority() if tls else None)
+        if tls:
+            made.renew()
         try:
             yield made
         finally:

@@ -39,6 +39,7 @@ CARRIER: dict[str, object] = {"delay_ms": 100, "honour_keys": False, "receipts":
 ORDER = (
     "campaigns-work", "contacts", "campaigns", "gateway", "segments", "contacts-work", "segments-work", "gateway-work",
 )  # fmt: skip
+HALF = len(ORDER) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Scenario:
     rounds: int = 1
     editors: int = 3
     readers: int = 2
+    # Between the services; every certificate is renewed in the middle.
+    tls: bool = True
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ async def deployed(scenario: Scenario, stack: ThrowawayStack, history: History) 
     endpoints = Endpoints()
     async with (
         names(endpoints) as port,
-        cluster(stack, endpoints, history, names_port=port) as made,
+        cluster(stack, endpoints, history, names_port=port, tls=scenario.tls) as made,
         front(endpoints, stack.known.gateway_port, Random(scenario.seed)) as gate,
     ):
         await made.deploy(replicas=scenario.replicas)
@@ -171,7 +174,10 @@ async def under_load(run: Run, key: str) -> Follower:
     working = [asyncio.create_task(loop.run(stop)) for loop in loops]
     try:
         for _ in range(scenario.rounds):
-            await run.cluster.roll(ORDER)
+            await run.cluster.roll(ORDER[:HALF])
+            if scenario.tls:
+                run.cluster.renew()
+            await run.cluster.roll(ORDER[HALF:])
         stop.set()
         await asyncio.gather(*working)
         run.history.add(
@@ -196,6 +202,8 @@ async def settle(run: Run, follower: Follower) -> None:
     try:
         await until("the campaign's end", lambda: is_over(run))
         await until("all events everywhere", lambda: is_quiet(run, follower))
+        if run.scenario.tls:
+            await until("all certificates", run.cluster.have_renewed)
     except TimeoutError as error:
         run.history.add("gave up", waiting_for=str(error))
     await run.witness.wait_for_receipts(len(run.contacts.premium_codes), seconds=5.0)
@@ -231,6 +239,7 @@ async def judge(run: Run, follower: Follower) -> list[Check]:
             anything=[str(event_id) for _, event_id in await feed(run)],
         ),
         equal("dead letters", await dead_letters(run), 0),
+        *([equal("the renewed certificates are in use", await run.cluster.have_renewed(), True)] * run.scenario.tls),
     ]
 
 
