@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class ThrowawayStack:
 
 
 @contextmanager
-def started(name: str, *, environ: dict[str, str] | None = None) -> Iterator[ThrowawayStack]:
+def started(
+    name: str, *, environ: dict[str, str] | None = None, only: Sequence[str] = processes.ALL
+) -> Iterator[ThrowawayStack]:
     """Up in a folder of its own at free ports, without the demo account; gone with its data afterwards.
 
     Where the block fails, the logs are kept beside the folder.
@@ -55,7 +57,7 @@ def started(name: str, *, environ: dict[str, str] | None = None) -> Iterator[Thr
     stack.reset(home)
     settings = {**processes.environment(home, os.environ), "CARILLON_PORT": str(ports.choose()), **(environ or {})}
     try:
-        stack.up(home, environ=settings, demo=False)
+        stack.up(home, only=only, environ=settings, demo=False)
         yield ThrowawayStack(home, state.load(home))
     except BaseException:
         keep_logs(home)

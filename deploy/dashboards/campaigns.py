@@ -136,8 +136,8 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Stored",
-                    "Transactions a second that store what providers post, and how many of their requests are in one on "
-                    "average: more under load.",
+                    "Transactions a second that store what providers post, and how many of their requests are in one "
+                    "on average: more under load.",
                     [
                         Query(rate("carillon_campaigns_hook_commits_total", by="kind"), "{{kind}} a second"),
                         Query(mean("carillon_campaigns_hook_group_size", by="kind"), "{{kind}} together"),

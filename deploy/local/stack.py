@@ -95,12 +95,18 @@ def start(home: Home, known: State, wanted: Plan) -> None:
     wait_ready(home, infrastructure)
     if set(wanted.specs) <= set(INFRASTRUCTURE):
         return
-    for service in databases.SERVICES:
-        databases.create(wanted.specs["postgres"].ready, service, passwords=known.passwords[service])
-    migrate.run(home, known)
+    prepare_databases(home, known)
     supervise(home, wanted)
     wait_taken(home)
     wait_ready(home, wanted.specs)
+
+
+def prepare_databases(home: Home, known: State) -> None:
+    """Each service's, with its roles and at the newest schema. Postgres runs."""
+    server_url = postgres.prepare(home.postgres).url(known.ports["postgres"])
+    for service in databases.SERVICES:
+        databases.create(server_url, service, passwords=known.passwords[service])
+    migrate.run(home, known)
 
 
 def supervise(home: Home, wanted: Plan) -> None:

@@ -1,10 +1,20 @@
 """Settings common to every process, read from the environment once, in `__main__`, and passed down."""
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of PEM files. cert: with the certificates between it and the authority's, if there are any."""
+
+    cert: str
+    key: str
+    ca: str
 
 
 class Settings(BaseSettings):
@@ -24,16 +34,32 @@ class Settings(BaseSettings):
         description="How long told events, stored answers and files are kept; the same in all processes",
     )
     cleaning_seconds: float = Field(default=300.0, gt=0, description="Between two looks for what has had its time")
+    tls_cert: str = Field(
+        default="", description="PEM file: this process's certificate. Empty: no TLS between services"
+    )
+    tls_key: str = Field(default="", description="PEM file: the certificate's key")
+    tls_ca: str = Field(default="", description="PEM file: the authority of all services' certificates")
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        if len({bool(path) for path in (self.tls_cert, self.tls_key, self.tls_ca)}) != 1:
+            raise ValueError("tls_cert, tls_key and tls_ca go together")
+        return self
 
     @property
     def retention(self) -> timedelta:
         return timedelta(hours=self.retention_hours)
 
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca) if self.tls_cert else None
+
 
 class BrokerSettings(Settings):
     """Of a process that connects to NATS."""
 
-    nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
+    nats_url: str = Field(description="nats://user:password@host:port, several comma separated; tls:// insists on TLS")
+    nats_ca: str = Field(default="", description="PEM file: the authority of NATS's certificate. Empty: the system's")
 
 
 class MigrateSettings(BaseSettings):

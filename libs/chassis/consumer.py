@@ -1,7 +1,8 @@
 """A durable consumer of events, in batches of one account, with dead letters.
 
 A handler may take its time (what it holds is kept alive) and must be idempotent: anything may arrive twice, late and
-out of order. What a killed process held comes to another one after ACK_SECONDS. What it does with a batch:
+out of order. What a killed process held comes to another one after ACK_SECONDS; what a stopped one had not begun, at
+once. What it does with a batch:
   returns              every event of the batch is acknowledged
   raises Invalid       the batch is retried one by one; the event that is still invalid goes to the dead letters
   raises Unavailable   the batch comes again after a pause, for as long as the outage lasts
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
@@ -59,12 +61,19 @@ HEARTBEAT_SECONDS = 1.0
 ASK_SECONDS = 5.0
 DEAD_LIMIT = 100
 DEAD_WINDOW_SECONDS = 60.0
+# For the batch in hand when the process is told to stop; one that takes longer is broken off, and comes again.
+FINISH_SECONDS = 5.0
+GIVE_BACK_SECONDS = 2.0
 BROKER = (nats.errors.Error, JetStreamError, TimeoutError, ConnectionError)
 BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Invalid(Exception):
     """The event can never be handled: it does not parse, or breaks its contract."""
+
+
+class Drowning(Exception):
+    """The dead-letter limit is reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +113,35 @@ class Consumer:
         self._redelivered = REDELIVERED.labels(durable)
         self._seconds, self._lag = SECONDS.labels(durable), LAG.labels(durable)
         STOPPED.labels(durable).set(0)
+        # Held while a batch is handled, to its acknowledgements; whoever stops the consumer takes it for good.
+        self._handling = asyncio.Lock()
 
     async def run(self) -> None:
-        """Until cancelled, through any outage of the broker."""
+        """Until cancelled, through any outage of the broker. The batch in hand comes to its end then, for
+        FINISH_SECONDS, and what was not begun is given back."""
+        working = asyncio.create_task(self._work(), name=f"consumer {self._durable}")
         asking = asyncio.create_task(self._ask())
         try:
-            while True:
-                try:
-                    await self._declare()
-                    await self._consume()
-                except BROKER as error:
-                    log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
-                    await asyncio.sleep(0.5)
+            await asyncio.shield(working)
         finally:
             asking.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS):
+                    await self._handling.acquire()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._declare()
+                await self._consume()
+            except Drowning:
+                # Until somebody looks and restarts the process; the stream keeps the rest.
+                await asyncio.Event().wait()
+            except BROKER as error:
+                log.warning("consumer.broker", durable=self._durable, error=type(error).__name__)
+                await asyncio.sleep(0.5)
 
     async def _ask(self) -> None:
         """How far the consumer is, whatever becomes of its events."""
@@ -169,7 +193,21 @@ class Consumer:
                         break
         finally:
             alive.cancel()
-            await subscription.unsubscribe()
+            await self._give_back(subscription)
+
+    async def _give_back(self, subscription: Subscription) -> None:
+        """What has arrived and was not begun, and what arrives until the broker knows that we ask no more."""
+        try:
+            if not self._nats.client.is_connected:
+                await subscription.unsubscribe()
+                return
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await subscription.drain()  # type: ignore[no-untyped-call]
+                for message in list(self._held.values()):
+                    await message.nak()
+        except (nats.errors.Error, TimeoutError):
+            # The broker is away: all of it comes to another one after ACK_SECONDS.
+            pass
 
     async def _arrive(self, message: Msg) -> None:
         self._arrived.append(message)
@@ -234,7 +272,8 @@ class Consumer:
             if message.metadata.num_delivered > 1:
                 self._redelivered.inc()
         for account, events in by_account.items():
-            await self._handle_account(account, events)
+            async with self._handling:
+                await self._handle_account(account, events)
 
     async def _handle_account(self, account: AccountId, events: Sequence[Received]) -> None:
         started = time.perf_counter()
@@ -297,8 +336,7 @@ class Consumer:
         if len(self._dead) >= DEAD_LIMIT:
             STOPPED.labels(self._durable).set(1)
             log.critical("consumer.stopped", durable=self._durable, dead_letters=len(self._dead))
-            # Until somebody looks and restarts the process; the stream keeps the rest.
-            await asyncio.Event().wait()
+            raise Drowning
 
 
 def parse(message: Msg) -> Received:

@@ -3,6 +3,12 @@
 One wrapper around every method does what a pile of interceptors would: it authenticates, opens the span, holds the
 deadline, renders errors (google.rpc.Status), answers replays, and counts. There is no way to register a method
 without it.
+
+A stop takes nothing away from a client. Health says that calls should go elsewhere, and those that come all the same
+are served until none does; only then connections are told to end, and calls under way do. gRPC's own stop alone breaks
+off calls that arrive at that moment, and their clients cannot know whether they were made. Health says it no sooner,
+because clients look for new servers when a connection ends, and not for what health says: calls of a client that knows
+this server alone wait in between.
 """
 
 import asyncio
@@ -15,8 +21,7 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import _async as health
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import Counter, Histogram
@@ -32,9 +37,12 @@ from chassis.errors import (
     Unauthenticated,
     to_status,
 )
+from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
 from chassis.measuring import BUCKETS, Method
+from chassis.stopping import GRACE_SECONDS
 from chassis.telemetry import tracer, with_remote_parent
+from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 
 log = structlog.get_logger()
@@ -47,12 +55,18 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 DEFAULT_DEADLINE_SECONDS = 30.0
 # Kept back for the answer's way home (Boulder's grpc/interceptors.go does the same).
 RESERVED_SECONDS = 0.02
-GRACE_SECONDS = 10.0
+# Long for news on a connection that calls come by, and short for a stop.
+QUIET_SECONDS = 0.1
+LEAVING_SECONDS = 3.0
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # So that clients find new replicas. No grace is set: uploads and audiences under way may end in their own time.
+    # So that clients find new replicas; calls under way, uploads and audiences, then have the time of the longest.
     ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 3_600_000),
+    # Clients look after a connection that is quiet (see grpc_client): by itself a server takes that for an attack.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
 ]
 
@@ -79,12 +93,14 @@ def rpc(*, admits: set[str]) -> Callable[[F], F]:
 
 
 class Server:
-    def __init__(self, bind: str, tokens: TokenVerifier) -> None:
-        """bind: host:port; port 0 takes a free one, see `port`."""
+    def __init__(self, bind: str, tokens: TokenVerifier, *, tls: Tls | None = None) -> None:
+        """bind: host:port; port 0 takes a free one, see `port`. tls: clients without a certificate are not let in."""
         self._bind = bind
         self._tokens = tokens
+        self._tls = tls
         self._server = grpc.aio.server(options=OPTIONS)
-        self._health = health.HealthServicer()
+        self._arrivals = Arrivals()
+        self._health: Health | None = None
         self._names: list[str] = []
         self.port = 0
 
@@ -95,38 +111,62 @@ class Server:
             function = getattr(servicer, method.name)
             if not getattr(function, "admits", None):
                 raise TypeError(f"{method.full_name} does not say whom it admits: decorate it with @rpc")
-            handlers[method.name] = Endpoint(method, function, self._tokens).handler()
+            handlers[method.name] = Endpoint(method, function, self._tokens, self._arrivals).handler()
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
         self._names.append(descriptor.full_name)
 
     async def start(self) -> None:
+        self._health = Health(self._names)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
         names = [*self._names, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)  # type: ignore[no-untyped-call]
-        self.port = self._server.add_insecure_port(self._bind)
+        if self._tls is None:
+            self.port = self._server.add_insecure_port(self._bind)
+        else:
+            self.port = self._server.add_secure_port(self._bind, self._tls.server_credentials())
         await self._server.start()
-        await self.set_serving(True)
-
-    async def set_serving(self, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ["", *self._names]:
-            await self._health.set(name, status)
 
     async def stop(self) -> None:
-        await self.set_serving(False)
+        """Calls under way end, in GRACE_SECONDS at most."""
+        if self._health is not None:
+            self._health.leave()
+            if self._health.watched:
+                await self._arrivals.cease()
+            self._health.close()
         await self._server.stop(GRACE_SECONDS)
+
+
+class Arrivals:
+    """Of calls."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def cease(self) -> None:
+        """Returns when no call came for a while, or after LEAVING_SECONDS."""
+        try:
+            async with asyncio.timeout(LEAVING_SECONDS):
+                before = -1
+                while before != self.count:
+                    before = self.count
+                    await asyncio.sleep(QUIET_SECONDS)
+        except TimeoutError:
+            log.warning("grpc.calls_keep_coming")
 
 
 class Endpoint:
     """One method, wrapped."""
 
-    def __init__(self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier) -> None:
+    def __init__(
+        self, method: MethodDescriptor, function: Callable[..., Any], tokens: TokenVerifier, arrivals: "Arrivals"
+    ) -> None:
         service = method.containing_service
         self._name = f"/{service.full_name}/{method.name}"
         self._measured = Method(CALLS, SECONDS, self._name)
         self._function = function
         self._admits: frozenset[str] = function.admits  # type: ignore[attr-defined]
         self._tokens = tokens
+        self._arrivals = arrivals
         self._method = method
         self._request_class = GetMessageClass(method.input_type)
         self._response_class = GetMessageClass(method.output_type)
@@ -152,6 +192,7 @@ class Endpoint:
         return await self._answer(requests, context, fingerprint=None)
 
     async def _answer(self, request: object, context: "Context", *, fingerprint: Callable[[], bytes] | None) -> Message:
+        self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),
@@ -176,6 +217,7 @@ class Endpoint:
                 raise
 
     async def _stream_out(self, request: Message, context: "Context") -> AsyncIterator[Message]:
+        self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),

@@ -5,14 +5,16 @@ again when it finds them gone.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 import nats as nats_py
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
@@ -26,6 +28,7 @@ DISCONNECTS = Counter("carillon_nats_disconnects_total", "Connections that were 
 EVENTS = "EVENTS"
 DEAD = "DEAD"
 HOUR = 3600.0
+CLOSED_SECONDS = 1.0
 KEPT = timedelta(hours=72)
 # A publish that timed out may have arrived; within this window its repetition is dropped by its id.
 DUPLICATE_SECONDS = HOUR / 2
@@ -60,29 +63,82 @@ POKE = "poke."
 Callback = Callable[[Msg], Awaitable[None]]
 
 
+class Transport(TcpTransport):
+    """nats-py waits for the end of what it closes, before it connects again. A connection whose TLS handshake failed
+    never says that it ended, and one whose server vanished says so after many minutes."""
+
+    def __bool__(self) -> bool:
+        """nats-py makes one of its own where there is none that is connected."""
+        return True
+
+    async def wait_closed(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSED_SECONDS):
+                await super().wait_closed()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            if self._io_writer is not None:
+                self._io_writer.transport.abort()
+
+
+class Connection(Client):
+    """nats-py's own talks in the clear, passwords first, where a server of a tls:// URL offers no TLS; and it would
+    keep its context, with certificates as they once were, for good."""
+
+    def __init__(self, context: Callable[[], ssl.SSLContext] | None) -> None:
+        super().__init__()
+        self._transport = Transport()  # type: ignore[no-untyped-call]
+        self._make_context = context or ssl.create_default_context
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return self._make_context()
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        server = self._current_server
+        if initial_connection and server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
+            raise nats_py.errors.Error("the URL says tls:// and the server offers no TLS")
+        await super()._process_info(info, initial_connection)
+
+
 class Nats:
-    def __init__(self, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> None:
-        """`start` connects. kept: see streams.
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        kept: timedelta = KEPT,
+        wait: bool = True,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        """`start` connects. kept: see streams. context: makes that of each connection, where the server has TLS.
 
         wait=False: for who serves requests, which needs no broker; `start` returns at once.
         Until the connection is there `poke` does nothing, and subscriptions are kept to be made then.
         """
-        self.client = Client()
+        self.client = Connection(context)
         self._url = url
         self._name = name
         self._streams = streams(kept)
         self._wait = wait
         self.jetstream: JetStreamContext = self.client.jetstream(timeout=5.0)
         self._connecting: asyncio.Task[None] | None = None
-        self._connected = False
+        self._connected = self._stopping = False
         self._kept: list[tuple[str, Callback]] = []
         CONNECTED.labels(name).set_function(lambda: self.client.is_connected)
         self._disconnects = DISCONNECTS.labels(name)
 
     @classmethod
-    async def connect(cls, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> Self:
+    async def connect(
+        cls,
+        url: str,
+        name: str,
+        *,
+        kept: timedelta = KEPT,
+        wait: bool = True,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> Self:
         """One that is started."""
-        nats = cls(url, name, kept=kept, wait=wait)
+        nats = cls(url, name, kept=kept, wait=wait, context=context)
         await nats.start()
         return nats
 
@@ -98,7 +154,8 @@ class Nats:
 
         async def on_disconnect() -> None:
             self._disconnects.inc()
-            log.warning("nats.disconnected")
+            if not self._stopping:
+                log.warning("nats.disconnected")
 
         await self.client.connect(
             servers=self._url.split(","),
@@ -116,6 +173,7 @@ class Nats:
             await self.client.subscribe(subject, cb=callback)
 
     async def stop(self) -> None:
+        self._stopping = True
         if not self.client.is_connected:
             if self._connecting is not None:
                 self._connecting.cancel()

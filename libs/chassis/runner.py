@@ -2,13 +2,14 @@
 
 Probes are answered first: a component may wait in its `start` for what it needs, as long as that takes, and readiness
 says what is missing. `build` therefore waits for nothing.
-The order of a stop: readiness turns false; loops are cancelled (they give back or leave what they hold, which a lease
-then frees); components stop in reverse order, so that servers end their calls before the database is closed; exit 0.
+The order of a stop: readiness turns false, and the process serves on for DRAIN_SECONDS, until everybody has heard of
+it (`on_leaving` is for who can help to spread the news); loops are cancelled, which begin nothing new, end what they
+are at or give it back; components stop in reverse order, so that servers end their calls before the database is
+closed; exit 0.
 A loop that raises ends the process with 1: the supervisor or Kubernetes starts it anew.
 """
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -22,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 
 from chassis import telemetry
 from chassis.config import host_and_port
+from chassis.stopping import DRAIN_SECONDS
 
 log = structlog.get_logger()
 
@@ -33,8 +35,6 @@ LOOP_LAG = Histogram(
 LAG_INTERVAL_SECONDS = 0.25
 READY_SECONDS = 2.0
 STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
-# For readiness to be seen by load balancers before connections close; 0 on a laptop.
-DRAIN_SECONDS = float(os.environ.get("CARILLON_DRAIN_SECONDS", "0"))
 
 
 class Component(Protocol):
@@ -56,6 +56,7 @@ class Process:
         self._components: list[Component] = []
         self._loops: list[tuple[str, Loop]] = []
         self._checks: dict[str, ReadyCheck] = {}
+        self._leaving: list[Callable[[], None]] = []
         self._stopping = asyncio.Event()
         self._phase = STARTING
 
@@ -69,6 +70,15 @@ class Process:
     def ready_check(self, name: str, function: ReadyCheck) -> None:
         """Raises when the process should get no traffic."""
         self._checks[name] = function
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop; it may still be serving."""
+        return self._phase == STOPPING
+
+    def on_leaving(self, function: Callable[[], None]) -> None:
+        """Called when the process is told to stop, before anything stops."""
+        self._leaving.append(function)
 
     async def run(self) -> int:
         """Returns the exit code."""
@@ -117,12 +127,18 @@ class Process:
         try:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._phase = STOPPING
-            await asyncio.sleep(DRAIN_SECONDS)
+            await self._leave()
             for task in [stopping, lag, *tasks]:
                 task.cancel()
             await asyncio.gather(stopping, lag, *tasks, return_exceptions=True)
         return report([task for task in tasks if task in done])
+
+    async def _leave(self) -> None:
+        self._phase = STOPPING
+        log.info("process.leaving", name=self.name)
+        for function in self._leaving:
+            function()
+        await asyncio.sleep(DRAIN_SECONDS)
 
     async def problems(self) -> dict[str, str]:
         """Why the process is not ready; empty when it is."""

@@ -14,7 +14,7 @@ from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import collector, schema, telemetry
+from chassis import collector, schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -75,11 +75,12 @@ LINGER = 0.1
 async def serve(process: Process, settings: ServeSettings) -> None:
     telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
     db, nats = await connect(process, settings)
-    contacts, audiences = ask_peers(process, settings)
+    own = tls.opened(process, settings)
+    contacts, audiences = ask_peers(process, settings, own)
     sendings = reach_providers(process, settings)
     wake, wake_receipts = Poker(nats, CAMPAIGNS), Poker(nats, RECEIPTS)
     sealer = Sealer(settings.secrets_keys.get_secret_value())
-    replies = Replies(db, tell_contacts(process, settings).tell)
+    replies = Replies(db, tell_contacts(process, settings, own).tell)
     servicer = CampaignsServicer(
         templates=Templates(db),
         senders=Senders(db, sealer),
@@ -95,7 +96,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         previews=Previews(db, contacts),
         sender_trials=SenderTrials(db, contacts, sendings.of_sender),
     )
-    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
+    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys), tls=own)
     server.add(pb.DESCRIPTOR.services_by_name["CampaignsService"], servicer)
     process.add(server)
 
@@ -103,7 +104,8 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
     db, nats = await connect(process, settings)
-    contacts, audiences = ask_peers(process, settings)
+    own = tls.opened(process, settings)
+    contacts, audiences = ask_peers(process, settings, own)
     sendings = reach_providers(process, settings)
     dispatcher = Dispatcher(
         db,
@@ -124,7 +126,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("scheduler", polling("scheduler", Scheduler(db, wake=Poker(nats, CAMPAIGNS)).step, None))
     process.loop("finisher", polling("finisher", Finisher(db).step, await listen(nats, CAMPAIGNS)))
     process.loop("receipts", polling("receipts", ReceiptApplier(db).step, await listen(nats, RECEIPTS), LINGER))
-    replies = Replies(db, tell_contacts(process, settings).tell)
+    replies = Replies(db, tell_contacts(process, settings, own).tell)
     process.loop("replies", polling("replies", replies.step, await listen(nats, RECEIPTS), LINGER))
     if settings.reconcile_hours:
         process.loop("reconciler", Reconciler(db, interval=timedelta(hours=settings.reconcile_hours)).run)
@@ -178,7 +180,13 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE, idle_seconds=idle)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
-    nats = Nats(settings.nats_url, SERVICE, kept=settings.retention, wait=needed)
+    nats = Nats(
+        settings.nats_url,
+        SERVICE,
+        kept=settings.retention,
+        wait=needed,
+        context=tls.to_others(settings.nats_ca, settings.tls_files),
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
@@ -188,20 +196,22 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
     return db, nats
 
 
-def ask_peers(process: Process, settings: CampaignsSettings) -> tuple[peers.Contacts, peers.Audiences]:
+def ask_peers(
+    process: Process, settings: CampaignsSettings, own: tls.Tls | None
+) -> tuple[peers.Contacts, peers.Audiences]:
     signer = TokenSigner(SERVICE, settings.token_private_key)
-    contacts = Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
-    lists = Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer)
-    audiences = Client(settings.contacts_target, AudiencesServiceStub, audience="contacts", signer=signer)
-    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer)
+    contacts = Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer, tls=own)
+    lists = Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer, tls=own)
+    audiences = Client(settings.contacts_target, AudiencesServiceStub, audience="contacts", signer=signer, tls=own)
+    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer, tls=own)
     for client in (contacts, lists, audiences, segments):
         process.add(client)
     return peers.Contacts(contacts), peers.Audiences(peers.Segments(segments), peers.Lists(lists, audiences))
 
 
-def tell_contacts(process: Process, settings: CampaignsSettings) -> peers.Told:
+def tell_contacts(process: Process, settings: CampaignsSettings, own: tls.Tls | None) -> peers.Told:
     signer = TokenSigner(SERVICE, settings.token_private_key)
-    client = Client(settings.contacts_target, RepliesServiceStub, audience="contacts", signer=signer)
+    client = Client(settings.contacts_target, RepliesServiceStub, audience="contacts", signer=signer, tls=own)
     process.add(client)
     return peers.Told(client)
 

@@ -21,7 +21,7 @@ from carillon.contacts.v1 import (
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import collector, schema, telemetry
+from chassis import collector, schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -93,7 +93,9 @@ async def serve(process: Process, settings: ServeSettings) -> None:
         suppressions=SuppressionService(db, hashes),
         streams=StreamService(db),
     )
-    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
+    server = Server(
+        settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys), tls=tls.opened(process, settings)
+    )
     server.add(pb.DESCRIPTOR.services_by_name["ContactsService"], servicer)
     wake_bulk = Poker(nats, BULK_POKE)
     server.add(lists_pb2.DESCRIPTOR.services_by_name["ListsService"], ListsServicer(ListService(db, wake_bulk)))
@@ -165,9 +167,9 @@ async def replay(settings: WorkSettings, *, account: AccountId | None, since: da
 
 
 def exported_peers(process: Process, settings: WorkSettings) -> tuple[Segments, Campaigns]:
-    signer = TokenSigner(SERVICE, settings.token_private_key)
-    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer)
-    campaigns = Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer)
+    signer, own = TokenSigner(SERVICE, settings.token_private_key), tls.opened(process, settings)
+    segments = Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer, tls=own)
+    campaigns = Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer, tls=own)
     process.add(segments)
     process.add(campaigns)
     return Segments(segments), Campaigns(campaigns)
@@ -177,7 +179,13 @@ async def connect(process: Process, settings: ServeSettings | WorkSettings) -> t
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
-    nats = Nats(settings.nats_url, SERVICE, kept=settings.retention, wait=needed)
+    nats = Nats(
+        settings.nats_url,
+        SERVICE,
+        kept=settings.retention,
+        wait=needed,
+        context=tls.to_others(settings.nats_ca, settings.tls_files),
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from chassis import ids, schema
+from chassis import ids, schema, tls
 from chassis.db import Database
+from chassis.errors import Reason, Unavailable
 from chassis.runner import Process
 from services.gateway import api, backends, budgets, service
 from services.gateway.auth import Authenticator, Principal
@@ -20,9 +21,11 @@ from services.gateway.server import HttpServer
 
 async def serve(process: Process, settings: GatewaySettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway")
-    behind = backends.connect(settings)
+    behind = backends.connect(settings, tls.opened(process, settings))
 
     async def ready() -> None:
+        if process.stopping:
+            raise Unavailable(Reason.UNAVAILABLE, "This replica is about to stop.")
         await schema.check(db, VERSIONS)
 
     stopping = asyncio.Event()
@@ -32,6 +35,7 @@ async def serve(process: Process, settings: GatewaySettings) -> None:
     process.add(behind)
     process.add(parts.key_uses)
     process.add(server)
+    process.on_leaving(server.leave)
     process.loop("http", server.watch)
     process.loop("key uses", parts.key_uses.run)
     process.ready_check("database", ready)

@@ -13,6 +13,7 @@ from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.contacts.v1.suppression_uploads_pb2_grpc import SuppressionUploadsServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis.grpc_client import Client
+from chassis.tls import Tls
 from chassis.tokens import TokenSigner
 from services.gateway.config import GatewaySettings
 
@@ -46,19 +47,19 @@ class Backends:
         await self.campaigns.stop()
 
 
-def connect(settings: GatewaySettings) -> Backends:
+def connect(settings: GatewaySettings, tls: Tls | None = None) -> Backends:
     signer = TokenSigner("gateway", settings.token_private_key)
     return Backends(
-        contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer),
-        consent=Client(settings.contacts_target, ConsentServiceStub, audience="contacts", signer=signer),
-        activity=Client(settings.contacts_target, ActivityServiceStub, audience="contacts", signer=signer),
-        lists=Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer),
-        bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer),
-        imports=Client(settings.contacts_target, ImportsServiceStub, audience="contacts", signer=signer),
-        exports=Client(settings.contacts_target, ExportsServiceStub, audience="contacts", signer=signer),
+        contacts=Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer, tls=tls),
+        consent=Client(settings.contacts_target, ConsentServiceStub, audience="contacts", signer=signer, tls=tls),
+        activity=Client(settings.contacts_target, ActivityServiceStub, audience="contacts", signer=signer, tls=tls),
+        lists=Client(settings.contacts_target, ListsServiceStub, audience="contacts", signer=signer, tls=tls),
+        bulk=Client(settings.contacts_target, BulkServiceStub, audience="contacts", signer=signer, tls=tls),
+        imports=Client(settings.contacts_target, ImportsServiceStub, audience="contacts", signer=signer, tls=tls),
+        exports=Client(settings.contacts_target, ExportsServiceStub, audience="contacts", signer=signer, tls=tls),
         suppression_uploads=Client(
-            settings.contacts_target, SuppressionUploadsServiceStub, audience="contacts", signer=signer
+            settings.contacts_target, SuppressionUploadsServiceStub, audience="contacts", signer=signer, tls=tls
         ),
-        segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer),
-        campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer),
+        segments=Client(settings.segments_target, SegmentsServiceStub, audience="segments", signer=signer, tls=tls),
+        campaigns=Client(settings.campaigns_target, CampaignsServiceStub, audience="campaigns", signer=signer, tls=tls),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 from contextlib import suppress
@@ -71,12 +72,20 @@ def checked(name: str, account: str, types: str) -> Subscriber:
         raise typer.BadParameter(str(error)) from None
 
 
-async def make_consumer(made: Subscriber, nats_url: str, *, again: bool) -> None:
+async def connected(url: str) -> Any:
     import nats
+
+    from chassis.tls import to_others
+
+    ca = os.environ.get("CARILLON_NATS_CA", "")
+    return await nats.connect(url, tls=to_others(ca, None)() if ca else None)
+
+
+async def make_consumer(made: Subscriber, nats_url: str, *, again: bool) -> None:
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
     from nats.js.errors import NotFoundError
 
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     try:
         jetstream = client.jetstream()
         if again:
@@ -98,10 +107,9 @@ async def make_consumer(made: Subscriber, nats_url: str, *, again: bool) -> None
 
 
 async def print_events(made: Subscriber, nats_url: str, *, since: float, count: int) -> None:
-    import nats
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     try:
         inbox = client.new_inbox()
         subscription = await client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)

@@ -37,7 +37,13 @@ def seen(body: object, *, moving: bool) -> Seen:
 async def stream(request: Request, look: Look) -> Response:
     """The first look is taken before the answer begins, so that an error is answered as one."""
     first = await look()
-    return StreamingResponse(follow(first, look, stopping=request.app.state.stopping), media_type=EVENTS)
+    return event_stream(follow(first, look, stopping=request.app.state.stopping))
+
+
+def event_stream(events: AsyncIterator[bytes]) -> Response:
+    """Closes its connection behind it: where the stream ends because the gateway stops, the client connects again at
+    once, and would do so on a connection that is just being closed."""
+    return StreamingResponse(events, media_type=EVENTS, headers={"Cache-Control": "no-store", "Connection": "close"})
 
 
 async def follow(found: Seen, look: Look, *, stopping: asyncio.Event) -> AsyncIterator[bytes]:

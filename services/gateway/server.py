@@ -2,6 +2,9 @@
 
 One worker: more processes are more replicas. Bodies are read from the socket only as the application asks for them,
 which is the back-pressure of uploads.
+
+A stop takes nothing away from a client. From `leave` on every answer closes its connection, so that the next request
+comes by a new one, to another replica; a connection that is closed unasked may be one that a request is on its way on.
 """
 
 import asyncio
@@ -12,16 +15,16 @@ import structlog
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as Granian
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.config import host_and_port
+from chassis.stopping import GRACE_SECONDS
 
 log = structlog.get_logger()
 
 BACKLOG = 1024
-# For requests under way when the process is told to stop: less than the 30 s that Kubernetes gives.
-GRACE_SECONDS = 20.0
 HEAD_TIMEOUT_MS = 15_000
+CLOSE = (b"connection", b"close")
 
 
 class HttpServer:
@@ -29,11 +32,13 @@ class HttpServer:
 
     def __init__(self, app: ASGIApp, *, bind: str, stopping: asyncio.Event) -> None:
         """stopping: set when the process is told to stop, so that requests that wait for something answer at once."""
+        self._app = app
+        self._leaving = False
         self._stopping = stopping
         host, port = host_and_port(bind)
         self._host, self._port = host, port
         self._granian = Granian(
-            app,
+            self._answer,
             address=host,
             port=port,
             interface=Interfaces.ASGINL,
@@ -43,6 +48,14 @@ class HttpServer:
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS),
         )
         self._serving: asyncio.Task[None] | None = None
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if self._leaving and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), CLOSE]
+            await send(message)
+
+        await self._app(scope, receive, told)
 
     async def start(self) -> None:
         """Returns when the port is bound. Raises OSError where another process has it."""
@@ -62,10 +75,15 @@ class HttpServer:
         await asyncio.shield(self._serving)
         raise RuntimeError("the HTTP server ended")
 
+    def leave(self) -> None:
+        """Clients go elsewhere after their next answer; who comes all the same is served until the stop."""
+        self._leaving = True
+
     async def stop(self) -> None:
         """New connections are refused; requests under way are answered, for GRACE_SECONDS."""
         if self._serving is None:
             return
+        self.leave()
         self._stopping.set()
         self._granian.stop()  # type: ignore[no-untyped-call]
         try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from chassis import idempotency, outbox, schema
+from chassis import idempotency, outbox, schema, tls
 from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.nats import Nats
@@ -32,7 +32,9 @@ log = structlog.get_logger()
 
 async def work(process: Process, settings: WorkSettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
-    nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention)
+    tls.opened(process, settings)
+    context = tls.to_others(settings.nats_ca, settings.tls_files)
+    nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention, context=context)
     transport = Transport(timeout=settings.webhook_timeout_seconds, private=settings.webhook_private_addresses)
 
     async def ready() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.segments.v1 import segments_pb2 as pb
-from chassis import collector, schema, telemetry
+from chassis import collector, schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -42,7 +42,9 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     telemetry.setup(SERVICE, "serve", log_level=settings.log_level)
     db, nats = await connect(process, settings)
     segments = Segments(db, wake_builder=Poker(nats, TOPIC))
-    server = Server(settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys))
+    server = Server(
+        settings.grpc_bind, TokenVerifier(SERVICE, settings.token_public_keys), tls=tls.opened(process, settings)
+    )
     server.add(pb.DESCRIPTOR.services_by_name["SegmentsService"], SegmentsServicer(segments))
     process.add(server)
 
@@ -56,7 +58,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
         process.loop("consumer", consumer.run)
     process.loop("flips", Flips(db, evaluator, lanes).run)
     process.loop("builder", Builder(db, nats).run)
-    contacts = contacts_client(settings)
+    contacts = contacts_client(settings, tls.opened(process, settings))
     process.add(contacts)
     if settings.reconcile_hours:
         process.loop("reconciliation", reconciliation(settings, db, nats, contacts, evaluator, lanes).run)
@@ -71,10 +73,16 @@ async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         db = await Database.open(settings.database_url, pool_size=2, name=SERVICE)
         stack.push_async_callback(db.stop)
-        nats = await Nats.connect(settings.nats_url, SERVICE, kept=settings.retention, wait=False)
+        nats = await Nats.connect(
+            settings.nats_url,
+            SERVICE,
+            kept=settings.retention,
+            wait=False,
+            context=tls.to_others(settings.nats_ca, settings.tls_files),
+        )
         stack.push_async_callback(nats.stop)
         await connected(nats)
-        contacts = contacts_client(settings)
+        contacts = contacts_client(settings, tls.Tls(settings.tls_files) if settings.tls_files else None)
         stack.push_async_callback(contacts.stop)
         work = reconciliation(settings, db, nats, contacts, Evaluator(db), Lanes())
         await reconciliations.discover(db)
@@ -91,9 +99,9 @@ async def connected(nats: Nats) -> None:
         await asyncio.sleep(CONNECT_SECONDS / CONNECT_LOOKS)
 
 
-def contacts_client(settings: WorkSettings) -> Client[ContactsServiceStub]:
+def contacts_client(settings: WorkSettings, own: tls.Tls | None) -> Client[ContactsServiceStub]:
     signer = TokenSigner(SERVICE, settings.token_private_key)
-    return Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer)
+    return Client(settings.contacts_target, ContactsServiceStub, audience="contacts", signer=signer, tls=own)
 
 
 def reconciliation(
@@ -113,7 +121,13 @@ async def connect(process: Process, settings: ServeSettings | WorkSettings) -> t
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
-    nats = Nats(settings.nats_url, SERVICE, kept=settings.retention, wait=needed)
+    nats = Nats(
+        settings.nats_url,
+        SERVICE,
+        kept=settings.retention,
+        wait=needed,
+        context=tls.to_others(settings.nats_ca, settings.tls_files),
+    )
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [campaign|segments]`: a seeded fault run on a stack of its own, written to chaos/results.
+"""`python -m tests.chaos [campaign|segments|rolling]`: a seeded run on a stack of its own, written to chaos/results.
 
 Ends with 1 where something is wrong. `python -m tests.chaos WHICH --help` has the options of each.
 """
@@ -11,12 +11,14 @@ from random import Random, SystemRandom
 from rich.console import Console
 
 from deploy.local.demo import report
+from deploy.local.processes import INFRASTRUCTURE
 from tests.chaos import faults, runs, scenario
+from tests.chaos.rolling import scenario as of_a_rolling
 from tests.chaos.scenario import Scenario
 from tests.chaos.segments import scenario as of_segments
 
 FREEZER = "campaigns-work"
-RUNS = ("campaign", "segments")
+RUNS = ("campaign", "segments", "rolling")
 
 
 def main() -> int:
@@ -26,10 +28,11 @@ def main() -> int:
     kinds = parser.add_subparsers(dest="which", required=True)
     campaign_options(kinds.add_parser("campaign", help="a campaign while every process is killed in turn (default)"))
     segments_options(kinds.add_parser("segments", help="segments while everything changes, against the oracle"))
+    rolling_options(kinds.add_parser("rolling", help="every component replaced under load; no client may notice"))
     given = sys.argv[1:]
     named = given[:1] and given[0] in (*RUNS, "-h", "--help")
     asked = parser.parse_args(given if named else ["campaign", *given])
-    return of_a_campaign(asked) if asked.which == "campaign" else of_the_segments(asked)
+    return {"campaign": of_a_campaign, "segments": of_the_segments, "rolling": of_a_rollout}[asked.which](asked)
 
 
 def campaign_options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,15 @@ def segments_options(parser: argparse.ArgumentParser) -> None:
     seed_option(parser)
     parser.add_argument("--changes", type=int, default=100_000, help="contacts changed in all (default 100000)")
     parser.add_argument("--rounds", type=int, default=4, help="parts, with an audit after each (default 4)")
+
+
+def rolling_options(parser: argparse.ArgumentParser) -> None:
+    seed_option(parser)
+    parser.add_argument("--recipients", type=int, default=3000)
+    parser.add_argument("--rate", type=int, default=20, help="messages a second (default 20)")
+    parser.add_argument("--replicas", type=int, default=2, help="of each component (default 2)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is replaced (default 1)")
+    parser.add_argument("--no-tls", action="store_true", help="between the services; with it certificates are renewed")
 
 
 def seed_option(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +98,21 @@ def of_the_segments(asked: argparse.Namespace) -> int:
     console.print(f"written to {path}")
     if not right:
         console.print(f"again: {again}")
+    return 0 if right else 1
+
+
+def of_a_rollout(asked: argparse.Namespace) -> int:
+    console = Console()
+    wanted = of_a_rolling.Scenario(
+        asked.seed, asked.recipients, asked.rate, asked.replicas, asked.rounds, tls=not asked.no_tls
+    )
+    console.print(f"seed {wanted.seed}: replacing {', '.join(of_a_rolling.ORDER)}, {wanted.replicas} of each")
+    found, history = runs.run(partial(of_a_rolling.play, wanted), only=INFRASTRUCTURE)
+    path = runs.write(f"rolling-{wanted.seed}", wanted, found, history)
+    right = runs.tell(console, found, history, against="the clients, the feed, and the carrier's log")
+    console.print(f"written to {path}")
+    if not right:
+        console.print(f"again: python -m tests.chaos rolling --seed {wanted.seed} --replicas {wanted.replicas}")
     return 0 if right else 1
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from deploy.local import processes
 from deploy.local.demo import report
 from deploy.local.demo.verdict import Check
 from tests import throwaway_stack
@@ -24,8 +25,12 @@ RESULTS = Path(__file__).resolve().parents[2] / "chaos" / "results"
 Play = Callable[[ThrowawayStack, History], Awaitable[list[Check]]]
 
 
-def run(play: Play, *, environ: dict[str, str] | None = None) -> tuple[list[Check], History]:
-    """The logs are kept where a check does not hold, or the run itself failed; then what happened is printed."""
+def run(
+    play: Play, *, environ: dict[str, str] | None = None, only: Sequence[str] = processes.ALL
+) -> tuple[list[Check], History]:
+    """only: the processes of the stack that are started.
+
+    The logs are kept where a check does not hold, or the run itself failed; then what happened is printed."""
     history = History()
 
     async def played(stack: ThrowawayStack) -> list[Check]:
@@ -35,7 +40,7 @@ def run(play: Play, *, environ: dict[str, str] | None = None) -> tuple[list[Chec
             print(*history.events, sep="\n", flush=True)
             raise
 
-    with throwaway_stack.started("chaos", environ=environ) as stack:
+    with throwaway_stack.started("chaos", environ=environ, only=only) as stack:
         history.began = time.monotonic()
         found = asyncio.run(played(stack))
         if not all(check.holds for check in found):

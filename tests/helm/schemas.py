@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 VERSIONS = ("1.27", "1.32", "1.37")
 # Kinds of operators, which tests/helm/test_operators.py looks at instead.
 FROM_OPERATORS = {
+    ("cert-manager.io/v1", "Certificate"),
     ("keda.sh/v1alpha1", "ScaledObject"),
     ("monitoring.coreos.com/v1", "PrometheusRule"),
     ("monitoring.coreos.com/v1", "ServiceMonitor"),

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis import grpc_server
 from chassis.runner import Ops, Process
-from services.gateway import server
 from tests.helm.rendering import deployments, environment, every_values, main_container, render_file
 
 VALUES = [pytest.param(path, id=path.stem) for path in every_values()]
@@ -42,11 +40,11 @@ def test_only_readiness_knows_the_database(values: Path) -> None:
 
 @pytest.mark.parametrize("values", VALUES)
 def test_a_stop_has_time_for_the_drain_and_the_requests_under_way(values: Path) -> None:
-    slowest = max(server.GRACE_SECONDS, grpc_server.GRACE_SECONDS)
     for name, deployment in deployments(render_file(values)).items():
         drain = int(environment(main_container(deployment))["CARILLON_DRAIN_SECONDS"]["value"])
+        grace = int(environment(main_container(deployment))["CARILLON_GRACE_SECONDS"]["value"])
         spec = deployment["spec"]["template"]["spec"]
-        assert spec["terminationGracePeriodSeconds"] >= drain + slowest + 10, name
+        assert spec["terminationGracePeriodSeconds"] >= drain + grace + 15, name
 
 
 @pytest.mark.parametrize("values", VALUES)

@@ -46,6 +46,11 @@ WRONG = {
         "components.segments-work.autoscaling.kind=keda",
         "components.segments-work.autoscaling.kind is keda: nats.monitoringEndpoint is missing",
     ),
+    "provider call that outlasts a stop": (
+        "components.campaigns-work.settings.provider_timeout_seconds=60",
+        "components.campaigns-work.graceSeconds: 60 is not more than provider_timeout_seconds, 60",
+    ),
+    "certificate for no time": ("tls.duration=90", "tls.duration: Invalid type"),
     "route of no gateway": ("httpRoute.enabled=true", "httpRoute.parentRefs is missing"),
 }
 

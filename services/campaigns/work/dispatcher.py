@@ -11,6 +11,7 @@ import structlog
 
 from chassis.db import Database
 from chassis.errors import CarillonError
+from chassis.stopping import GRACE_SECONDS
 from services.campaigns import metrics
 from services.campaigns.peers import Contacts
 from services.campaigns.repository import dispatch as queries
@@ -27,8 +28,6 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 1.5
 INTERVAL_SECONDS = 1.0
-# To let calls that are under way end, and write down what became of them.
-GRACE_SECONDS = 8.0
 # A limited sender needs few chunks at a time: one for so many messages a second.
 RATE_PER_CHUNK = 100
 
@@ -71,7 +70,7 @@ class Dispatcher:
             await asyncio.gather(heartbeat, return_exceptions=True)
 
     async def _finish(self) -> None:
-        """No new batches; those under way may end."""
+        """No new batches; those under way end, and what became of their calls is written down."""
         for held in self._held.values():
             held.lost = True
         self._slots.close()

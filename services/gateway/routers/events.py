@@ -8,7 +8,7 @@ import orjson
 from fastapi import Header, Query
 from pydantic import StringConstraints
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from chassis.db import Database
 from chassis.errors import CarillonError, Reason
@@ -22,7 +22,7 @@ from services.gateway.feed.repository import Event
 from services.gateway.feed.streams import Streams
 from services.gateway.negotiation import EVENTS, JSON
 from services.gateway.problem import FieldCode
-from services.gateway.progress import LOOK_SECONDS, QUIET_SECONDS, STILL_HERE, ends
+from services.gateway.progress import LOOK_SECONDS, QUIET_SECONDS, STILL_HERE, ends, event_stream
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageSize
 from services.gateway.routers.webhooks import database
 from services.gateway.routes import Routes
@@ -78,9 +78,7 @@ async def list_events(
         first = await reading.page(db, account, after=start, types=wanted, limit=STREAM_PAGE)
         streams: Streams = request.app.state.streams
         stream = follow(db, account, first, types=wanted, stopping=request.app.state.stopping)
-        return StreamingResponse(
-            streams.counted(account, stream), media_type=EVENTS, headers={"Cache-Control": "no-store"}
-        )
+        return event_stream(streams.counted(account, stream))
     start = await position(db, account, after or "0")
     page = await reading.page(db, account, after=start, types=wanted, limit=limit)
     return caller.answer(

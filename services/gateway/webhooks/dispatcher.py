@@ -19,6 +19,7 @@ from chassis.db import Database
 from chassis.errors import CarillonError
 from chassis.ids import AccountId, decode_account
 from chassis.nats import POKE, Nats
+from chassis.stopping import GRACE_SECONDS
 from services.gateway import plans
 from services.gateway.domain import retries
 from services.gateway.webhooks import fan_out, queue
@@ -32,8 +33,6 @@ RUNNING = Gauge("carillon_webhook_endpoints", "Endpoints that this process deliv
 POLL_SECONDS = 1.0
 # Between two looks for queues that are due, however often somebody pokes.
 SHORTEST_SECONDS = 0.02
-# For what is under way when the process is told to stop.
-GRACE_SECONDS = 3.0
 
 
 class Dispatcher:

@@ -361,3 +361,67 @@ async def test_an_event_that_comes_again_is_counted(
         await eventually(arrived)
     assert measured("carillon_consumer_redelivered_total", durable=durable) == 2
     assert measured("carillon_consumer_events_total", durable=durable, outcome="retried") == 2
+
+
+async def test_who_is_stopped_ends_what_is_in_hand_and_gives_back_the_rest(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing comes again by itself: what the second one gets was given back.
+    monkeypatch.setattr(consumers, "ACK_SECONDS", 600.0)
+    in_hand, go_on = asyncio.Event(), asyncio.Event()
+    first, second = Recorder(), Recorder()
+
+    async def slow(owner: AccountId, events: Sequence[Received]) -> None:
+        in_hand.set()
+        await go_on.wait()
+        await first(owner, events)
+
+    stopped = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=slow)
+    dbs.serve.on_events = Poker(nats, relays.topic("contacts"))
+    async with running(Relay(dbs.work, nats, service="contacts").run):
+        stopping = asyncio.create_task(stopped.run())
+        await tell(dbs, account, "a")
+        await in_hand.wait()
+        await tell(dbs, account, "b", "c")
+
+        async def delivered() -> bool:
+            return len(stopped._held) == 3
+
+        await eventually(delivered)
+        stopping.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(stopping, return_exceptions=True)
+        assert first.ids == ["a"]
+        async with running(Consumer(nats, durable=durable, filters=[live_lane(account)], handler=second).run):
+
+            async def taken_over() -> bool:
+                return sorted(second.ids) == ["b", "c"]
+
+            await eventually(taken_over)
+    info = await nats.jetstream.consumer_info(EVENTS, durable)
+    assert (info.num_ack_pending, info.num_pending) == (0, 0)
+
+
+async def test_a_batch_that_takes_too_long_is_broken_off_and_given_back(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "ACK_SECONDS", 600.0)
+    monkeypatch.setattr(consumers, "FINISH_SECONDS", 0.1)
+    in_hand, got = asyncio.Event(), Recorder()
+
+    async def stuck(owner: AccountId, events: Sequence[Received]) -> None:
+        in_hand.set()
+        await asyncio.Event().wait()
+
+    dbs.serve.on_events = Poker(nats, relays.topic("contacts"))
+    async with running(Relay(dbs.work, nats, service="contacts").run):
+        async with running(Consumer(nats, durable=durable, filters=[live_lane(account)], handler=stuck).run):
+            await tell(dbs, account, "a")
+            await in_hand.wait()
+        async with running(Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got).run):
+
+            async def taken_over() -> bool:
+                return got.ids == ["a"]
+
+            await eventually(taken_over)

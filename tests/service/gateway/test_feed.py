@@ -236,6 +236,8 @@ async def test_a_stream_goes_on_where_the_client_stopped(
     await writer.write(account, [event(account, contact(name)) for name in "abc"])
     async with opened(gateway, client, key, query="?after=0") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
+        # It comes again by a new connection, this one may be closing.
+        assert answer.headers["connection"] == "close"
         first = await Stream(answer).events(2)
     assert [one["id"] for one in first] == ["1", "2"]
     async with opened(gateway, client, key, query="?after=0", last="2") as answer:

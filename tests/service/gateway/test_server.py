@@ -47,3 +47,35 @@ async def test_a_port_that_is_taken_is_not_shared() -> None:
     with pytest.raises(OSError, match="in use"):
         await HttpServer(app, bind=bind, stopping=asyncio.Event()).start()
     await first.stop()
+
+
+async def test_who_leaves_closes_each_connection_behind_its_next_answer() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"served"})
+
+    port = stack.free_port()
+    server = HttpServer(app, bind=f"127.0.0.1:{port}", stopping=asyncio.Event())
+    await server.start()
+    try:
+        async with asyncio.timeout(15):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert b"connection: close" not in await ask_over(reader, writer)
+            server.leave()
+            assert b"connection: close" in await ask_over(reader, writer)
+            assert await reader.read() == b""
+            writer.close()
+            # Whoever has not heard of it yet is served.
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert (await ask_over(reader, writer)).startswith(b"HTTP/1.1 200")
+            writer.close()
+    finally:
+        await server.stop()
+
+
+async def ask_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The head of the answer; the body is read."""
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(len(b"served")) == b"served"
+    return head

@@ -91,6 +91,13 @@ campaigns-work:
 {{- fail (printf "components.%s.autoscaling.kind is keda: nats.monitoringEndpoint is missing, where KEDA reads how many events wait" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $component := .Values.components -}}
+{{- $grace := (mergeOverwrite (deepCopy $.Values.defaults) $component).graceSeconds -}}
+{{- $call := ($component.settings | default dict).provider_timeout_seconds | default 0 -}}
+{{- if and (eq $name "campaigns-work") (ge (float64 $call) (float64 $grace)) -}}
+{{- fail (printf "components.campaigns-work.graceSeconds: %v is not more than provider_timeout_seconds, %v: a stop would break off calls to providers, and nobody would know what became of them" $grace $call) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs is missing: the Gateway that the route belongs to" -}}
 {{- end -}}

@@ -41,6 +41,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $given | default (printf "%s-%s" (include "carillon.fullname" .root) .service) -}}
 {{- end -}}
 
+{{/* Of (dict "root" $ "name" component): where its certificate is. */}}
+{{- define "carillon.tlsSecret" -}}
+{{ include "carillon.fullname" .root }}-{{ .name }}-tls
+{{- end -}}
+
 {{- define "carillon.publicUrl" -}}
 {{ .Values.publicUrl | default "http://localhost:8080" }}
 {{- end -}}

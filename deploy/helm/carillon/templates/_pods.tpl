@@ -66,6 +66,15 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 - {name: CARILLON_PUBLIC_URL, value: {{ include "carillon.publicUrl" $root | quote }}}
 {{- end }}
 - {name: CARILLON_DRAIN_SECONDS, value: {{ include "carillon.drain" . | quote }}}
+- {name: CARILLON_GRACE_SECONDS, value: {{ .values.graceSeconds | quote }}}
+{{- if $root.Values.tls.enabled }}
+- {name: CARILLON_TLS_CERT, value: /etc/carillon/tls/tls.crt}
+- {name: CARILLON_TLS_KEY, value: /etc/carillon/tls/tls.key}
+- {name: CARILLON_TLS_CA, value: /etc/carillon/tls/ca.crt}
+{{- end }}
+{{- if and $facts.nats (include "carillon.natsCa" $root) }}
+- {name: CARILLON_NATS_CA, value: {{ printf "/etc/carillon/nats/%s" $root.Values.nats.ca.key | quote }}}
+{{- end }}
 {{- range $key, $value := merge (dict) $root.Values.settings .values.settings }}
 - {name: CARILLON_{{ upper $key }}, value: {{ include "carillon.plain" $value | quote }}}
 {{- end }}
@@ -95,6 +104,34 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 {{/* Nobody sends to a worker: it stops at once. */}}
 {{- define "carillon.drain" -}}
 {{- if .facts.listens }}{{ .values.drainSeconds }}{{ else }}0{{ end -}}
+{{- end -}}
+
+{{- define "carillon.natsCa" -}}
+{{- .Values.nats.ca.configMap | default .Values.nats.ca.secret -}}
+{{- end -}}
+
+{{/* Of the main container of a component, besides the others. Of (dict "root" $ "name" component "facts" …). */}}
+{{- define "carillon.ownMounts" -}}
+{{- if .root.Values.tls.enabled }}
+- {name: tls, mountPath: /etc/carillon/tls, readOnly: true}
+{{- end }}
+{{- if and .facts.nats (include "carillon.natsCa" .root) }}
+- {name: nats-ca, mountPath: /etc/carillon/nats, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "carillon.ownVolumes" -}}
+{{- if .root.Values.tls.enabled }}
+- {name: tls, secret: {secretName: {{ include "carillon.tlsSecret" . }}}}
+{{- end }}
+{{- with .root.Values.nats.ca }}
+{{- if not $.facts.nats }}
+{{- else if .configMap }}
+- {name: nats-ca, configMap: {name: {{ .configMap }}}}
+{{- else if .secret }}
+- {name: nats-ca, secret: {secretName: {{ .secret }}, items: [{key: {{ .key }}, path: {{ .key }}}]}}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Of (dict "root" $ "tmp" size or nothing "trust" bool): mounts and volumes go together. */}}
