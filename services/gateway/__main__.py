@@ -32,6 +32,25 @@ def work() -> None:
     runner.run("gateway-work", functools.partial(worker.work, settings=settings), ops_bind=settings.ops_bind)
 
 
+@cli.command("after-restore")
+def after_restore() -> None:
+    """Take up a database that was restored: move the feed beyond all positions that were given, let the processes in.
+
+    Run as its owner, before any process runs; may be repeated.
+    """
+    from chassis import commands
+    from chassis.config import MigrateSettings
+    from chassis.restoring import restored
+    from services.gateway import restoring
+    from services.gateway.migrations import VERSIONS
+
+    url = MigrateSettings().database_url  # type: ignore[call-arg]
+    commands.run(
+        restored(url, service="gateway", versions=VERSIONS, work=restoring.after_restore), after=commands.AGAIN
+    )
+    typer.echo("done")
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema. Run as its owner."""
