@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.local import databases, postgres, processes, unprivileged
@@ -47,8 +48,9 @@ def restore(backup: Path, original: State, target: ThrowawayStack) -> None:
     for service in databases.SERVICES:
         databases.create(server, service, passwords=known.passwords[service])
     run(script("restore.sh", backup, known))
-    for service in databases.SERVICES:
-        run(after_restore(known, service, backup))
+    commands = [after_restore(known, service, backup) for service in databases.SERVICES]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, commands))
 
 
 def after_restore(known: State, service: str, backup: Path) -> list[str]:
