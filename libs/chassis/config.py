@@ -16,7 +16,9 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, ge=2, le=200, description="Most connections of this process")
     ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")
     token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
-    token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")
+    token_public_keys: dict[str, str] = Field(
+        description="JSON: service to base64 of its Ed25519 public key, or of two, comma separated, while it is rotated"
+    )
     log_level: str = Field(default="info", description="debug, info, warning or error")
     retention_hours: float = Field(
         default=72.0,
