@@ -72,6 +72,8 @@ mv "$part" "$folder/$name"
 echo "$folder/$name: $(du -sh "$folder/$name" | cut -f1), of $(sed -n 's/^moment=//p' "$folder/$name/backup.txt") UTC," \
   "four snapshots within $skew ms"
 
+# What a backup left that was killed.
+find "$folder" -mindepth 1 -maxdepth 1 -name '*.part' -mtime +1 -exec rm -rf {} +
 keep=${KEEP:-7}
 if [ "$keep" -gt 0 ]; then
   find "$folder" -mindepth 1 -maxdepth 1 -type d -name '????????T??????Z' | sort | head -n "-$keep" |

@@ -91,6 +91,9 @@ campaigns-work:
 {{- fail (printf "components.%s.autoscaling.kind is keda: nats.monitoringEndpoint is missing, where KEDA reads how many events wait" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (or .Values.backup.enabled .Values.restore.backup) (not .Values.backup.existingClaim) -}}
+{{- fail "backup.existingClaim is missing: the PersistentVolumeClaim that backups are put on and restored from" -}}
+{{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs is missing: the Gateway that the route belongs to" -}}
 {{- end -}}

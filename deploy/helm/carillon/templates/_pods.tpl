@@ -31,7 +31,12 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 {{- define "carillon.databaseEnv" -}}
 - name: CARILLON_DATABASE_URL
   {{ include "carillon.fromSecret" (dict "root" .root "service" .service "key" (printf "database-%s-url" .role)) }}
-{{- with .root.Values.database }}
+{{- include "carillon.tlsEnv" .root }}
+{{- end -}}
+
+{{/* What libpq and asyncpg should know of every database. Of the root. */}}
+{{- define "carillon.tlsEnv" -}}
+{{- with .Values.database }}
 {{- if .sslMode }}
 - {name: PGSSLMODE, value: {{ .sslMode }}}
 {{- end }}
