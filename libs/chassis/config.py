@@ -36,6 +36,9 @@ class BrokerSettings(Settings):
     """Of a process that connects to NATS."""
 
     nats_url: str = Field(description="nats://user:password@host:port, several comma separated")
+    stream_replicas: int = Field(
+        default=1, ge=1, le=5, description="On how many of NATS' servers events are stored, when the streams are made"
+    )
 
 
 class MigrateSettings(BaseSettings):

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 async def work(process: Process, settings: WorkSettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
-    nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention)
+    nats = Nats(settings.nats_url, "gateway-work", kept=settings.retention, replicas=settings.stream_replicas)
     transport = Transport(timeout=settings.webhook_timeout_seconds, private=settings.webhook_private_addresses)
 
     async def ready() -> None:

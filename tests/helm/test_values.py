@@ -36,6 +36,7 @@ WRONG = {
     "no time of a backup": ("backup.schedule=daily", "backup.schedule: Does not match pattern"),
     "no name of a backup": ("restore.backup=yesterday", "restore.backup: Does not match pattern"),
     "no moment": ("restore.at=2026-11-29", "restore.at: Does not match pattern"),
+    "too many replicas": ("nats.streamReplicas=6", "nats.streamReplicas: Must be less than or equal to 5"),
     "root": ("podSecurityContext.runAsNonRoot=false", "podSecurityContext.runAsNonRoot does not match: true"),
     "user 0": ("podSecurityContext.runAsUser=0", "podSecurityContext.runAsUser: Must be greater"),
     "digest": ("image.digest=sha256:12", "image.digest: Does not match pattern"),

@@ -67,6 +67,9 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 - name: CARILLON_{{ upper . }}_TARGET
   value: {{ printf "dns:///%s-%s.%s.svc.%s:%v" (include "carillon.fullname" $root) . $root.Release.Namespace $root.Values.clusterDomain $ports.grpc }}
 {{- end }}
+{{- if $facts.nats }}
+- {name: CARILLON_STREAM_REPLICAS, value: {{ $root.Values.nats.streamReplicas | quote }}}
+{{- end }}
 {{- if $facts.publicUrl }}
 - {name: CARILLON_PUBLIC_URL, value: {{ include "carillon.publicUrl" $root | quote }}}
 {{- end }}
