@@ -79,9 +79,11 @@ class Nats:
         self._kept: list[tuple[str, Callback]] = []
 
     @classmethod
-    async def connect(cls, url: str, name: str, *, kept: timedelta = KEPT, wait: bool = True) -> Self:
+    async def connect(
+        cls, url: str, name: str, *, kept: timedelta = KEPT, replicas: int = 1, wait: bool = True
+    ) -> Self:
         """One that is started."""
-        nats = cls(url, name, kept=kept, wait=wait)
+        nats = cls(url, name, kept=kept, replicas=replicas, wait=wait)
         await nats.start()
         return nats
 

@@ -31,7 +31,8 @@ COMMON = ("log_level", "retention_hours", "cleaning_seconds")
 WORKED_OUT = frozenset(
     {
         "database_url", "nats_url", "token_private_key", "token_public_keys", "erasure_key", "secrets_keys",
-        "stream_replicas", "ops_bind", "http_bind", "grpc_bind", "public_url", "contacts_target", "segments_target", "campaigns_target",
+        "stream_replicas", "ops_bind", "http_bind", "grpc_bind", "public_url",
+        "contacts_target", "segments_target", "campaigns_target",
     }
 )  # fmt: skip
 # Read by libraries of ours rather than by us, with who reads them.
