@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -115,7 +116,8 @@ def call(known: State, key: str, method: str, path: str, body: object = None) ->
 
 
 def main() -> int:
-    image = f"localhost/carillon:{sys.argv[1]}" if len(sys.argv) > 1 else "localhost/carillon"
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    image = f"localhost/carillon:{sys.argv[1] if len(sys.argv) > 1 else project['version']}"
     stack.reset(HOME)
     environ = processes.environment(HOME, os.environ) | {"CARILLON_PORT": str(ports.choose())}
     try:
