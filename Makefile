@@ -43,7 +43,7 @@ account: $(READY) ## Make an account and print its API key: make account NAME=x
 
 ##@ Check it
 
-.PHONY: test lint helm verify fuzz bench chaos
+.PHONY: test lint helm image verify fuzz bench chaos
 test: $(READY) ## What CI runs: lint, types, guards, chart, unit, service, e2e, short fault runs; a part with T=path
 	@$(PY) -m tests.layers $(T)
 
@@ -52,6 +52,11 @@ lint: $(READY) ## Style, types, import contracts, proto lint, drift and compatib
 
 helm: $(READY) ## The chart: lint, render, Kubernetes' schemas, what the objects say, the servers of dev
 	@$(PY) -m tests.layers --only helm
+
+image: $(READY) ## Build the image, and run every process of a stack from it; needs buildah and podman
+	@deploy/docker/image.sh build
+	@deploy/docker/image.sh check
+	@$(PY) -m tests.image
 
 verify: $(READY) ## The long forms: full fuzzing, fault runs, thousands of differential examples
 	@$(PY) -m tests.layers --long

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,16 +47,24 @@ class ThrowawayStack:
 
 @contextmanager
 def started(
-    name: str, *, environ: dict[str, str] | None = None, only: Sequence[str] = processes.ALL
+    name: str,
+    *,
+    environ: dict[str, str] | None = None,
+    only: Sequence[str] = processes.ALL,
+    prepare: Callable[[ThrowawayStack], None] | None = None,
 ) -> Iterator[ThrowawayStack]:
     """Up in a folder of its own at free ports, without the demo account; gone with its data afterwards.
 
-    Where the block fails, the logs are kept beside the folder.
+    prepare: called when the servers run that the processes need, and none of these yet. Where the block fails, the logs
+    are kept beside the folder.
     """
     home = Home(REPOSITORY / f".carillon-{name}")
     stack.reset(home)
     settings = {**processes.environment(home, os.environ), "CARILLON_PORT": str(ports.choose()), **(environ or {})}
     try:
+        if prepare is not None:
+            stack.up(home, only=processes.INFRASTRUCTURE, environ=settings, demo=False)
+            prepare(ThrowawayStack(home, state.load(home)))
         stack.up(home, only=only, environ=settings, demo=False)
         yield ThrowawayStack(home, state.load(home))
     except BaseException:

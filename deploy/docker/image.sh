@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the image and runs it as the chart does, where there are buildah and podman:
 #   deploy/docker/image.sh build [TAG]   carillon:TAG, by default of the version in pyproject.toml
-#   deploy/docker/image.sh check [TAG]   nobody's user, a root file system that nobody writes, every command starts
+#   deploy/docker/image.sh check [TAG]   nobody's user, a root file system that nobody writes, every command is there
+#   python -m tests.image [TAG]          every process of a stack, from the image, on a real Postgres and NATS
 #   deploy/docker/image.sh base          a base from Debian's packages, for where no registry is reached (debootstrap)
 # BASE and BUILDER name other base images. PIP_CONF (a pip.conf) and CA_BUNDLE (certificates) are for the build alone,
 # where packages come from a mirror; neither gets into the image.
@@ -63,8 +64,12 @@ expect() { # WHAT IT SHOWS, then the command; says ok or fails
 check_image() {
   tag=${1:-$(version)}
   for service in contacts segments campaigns gateway; do
-    expect "carillon $service" run -- "$service" --help
+    for command in serve work migrate after-restore; do
+      expect "carillon $service $command" run -- "$service" "$command" --help
+    done
   done
+  expect "carillon accounts" run -- accounts --help
+  expect "carillon events" run -- events --help
   expect "it is nobody" run --entrypoint python -- -c 'import os; assert (os.getuid(), os.getgid()) == (10001, 10001)'
   expect "nobody can write but to /tmp" run --entrypoint python -- -c '
 import errno, os, sys
@@ -89,5 +94,5 @@ case "${1:-}" in
   base) make_base ;;
   build) make_image "${2:-}" ;;
   check) check_image "${2:-}" ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

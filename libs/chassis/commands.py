@@ -11,6 +11,8 @@ from chassis.ids import AccountId, decode_account
 
 T = TypeVar("T")
 
+# What is to do after a command that was stopped, and does no harm when it is repeated.
+AGAIN = "Run it again."
 ACCOUNT_HELP = "acct_…; every account without it"
 
 

@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, ge=2, le=200, description="Most connections of this process")
     ops_bind: str = Field(default="127.0.0.1:0", description="host:port of /metrics, /healthz and /readyz")
     token_private_key: str = Field(description="base64 of this service's Ed25519 seed")
-    token_public_keys: dict[str, str] = Field(description="JSON: service to base64 of its Ed25519 public key")
+    token_public_keys: dict[str, str] = Field(
+        description="JSON: service to base64 of its Ed25519 public key, or of two, comma separated, while it is rotated"
+    )
     log_level: str = Field(default="info", description="debug, info, warning or error")
     retention_hours: float = Field(
         default=72.0,
@@ -60,6 +62,9 @@ class BrokerSettings(Settings):
 
     nats_url: str = Field(description="nats://user:password@host:port, several comma separated; tls:// insists on TLS")
     nats_ca: str = Field(default="", description="PEM file: the authority of NATS's certificate. Empty: the system's")
+    stream_replicas: int = Field(
+        default=1, ge=1, le=5, description="On how many of NATS' servers events are stored, when the streams are made"
+    )
 
 
 class MigrateSettings(BaseSettings):

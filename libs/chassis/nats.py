@@ -34,14 +34,18 @@ KEPT = timedelta(hours=72)
 DUPLICATE_SECONDS = HOUR / 2
 
 
-def streams(kept: timedelta) -> list[StreamConfig]:
-    """kept: how long a message lies in a stream. Dead letters carry what the event did, and stay no longer."""
+def streams(kept: timedelta, *, replicas: int = 1) -> list[StreamConfig]:
+    """kept: how long a message lies in a stream. Dead letters carry what the event did, and stay no longer.
+
+    replicas: how many of the broker's servers store it.
+    """
     seconds = kept.total_seconds()
     return [
         StreamConfig(
             name=EVENTS,
             subjects=["events.>"],
             retention=RetentionPolicy.LIMITS,
+            num_replicas=replicas,
             storage=StorageType.FILE,
             max_age=seconds,
             duplicate_window=min(DUPLICATE_SECONDS, seconds),
@@ -50,6 +54,7 @@ def streams(kept: timedelta) -> list[StreamConfig]:
             name=DEAD,
             subjects=["dead.>"],
             retention=RetentionPolicy.LIMITS,
+            num_replicas=replicas,
             storage=StorageType.FILE,
             max_age=seconds,
             duplicate_window=min(DUPLICATE_SECONDS, seconds),
@@ -107,10 +112,12 @@ class Nats:
         name: str,
         *,
         kept: timedelta = KEPT,
+        replicas: int = 1,
         wait: bool = True,
         context: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        """`start` connects. kept: see streams. context: makes that of each connection, where the server has TLS.
+        """`start` connects. kept, replicas: see streams. context: makes that of each connection, where the server
+        has TLS.
 
         wait=False: for who serves requests, which needs no broker; `start` returns at once.
         Until the connection is there `poke` does nothing, and subscriptions are kept to be made then.
@@ -118,7 +125,7 @@ class Nats:
         self.client = Connection(context)
         self._url = url
         self._name = name
-        self._streams = streams(kept)
+        self._streams = streams(kept, replicas=replicas)
         self._wait = wait
         self.jetstream: JetStreamContext = self.client.jetstream(timeout=5.0)
         self._connecting: asyncio.Task[None] | None = None
@@ -134,11 +141,12 @@ class Nats:
         name: str,
         *,
         kept: timedelta = KEPT,
+        replicas: int = 1,
         wait: bool = True,
         context: Callable[[], ssl.SSLContext] | None = None,
     ) -> Self:
         """One that is started."""
-        nats = cls(url, name, kept=kept, wait=wait, context=context)
+        nats = cls(url, name, kept=kept, replicas=replicas, wait=wait, context=context)
         await nats.start()
         return nats
 
@@ -194,7 +202,7 @@ class Nats:
             assert config.name is not None
             try:
                 present = (await self.jetstream.stream_info(config.name)).config
-                # How many replicas there are is the operator's to say.
+                # How many replicas there are is the operator's to say, once they are there.
                 await self.jetstream.update_stream(config.evolve(num_replicas=present.num_replicas))
             except NotFoundError:
                 await self.jetstream.add_stream(config)

@@ -6,7 +6,9 @@ The caller signs with its own key; the callee knows every service's public key a
 import time
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -63,9 +65,12 @@ class TokenVerifier:
     """Checks tokens made for one service, and remembers good ones until they expire."""
 
     def __init__(self, audience: str, public_keys: Mapping[str, str]) -> None:
-        """public_keys: the base64 of each issuer's Ed25519 public key."""
+        """public_keys: the base64 of each issuer's Ed25519 public key; several comma separated while it is rotated."""
         self._audience = audience
-        self._keys = {name: Ed25519PublicKey.from_public_bytes(b64decode(key)) for name, key in public_keys.items()}
+        self._keys = {
+            name: [Ed25519PublicKey.from_public_bytes(b64decode(key)) for key in keys.split(",")]
+            for name, keys in public_keys.items()
+        }
         self._cache: dict[str, Claims] = {}
 
     def verify(self, token: str) -> Claims:
@@ -83,19 +88,12 @@ class TokenVerifier:
 
     def _check(self, token: str) -> Claims:
         try:
-            # Read before the check only to choose the key; nothing else of it is believed.
+            # Read before the check only to choose the keys; nothing else of it is believed.
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
-            key = self._keys.get(str(issuer))
-            if key is None:
+            keys = self._keys.get(str(issuer))
+            if keys is None:
                 raise refused("the token's issuer is unknown")
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=["EdDSA"],
-                audience=self._audience,
-                leeway=LEEWAY_SECONDS,
-                options={"require": ["iss", "aud", "account", "exp"]},
-            )
+            claims = self._verified(token, keys)
         except jwt.PyJWTError as error:
             raise refused("the token is not valid") from error
         account = decode_account(str(claims["account"]))
@@ -103,6 +101,23 @@ class TokenVerifier:
             raise refused("the token names no account")
         scopes = frozenset(str(claims.get("scopes", "")).split())
         return Claims(account=account, issuer=str(issuer), scopes=scopes, expires=int(claims["exp"]))
+
+    def _verified(self, token: str, keys: list[Ed25519PublicKey]) -> dict[str, Any]:
+        """What it says, when any of the keys has signed it. Raises jwt.PyJWTError."""
+        for key in keys[:-1]:
+            with suppress(jwt.InvalidSignatureError):
+                return self._decoded(token, key)
+        return self._decoded(token, keys[-1])
+
+    def _decoded(self, token: str, key: Ed25519PublicKey) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            audience=self._audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["iss", "aud", "account", "exp"]},
+        )
 
 
 def refused(why: str) -> Unauthenticated:

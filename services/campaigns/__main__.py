@@ -1,6 +1,8 @@
-"""`carillon campaigns serve|work|reconcile|reseal|migrate`."""
+"""`carillon campaigns serve|work|reconcile|reseal|after-restore|migrate`."""
 
+import functools
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -8,7 +10,8 @@ import typer
 from chassis import commands, runner
 from chassis.config import MigrateSettings
 from chassis.ids import encode
-from services.campaigns import app
+from chassis.restoring import restored
+from services.campaigns import app, restoring
 from services.campaigns.config import ServeSettings, WorkSettings
 
 cli = typer.Typer(no_args_is_help=True, help="Campaigns: templates, senders, bulk messages and their ledger.")
@@ -47,7 +50,7 @@ def reconcile(account: Annotated[str, typer.Option(help=commands.ACCOUNT_HELP)] 
         found = ", ".join(f"{number} {what}" for what, number in sorted(repaired.items())) or "nothing"
         print(f"done: {campaigns} campaigns looked at, repaired: {found}")
 
-    commands.run(run(), after="Run it again.")
+    commands.run(run(), after=commands.AGAIN)
 
 
 @cli.command()
@@ -70,6 +73,22 @@ def reseal() -> None:
     whole = commands.run(run(), after="What is done stays; run it again.")
     if not whole:
         raise typer.Exit(1)
+
+
+@cli.command("after-restore")
+def after_restore(
+    at: Annotated[datetime, typer.Option(help="UTC; the moment to which the database was restored, or before it")],
+) -> None:
+    """Take up a database that was restored: hold whatever could send twice, raise all revisions, let the processes in.
+
+    Run as its owner, before any process runs; may be repeated.
+    """
+    url = MigrateSettings().database_url  # type: ignore[call-arg]  # read from the environment
+    hold = functools.partial(restoring.after_restore, moment=at.replace(tzinfo=UTC))
+    work = restored(url, service=app.SERVICE, versions=app.VERSIONS, work=hold)
+    held = commands.run(work, after=commands.AGAIN)
+    print(f"done: held until somebody decides: {held.paused} campaigns paused, {held.drafts} drafts that are due")
+    print(f"{held.cancelled} cancelled, whose audience was being frozen")
 
 
 @cli.command()

@@ -184,6 +184,7 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
         settings.nats_url,
         SERVICE,
         kept=settings.retention,
+        replicas=settings.stream_replicas,
         wait=needed,
         context=tls.to_others(settings.nats_ca, settings.tls_files),
     )

@@ -1,4 +1,4 @@
-"""`carillon contacts serve|work|reindex|replay|migrate`."""
+"""`carillon contacts serve|work|reindex|replay|after-restore|migrate`."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,7 +8,8 @@ import typer
 
 from chassis import commands, runner
 from chassis.config import MigrateSettings
-from services.contacts import app
+from chassis.restoring import restored
+from services.contacts import app, restoring
 from services.contacts.config import ServeSettings, WorkSettings
 
 cli = typer.Typer(no_args_is_help=True, help="Contacts: the address book, its imports and its do-not-contact list.")
@@ -55,6 +56,18 @@ def replay(
         print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
 
     commands.run(run(), after="What was told of stays; run it again.")
+
+
+@cli.command("after-restore")
+def after_restore() -> None:
+    """Take up a database that was restored: raise all versions, tell anew of every contact, let the processes in.
+
+    Run as its owner, before any process runs; may be repeated.
+    """
+    url = MigrateSettings().database_url  # type: ignore[call-arg]  # read from the environment
+    work = restored(url, service=app.SERVICE, versions=app.VERSIONS, work=restoring.after_restore)
+    told = commands.run(work, after=commands.AGAIN)
+    print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
 
 
 @cli.command()

@@ -33,6 +33,50 @@ def work() -> None:
 
 
 @cli.command()
+def reseal() -> None:
+    """Encrypt webhooks' secrets anew with the first of the secrets keys, so that the others can be taken away.
+
+    Beside the services, and as often as wanted. Exits with 1 where none of the keys opens a webhook's secret.
+    """
+    from chassis import commands
+    from services.gateway import work as worker
+    from services.gateway.config import WorkSettings
+
+    settings = WorkSettings()  # type: ignore[call-arg]
+
+    async def run() -> bool:
+        webhooks, resealed, lost = 0, 0, 0
+        async for step in worker.reseal(settings):
+            webhooks, resealed, lost = webhooks + step.webhooks, resealed + step.resealed, lost + len(step.lost)
+            for webhook in step.lost:
+                typer.echo(f"{webhook}: none of the keys opens its secret; rotate it")
+        typer.echo(f"done: {webhooks} webhooks looked at, {resealed} encrypted anew, {lost} cannot be opened")
+        return lost == 0
+
+    if not commands.run(run(), after="What is done stays; run it again."):
+        raise typer.Exit(1)
+
+
+@cli.command("after-restore")
+def after_restore() -> None:
+    """Take up a database that was restored: move the feed beyond all positions that were given, let the processes in.
+
+    Run as its owner, before any process runs; may be repeated.
+    """
+    from chassis import commands
+    from chassis.config import MigrateSettings
+    from chassis.restoring import restored
+    from services.gateway import restoring
+    from services.gateway.migrations import VERSIONS
+
+    url = MigrateSettings().database_url  # type: ignore[call-arg]
+    commands.run(
+        restored(url, service="gateway", versions=VERSIONS, work=restoring.after_restore), after=commands.AGAIN
+    )
+    typer.echo("done")
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema. Run as its owner."""
     from chassis import migrations

@@ -161,10 +161,9 @@ def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
     """The application with what is around every request. Raises ValueError for settings that cannot be."""
     app = build()
     app.state.settings = settings
-    app.state.cursors = CursorSeal(settings.token_private_key)
-    app.state.webhooks = Webhooks(
-        Sealer(settings.secrets_keys.get_secret_value()), private=settings.webhook_private_addresses
-    )
+    sealer = Sealer(settings.secrets_keys.get_secret_value())
+    app.state.cursors = CursorSeal(sealer)
+    app.state.webhooks = Webhooks(sealer, private=settings.webhook_private_addresses)
     app.state.streams = Streams()
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))

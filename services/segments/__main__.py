@@ -1,4 +1,4 @@
-"""`carillon segments serve|work|reconcile|migrate`."""
+"""`carillon segments serve|work|reconcile|after-restore|migrate`."""
 
 from collections import Counter
 from typing import Annotated
@@ -8,7 +8,8 @@ import typer
 from chassis import commands, runner
 from chassis.config import MigrateSettings
 from chassis.ids import encode_account
-from services.segments import app
+from chassis.restoring import restored
+from services.segments import app, restoring
 from services.segments.config import ServeSettings, WorkSettings
 from services.segments.reconciliations import Lost
 
@@ -54,6 +55,18 @@ def reconcile(account: Annotated[str, typer.Option(help=commands.ACCOUNT_HELP)] 
     except Lost:
         print("stopped: it took too long over a step, and `work` goes on where it was left.")
         raise typer.Exit(1) from None
+
+
+@cli.command("after-restore")
+def after_restore() -> None:
+    """Take up a database that was restored: raise all versions and revisions, let the processes in.
+
+    Run as its owner, before any process runs; may be repeated.
+    """
+    url = MigrateSettings().database_url  # type: ignore[call-arg]  # read from the environment
+    work = restored(url, service=app.SERVICE, versions=app.VERSIONS, work=restoring.after_restore)
+    commands.run(work, after=commands.AGAIN)
+    print("done")
 
 
 @cli.command()

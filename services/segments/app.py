@@ -125,6 +125,7 @@ async def connect(process: Process, settings: ServeSettings | WorkSettings) -> t
         settings.nats_url,
         SERVICE,
         kept=settings.retention,
+        replicas=settings.stream_replicas,
         wait=needed,
         context=tls.to_others(settings.nats_ca, settings.tls_files),
     )

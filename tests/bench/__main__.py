@@ -31,6 +31,7 @@ BENCHES = {
     "stopping": "tests.bench.stopping",
     "dispatch_memory": "tests.bench.dispatch_memory",
     "webhooks": "tests.bench.webhooks",
+    "backup": "tests.bench.backup",
     "driver": "tests.bench.decisions.driver",
     "grpc_server": "tests.bench.decisions.grpc_server",
     "asgi_server": "tests.bench.decisions.asgi_server",

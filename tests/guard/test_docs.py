@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.databases import SERVICES
+from services.cli import MODULES
 from services.segments.domain import fields, grammar
 from services.segments.domain.faults import InvalidRule
 
@@ -20,6 +21,27 @@ SEGMENTS = (ROOT / "docs" / "segments.md").read_text(encoding="utf-8")
 def test_the_pages_that_are_made_from_the_code_are_up_to_date() -> None:
     done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_that_is_shown_exists() -> None:
+    texts = [path for folder in ("docs", "deploy", "services") for path in (ROOT / folder).rglob("*.*")]
+    shown = {
+        (group, command)
+        for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *texts]
+        if path.suffix in (".md", ".txt", ".sh", ".yaml", ".tpl")
+        for group, command in COMMAND.findall(path.read_text(encoding="utf-8"))
+    }
+    known = {(group, name) for group in MODULES for name in commands(group)}
+    assert len(shown) > 10
+    assert sorted(shown - known) == []
+
+
+COMMAND = re.compile(rf"\bcarillon ({'|'.join(MODULES)}) ([a-z][a-z-]+)")
+
+
+def commands(group: str) -> set[str]:
+    registered = import_module(MODULES[group]).cli.registered_commands
+    return {each.name or each.callback.__name__.replace("_", "-") for each in registered}
 
 
 def test_every_field_and_operator_of_rules_is_explained() -> None:

@@ -66,6 +66,8 @@ def pods(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
     for each in objects:
         if each["kind"] == "Pod":
             yield f"Pod {each['metadata']['name']}", each
+        elif each["kind"] == "CronJob":
+            yield f"CronJob {each['metadata']['name']}", each["spec"]["jobTemplate"]["spec"]["template"]
         elif "template" in each.get("spec", {}):
             yield f"{each['kind']} {each['metadata']['name']}", each["spec"]["template"]
 

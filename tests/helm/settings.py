@@ -31,7 +31,7 @@ COMMON = ("log_level", "retention_hours", "cleaning_seconds")
 WORKED_OUT = frozenset(
     {
         "database_url", "nats_url", "token_private_key", "token_public_keys", "erasure_key", "secrets_keys",
-        "tls_cert", "tls_key", "tls_ca", "nats_ca",
+        "stream_replicas", "tls_cert", "tls_key", "tls_ca", "nats_ca",
         "ops_bind", "http_bind", "grpc_bind", "public_url", "contacts_target", "segments_target", "campaigns_target",
     }
 )  # fmt: skip

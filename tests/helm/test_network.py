@@ -123,12 +123,14 @@ def test_only_what_sends_reaches_the_internet_and_nothing_inside(values: Path) -
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_a_migration_reaches_names_and_the_database_and_is_reached_by_nobody(values: Path) -> None:
+def test_who_migrates_or_backs_up_reaches_names_and_the_database_and_is_reached_by_nobody(values: Path) -> None:
     objects = list(render_file(values))
-    labels = labels_of(objects)["migrate"]
-    assert list(rules(objects, labels, way="ingress")) == []
-    out = {port["port"] for rule in rules(objects, labels, way="egress") for port in rule["ports"]}
-    assert out == {53, 5432}
+    found = [labels for name, labels in labels_of(objects).items() if name in ("migrate", "backup")]
+    assert found
+    for labels in found:
+        assert list(rules(objects, labels, way="ingress")) == []
+        out = {port["port"] for rule in rules(objects, labels, way="egress") for port in rule["ports"]}
+        assert out == {53, 5432}
 
 
 def test_the_servers_of_dev_are_reached_by_what_needs_them() -> None:

@@ -80,18 +80,17 @@ def test_who_waits_for_the_schema_and_who_migrates_has_the_database(values: Path
         asked = environment(waits)["CARILLON_DATABASE_URL"]
         assert asked == environment(process)["CARILLON_DATABASE_URL"], name
         assert asked["valueFrom"]["secretKeyRef"]["key"] == f"database-{process['args'][1]}-url", name
-    jobs = of_kind(objects, "Job")
-    assert len(jobs) == 4
+    migrating = [one for job in of_kind(objects, "Job") for one in job["spec"]["template"]["spec"]["containers"]]
+    assert len(migrating) == 4
     known = {settings.PREFIX + field.upper() for field in settings.MIGRATE.model_fields} | settings.OF_LIBRARIES.keys()
-    for job in jobs:
-        (container,) = job["spec"]["template"]["spec"]["containers"]
+    for container in migrating:
         given = environment(container)
         assert given.keys() <= known
         assert given["CARILLON_DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "database-owner-url"
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_the_owner_of_a_schema_is_known_to_its_migration_alone(values: Path) -> None:
+def test_the_owner_of_a_schema_is_known_to_who_migrates_it_and_backs_it_up_alone(values: Path) -> None:
     for name, pod in pods(render_file(values)):
         keys = [
             entry["valueFrom"]["secretKeyRef"]["key"]
@@ -99,7 +98,7 @@ def test_the_owner_of_a_schema_is_known_to_its_migration_alone(values: Path) -> 
             for entry in container.get("env", [])
             if "secretKeyRef" in entry.get("valueFrom", {})
         ]
-        assert ("database-owner-url" in keys) is name.startswith("Job "), name
+        assert ("database-owner-url" in keys) is name.startswith(("Job ", "CronJob ")), name
 
 
 @pytest.mark.parametrize("component", settings.CLASSES)

@@ -56,6 +56,7 @@ def test_a_change_that_does_not_concern_the_migrations_runs_none() -> None:
 def test_every_kind_that_has_unchangeable_fields_is_looked_at(values: Path) -> None:
     kinds = {each["kind"] for each in render_file(values)}
     assert kinds - IMMUTABLE.keys() <= {
-        "Certificate", "ConfigMap", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy", "Pod",
-        "PodDisruptionBudget", "PrometheusRule", "ScaledObject", "Secret", "ServiceAccount", "ServiceMonitor",
+        "Certificate", "ConfigMap", "CronJob", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "Job",
+        "NetworkPolicy", "Pod", "PodDisruptionBudget", "PrometheusRule", "ScaledObject", "Secret", "ServiceAccount",
+        "ServiceMonitor",
     }  # fmt: skip

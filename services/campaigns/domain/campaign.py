@@ -91,6 +91,9 @@ class Hold(StrEnum):
     NEVER_IN_HOURS = "never_in_hours"
     # The segment could not be built; paused.
     SEGMENT_FAILED = "segment_failed"
+    # The database was restored to an earlier moment, after which it may have been sent: a draft that is due; paused; or
+    # cancelled, where its audience was being frozen.
+    RESTORED = "restored"
 
 
 def hold_when_due(

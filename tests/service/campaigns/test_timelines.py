@@ -11,8 +11,9 @@ from chassis import errors, ids
 from chassis.ids import AccountId
 from services.campaigns.domain.recipient import Status
 from services.campaigns.domain.stats import TIMED
+from services.campaigns.metrics import REPAIRED
 from services.campaigns.work.finishing import Finisher
-from services.campaigns.work.reconciling import REPAIRED, Reconciler
+from services.campaigns.work.reconciling import Reconciler
 from tests.service.campaigns.hooks import applied, record, sent, told
 from tests.service.campaigns.world import World, numbers_csv
 

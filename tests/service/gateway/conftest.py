@@ -25,6 +25,7 @@ from carillon.segments.v1 import segments_pb2
 from chassis import grpc_server, ids
 from chassis.db import Database
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from deploy.local import databases
 from services.gateway import api, app, backends, service
 from services.gateway.config import GatewaySettings
@@ -74,7 +75,7 @@ class Gateway:
 
     def cursor(self, own: str) -> str:
         """A service's cursor as the client has it."""
-        return CursorSeal(self.settings.token_private_key).seal(self.account_id, own)
+        return CursorSeal(Sealer(self.settings.secrets_keys.get_secret_value())).seal(self.account_id, own)
 
     @property
     def account_id(self) -> AccountId:

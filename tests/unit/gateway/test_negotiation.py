@@ -7,6 +7,7 @@ import pytest
 from chassis import ids
 from chassis.errors import InvalidArgument
 from chassis.ids import AccountId
+from chassis.sealing import Sealer
 from services.gateway import compression, cors, negotiation
 from services.gateway.cursors import CursorSeal
 from services.gateway.negotiation import EVENTS, JSON, NotAcceptable
@@ -63,7 +64,8 @@ def test_origins_are_those_of_browsers() -> None:
             cors.origins(wrong)
 
 
-SEAL = CursorSeal(base64.b64encode(b"1" * 32).decode())
+OLD, NEW = (base64.urlsafe_b64encode(bytes([byte]) * 32).decode() for byte in b"12")
+SEAL = CursorSeal(Sealer(OLD))
 ACCOUNT = AccountId(ids.new())
 
 
@@ -76,7 +78,7 @@ def test_a_cursor_opens_where_it_was_sealed() -> None:
 
 def test_a_cursor_made_by_anybody_else_does_not() -> None:
     sealed = SEAL.seal(ACCOUNT, "abc")
-    other_key = CursorSeal(base64.b64encode(b"2" * 32).decode())
+    other_key = CursorSeal(Sealer(NEW))
     forged = [
         "abc", "", "é" * 40, sealed + "x", sealed[:-1], "A" + sealed[1:] if sealed[0] != "A" else "B" + sealed[1:],
         other_key.seal(ACCOUNT, "abc"), SEAL.seal(AccountId(ids.new()), "abc"),
@@ -85,3 +87,13 @@ def test_a_cursor_made_by_anybody_else_does_not() -> None:
         with pytest.raises(InvalidArgument) as refused:
             SEAL.open(ACCOUNT, text)
         assert refused.value.reason == "invalid_cursor"
+
+
+def test_cursors_outlive_the_rotation_of_the_key() -> None:
+    """As docs/operations.md orders it: the new key behind the old one, then before it, then alone."""
+    before, readable, current, after = (CursorSeal(Sealer(keys)) for keys in (OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW))
+    for sealing, opening in ((before, readable), (readable, before), (readable, current), (current, readable)):
+        assert opening.open(ACCOUNT, sealing.seal(ACCOUNT, "abc")) == "abc"
+    assert after.open(ACCOUNT, current.seal(ACCOUNT, "abc")) == "abc"
+    with pytest.raises(InvalidArgument):
+        after.open(ACCOUNT, before.seal(ACCOUNT, "abc"))

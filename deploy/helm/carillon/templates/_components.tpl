@@ -98,6 +98,9 @@ campaigns-work:
 {{- fail (printf "components.campaigns-work.graceSeconds: %v is not more than provider_timeout_seconds, %v: a stop would break off calls to providers, and nobody would know what became of them" $grace $call) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (or .Values.backup.enabled .Values.restore.backup) (not .Values.backup.existingClaim) -}}
+{{- fail "backup.existingClaim is missing: the PersistentVolumeClaim that backups are put on and restored from" -}}
+{{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs is missing: the Gateway that the route belongs to" -}}
 {{- end -}}

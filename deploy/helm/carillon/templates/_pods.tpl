@@ -31,7 +31,12 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 {{- define "carillon.databaseEnv" -}}
 - name: CARILLON_DATABASE_URL
   {{ include "carillon.fromSecret" (dict "root" .root "service" .service "key" (printf "database-%s-url" .role)) }}
-{{- with .root.Values.database }}
+{{- include "carillon.tlsEnv" .root }}
+{{- end -}}
+
+{{/* What libpq and asyncpg should know of every database. Of the root. */}}
+{{- define "carillon.tlsEnv" -}}
+{{- with .Values.database }}
 {{- if .sslMode }}
 - {name: PGSSLMODE, value: {{ .sslMode }}}
 {{- end }}
@@ -61,6 +66,9 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 {{- range $facts.calls }}
 - name: CARILLON_{{ upper . }}_TARGET
   value: {{ printf "dns:///%s-%s.%s.svc.%s:%v" (include "carillon.fullname" $root) . $root.Release.Namespace $root.Values.clusterDomain $ports.grpc }}
+{{- end }}
+{{- if $facts.nats }}
+- {name: CARILLON_STREAM_REPLICAS, value: {{ $root.Values.nats.streamReplicas | quote }}}
 {{- end }}
 {{- if $facts.publicUrl }}
 - {name: CARILLON_PUBLIC_URL, value: {{ include "carillon.publicUrl" $root | quote }}}
