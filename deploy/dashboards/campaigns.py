@@ -74,6 +74,14 @@ DASHBOARD = Dashboard(
                     unit="s",
                     steps=[(None, GREEN), (60, RED)],
                 ),
+                Panel(
+                    "Campaigns that stand still",
+                    "For how long the campaign whose work is due has sent to, skipped or added nobody, of the one that "
+                    "stands still longest.",
+                    [Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}")],
+                    unit="s",
+                    steps=[(None, GREEN), (300, RED)],
+                ),
             ],
         ),
         Section(

@@ -29,6 +29,14 @@ DASHBOARD = Dashboard(
                     steps=[(None, GREEN), (300, RED)],
                 ),
                 Panel(
+                    "Jobs that stand still",
+                    "For how long the job whose turn it is has made no step, with a worker or without, of the one that "
+                    "stands still longest.",
+                    [Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}")],
+                    unit="s",
+                    steps=[(None, GREEN), (300, RED)],
+                ),
+                Panel(
                     "Jobs that failed",
                     "Imports, exports and bulk changes that ended in a fault of ours or of the file, in an hour.",
                     [

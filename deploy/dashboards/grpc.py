@@ -1,7 +1,7 @@
 """The calls between services, as their servers and as their callers saw them."""
 
 from deploy.dashboards.grafana import Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import mean, most, quantile, rate
+from deploy.dashboards.promql import mean, most, quantile, rate, series
 
 SERVED, SERVER_SECONDS = "carillon_grpc_server_calls_total", "carillon_grpc_server_seconds"
 CALLED, CLIENT_SECONDS = "carillon_grpc_client_calls_total", "carillon_grpc_client_seconds"
@@ -103,6 +103,20 @@ DASHBOARD = Dashboard(
                         Query(
                             most(10, f"{mean(CLIENT_SECONDS, by='method')} - {mean(SERVER_SECONDS, by='method')}"),
                             "{{method}}",
+                        )
+                    ],
+                    unit="s",
+                    width=24,
+                ),
+                Panel(
+                    "Certificates end in",
+                    "Of the certificate in each component's files that ends first: its own (cert) and its authority's "
+                    "(ca). Nothing where there is no TLS between the services.",
+                    [
+                        Query(
+                            "min by (component, file) "
+                            f"({series('carillon_tls_certificate_expires_timestamp_seconds', CHOSEN)}) - time()",
+                            "{{component}} {{file}}",
                         )
                     ],
                     unit="s",

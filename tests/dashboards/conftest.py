@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from deploy.local import ports, processes, prometheus
 from tests import throwaway_stack
+from tests.certificates import Authority
 from tests.dashboards import faults, ordinary
 from tests.dashboards.scene import Scene
 from tests.e2e.client import Api, Carrier
@@ -59,7 +60,13 @@ async def shown(spans: Spans, tmp_path_factory: pytest.TempPathFactory) -> Async
         prometheus.tools()
     except prometheus.Missing as missing:
         pytest.skip(f"NO PANEL WAS LOOKED AT: {missing}")
-    environ = ENVIRONMENT | {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint}
+    files = Authority().issue().write(tmp_path_factory.mktemp("tls"))
+    environ = ENVIRONMENT | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
+        "CARILLON_TLS_CERT": files.cert,
+        "CARILLON_TLS_KEY": files.key,
+        "CARILLON_TLS_CA": files.ca,
+    }
     with throwaway_stack.started("dashboards", environ=environ) as stack:
         targets = {
             name: processes.address(stack.known.ports[f"{name}-ops"])

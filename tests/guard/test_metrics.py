@@ -85,7 +85,7 @@ def test_names_say_what_is_counted_in_what_and_of_whom() -> None:
         assert name.removeprefix("carillon_").startswith(ours), f"{one.path}: {name}"
 
 
-CHASSIS = ("grpc", "outbox", "consumer", "nats", "event_loop", "db", "postgres")
+CHASSIS = ("grpc", "outbox", "consumer", "nats", "event_loop", "db", "postgres", "tls")
 
 
 def test_the_page_names_processes_that_there_are() -> None:
@@ -103,7 +103,7 @@ def test_no_label_could_be_without_end() -> None:
     """What an account, a contact or a path is called is no label."""
     known = {
         *("method", "route", "status", "kind", "code", "objective", "met", "lane", "durable", "outcome", "client"),
-        *("state", "database", "what", "result", "answer", "provider", "reason", "word", "channel"),
+        *("state", "database", "what", "result", "answer", "provider", "reason", "word", "channel", "file"),
     }
     for one in in_code():
         assert set(one.metric.labels) <= known, f"{one.metric.name}: is it certain that a new label has few values?"
