@@ -15,6 +15,7 @@ VERSIONS = ("1.27", "1.32", "1.37")
 # Kinds of operators, which tests/helm/test_operators.py looks at instead.
 FROM_OPERATORS = {
     ("keda.sh/v1alpha1", "ScaledObject"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
     ("monitoring.coreos.com/v1", "ServiceMonitor"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
 }
