@@ -49,8 +49,10 @@ FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[]) WITH ORD
   AS row (id, contact_id, address, variables, timezone, place)
 ON CONFLICT DO NOTHING RETURNING chunk, contact_id
 """
+# Due from now on: the last one tells of the last page, see work.looks.
 ADD_CHUNKS = """
-INSERT INTO chunks (account_id, campaign_id, chunk, size) SELECT $1, $2, * FROM unnest($3::integer[], $4::integer[])
+INSERT INTO chunks (account_id, campaign_id, chunk, size, due_at)
+SELECT $1, $2, chunk, size, now() FROM unnest($3::integer[], $4::integer[]) AS new (chunk, size)
 """
 EXCLUDE = """
 INSERT INTO exclusions (account_id, campaign_id, contact_id, reason)

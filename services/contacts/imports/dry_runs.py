@@ -9,7 +9,7 @@ from services.contacts.imports.repository import FORGET_ERRORS, LEASE_SECONDS, L
 COUNT = f"""
 UPDATE imports
 SET rows = $4, imported = $5, updated = $6, duplicates = $7, failed = $8, bytes_done = $9, changes = $10,
-    lease_until = now() + interval '{LEASE_SECONDS} seconds'
+    queued_at = now(), lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING true
 """
 

@@ -116,7 +116,7 @@ WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'upload
 PROGRESS = f"""
 UPDATE imports
 SET records_done = $4, bytes_done = $5, rows = rows + $6, imported = imported + $7, updated = updated + $8,
-    duplicates = duplicates + $9, failed = failed + $10, attempts = 0,
+    duplicates = duplicates + $9, failed = failed + $10, attempts = 0, queued_at = now(),
     first_contact_id = coalesce(first_contact_id, $11), last_contact_id = coalesce($12, last_contact_id),
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND status = 'running' RETURNING true

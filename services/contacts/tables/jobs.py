@@ -96,7 +96,8 @@ imports = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     time_column("created_at"),
     time_column("finished_at", nullable=True),
-    # Since when it waits for a worker: an import that gave way to another account's goes to the end of the line.
+    # Since when it waits for a worker, or for its next step: one that gave way, or made a step, goes to the end of the
+    # line. What stands still for long is stuck: see looks.
     Column("queued_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("file_name", Text, nullable=False, server_default=""),
     # Of the file's bytes.
