@@ -18,6 +18,8 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 # Prometheus' own, and the client library's.
 STANDARD = {"up", "process_start_time_seconds"}
+# Of the processes once they speak TLS among themselves.
+AWAITED: dict[str, set[str]] = {"carillon_tls_certificate_expires_timestamp_seconds": set()}
 # What the ServiceMonitor adds; `le` is of every histogram.
 OF_TARGETS = {"namespace", "job", "component", "pod", "le"}
 
@@ -43,7 +45,7 @@ def test_there_are_alerts_to_look_at() -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_asks_for_series_that_the_code_makes(rule: Rule) -> None:
-    known = measured() | recorded() | {name: set() for name in STANDARD}
+    known = AWAITED | measured() | recorded() | {name: set() for name in STANDARD}
     asked = list(selectors(rule["expr"]))
     assert asked
     for name, matchers in asked:
@@ -91,6 +93,17 @@ def test_routes_and_codes_of_the_rules_are_real() -> None:
         for _, matchers in selectors(rule["expr"]):
             assert set(filter(None, matchers.get("route", "").split("|"))) <= routes
             assert set(filter(None, matchers.get("code", "").split("|"))) <= {code.name for code in grpc.StatusCode}
+
+
+def test_the_objectives_are_judged_alike() -> None:
+    """So that what is tested of one holds for the others."""
+    names = ("CarillonRestErrors", "CarillonRestSlow", "CarillonGrpcErrors", "CarillonGrpcSlow")
+    judged = [
+        [(rule["labels"], re.sub(r'sli="[a-z-]+"', "", rule["expr"])) for rule in alerts() if rule["alert"] == name]
+        for name in names
+    ]
+    assert len(judged[0]) == 3
+    assert all(one == judged[0] for one in judged)
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])

@@ -7,6 +7,7 @@ from services.campaigns import consumers as campaigns
 from services.contacts.activity import consumers as activity
 from services.contacts.search import consumers as search
 from services.segments import consumers as segments
+from tests.helm import schemas
 from tests.helm.rendering import CHART, Object, named, of_kind, render_file, selects
 from tests.helm.settings import ROOT
 
@@ -80,4 +81,5 @@ def test_a_route_leads_from_the_public_host_to_the_gateway() -> None:
 def test_nothing_of_an_operator_is_there_by_default() -> None:
     objects = render_file(CHART / "ci" / "minimal-values.yaml")
     assert [each for each in of_kind(objects, "ConfigMap") if "-dashboard-" in each["metadata"]["name"]] == []
-    assert of_kind(objects, "ScaledObject", "ServiceMonitor", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress") == []
+    kinds = {kind for _, kind in schemas.FROM_OPERATORS} | {"HorizontalPodAutoscaler", "Ingress"}
+    assert of_kind(objects, *kinds) == []

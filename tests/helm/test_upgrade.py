@@ -57,5 +57,5 @@ def test_every_kind_that_has_unchangeable_fields_is_looked_at(values: Path) -> N
     kinds = {each["kind"] for each in render_file(values)}
     assert kinds - IMMUTABLE.keys() <= {
         "ConfigMap", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy", "Pod",
-        "PodDisruptionBudget", "ScaledObject", "Secret", "ServiceAccount", "ServiceMonitor",
+        "PodDisruptionBudget", "PrometheusRule", "ScaledObject", "Secret", "ServiceAccount", "ServiceMonitor",
     }  # fmt: skip
