@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.guard.test_runbooks import blocks
 from tests.helm.prometheus_rules import TESTS, Rule, alerts, cases, groups, is_of, promtool, read_by, rules
 from tests.helm.rendering import CHART, NAMESPACE, RELEASE, every_values, of_kind, render_file, template
 
@@ -44,6 +45,15 @@ def test_alerts_fire_when_they_should_and_only_then(tests: Path, tmp_path: Path)
         file.write_text(yaml.safe_dump({"groups": [without_annotations(group)]}))
     (tmp_path / tests.name).write_text(tests.read_text())
     done = promtool("test", "rules", tests.name, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_understands_the_queries_of_runbooks(tmp_path: Path) -> None:
+    asked = [line for _, text in blocks("promql") for line in text.splitlines()]
+    assert len(asked) > 30
+    recordings = [{"record": f"asked:{at}", "expr": expression} for at, expression in enumerate(asked)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": recordings}]}))
+    done = promtool("check", "rules", "rules.yaml", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
