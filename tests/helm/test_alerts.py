@@ -10,7 +10,7 @@ import yaml
 
 from tests.guard.test_runbooks import blocks
 from tests.helm.prometheus_rules import TESTS, Rule, alerts, cases, groups, is_of, promtool, read_by, rules
-from tests.helm.rendering import CHART, NAMESPACE, RELEASE, every_values, of_kind, render_file, template
+from tests.helm.rendering import CHART, NAMESPACE, RELEASE, Object, every_values, of_kind, render_file, template
 
 FULL = CHART / "ci" / "full-values.yaml"
 MINIMAL = ("--values", str(CHART / "ci" / "minimal-values.yaml"))
@@ -24,7 +24,7 @@ def name_of(rule: Rule) -> str:
     return "-".join([rule["alert"], *(str(value) for value in rule["labels"].values())])
 
 
-def without_annotations(group: dict[str, object]) -> dict[str, object]:
+def without_annotations(group: Object) -> Object:
     """Tests expect labels; what is said beside them is looked at below."""
     return group | {"rules": [{k: v for k, v in rule.items() if k != "annotations"} for rule in group["rules"]]}
 
