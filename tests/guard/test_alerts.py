@@ -124,3 +124,14 @@ def test_a_page_has_the_four_headings(name: str) -> None:
     assert re.findall(r"^##+ (.*)$", text, re.MULTILINE) == HEADINGS
     for part in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]:
         assert part.strip(), f"{name}: a heading with nothing below it"
+
+
+def test_operations_list_every_alert_with_its_urgency() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| ([a-z, ]+) \|", page, re.MULTILINE)
+    urgent: dict[str, set[str]] = {}
+    for rule in alerts():
+        urgent.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+    assert [name for name, link, _ in listed if name != link] == []
+    assert {name: set(severities.split(", ")) for name, _, severities in listed} == urgent
+    assert len(listed) == len(urgent)
