@@ -4,9 +4,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from deploy.local.databases import SERVICES
 from services.segments.domain import fields, grammar
 from services.segments.domain.faults import InvalidRule
 
@@ -43,3 +46,24 @@ def faults_of(body: dict[str, object]) -> list[tuple[str, str]]:
     except InvalidRule as invalid:
         return [(fault.pointer, fault.detail) for fault in invalid.faults]
     return []
+
+
+def test_the_plan_for_distribution_knows_every_table_and_every_claim() -> None:
+    plan = (ROOT / "docs" / "distributing.md").read_text(encoding="utf-8")
+    for service in SERVICES:
+        (row,) = [line for line in plan.splitlines() if line.startswith(f"| {service} | `")]
+        named = re.findall(r"`(\w+)`", row)
+        assert sorted(named) == sorted(import_module(f"services.{service}.tables").metadata.tables), service
+    claimed = re.findall(r"^\| `(?:[a-z_]+/)?([a-z_]+)\.([A-Z]+)` \|", plan, re.MULTILINE)
+    assert set(claimed) == set(claims_of_any_account())
+
+
+def claims_of_any_account() -> Iterator[tuple[str, str]]:
+    """(module, constant) of every statement that locks rows without being told whose."""
+    for path in [*ROOT.glob("services/**/*.py"), *ROOT.glob("libs/chassis/*.py")]:
+        if "SKIP LOCKED" not in path.read_text():
+            continue
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("libs.")
+        for constant, value in vars(import_module(name)).items():
+            if constant.isupper() and "SKIP LOCKED" in str(value) and "account_id = $1" not in value:
+                yield path.stem, constant
