@@ -67,10 +67,13 @@ DASHBOARD = Dashboard(
                     stacked=True,
                 ),
                 Panel(
-                    "Campaigns left alone",
-                    "For how long the campaign whose work is due has had no worker, of the one that was left alone "
-                    "longest.",
-                    [Query(highest("carillon_campaigns_idle_seconds", by="state"), "{{state}}")],
+                    "Campaigns that stand still",
+                    "For how long a campaign whose work is due has had no worker, and for how long it has sent to, "
+                    "skipped or added nobody, of the one that was left alone longest.",
+                    [
+                        Query(highest("carillon_campaigns_idle_seconds", by="state"), "{{state}}: no worker"),
+                        Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}: no step"),
+                    ],
                     unit="s",
                     steps=[(None, GREEN), (60, RED)],
                 ),

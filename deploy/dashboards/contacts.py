@@ -21,10 +21,14 @@ DASHBOARD = Dashboard(
                     [Query(highest("carillon_contacts_jobs", by="kind, state"), "{{kind}} {{state}}")],
                 ),
                 Panel(
-                    "Jobs left alone",
-                    "For how long the job that was left alone longest has had no worker. High: no worker runs, or all "
-                    "are busy (`import_slots`, `export_slots`, replicas of contacts-work).",
-                    [Query(highest("carillon_contacts_jobs_idle_seconds", by="kind"), "{{kind}}")],
+                    "Jobs that stand still",
+                    "For how long a job has had no worker, and for how long one whose turn it is has made no step, of "
+                    "the one that was left alone longest. High: no worker runs, all are busy (`import_slots`, "
+                    "`export_slots`, replicas of contacts-work), or a worker hangs.",
+                    [
+                        Query(highest("carillon_contacts_jobs_idle_seconds", by="kind"), "{{kind}}: no worker"),
+                        Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}: no step"),
+                    ],
                     unit="s",
                     steps=[(None, GREEN), (300, RED)],
                 ),
