@@ -67,14 +67,6 @@ DASHBOARD = Dashboard(
                     stacked=True,
                 ),
                 Panel(
-                    "Campaigns left alone",
-                    "For how long the campaign whose work is due has had no worker, of the one that was left alone "
-                    "longest.",
-                    [Query(highest("carillon_campaigns_idle_seconds", by="state"), "{{state}}")],
-                    unit="s",
-                    steps=[(None, GREEN), (60, RED)],
-                ),
-                Panel(
                     "Campaigns that stand still",
                     "For how long the campaign whose work is due has sent to, skipped or added nobody, of the one that "
                     "stands still longest.",

@@ -21,14 +21,6 @@ DASHBOARD = Dashboard(
                     [Query(highest("carillon_contacts_jobs", by="kind, state"), "{{kind}} {{state}}")],
                 ),
                 Panel(
-                    "Jobs left alone",
-                    "For how long the job that was left alone longest has had no worker. High: no worker runs, or all "
-                    "are busy (`import_slots`, `export_slots`, replicas of contacts-work).",
-                    [Query(highest("carillon_contacts_jobs_idle_seconds", by="kind"), "{{kind}}")],
-                    unit="s",
-                    steps=[(None, GREEN), (300, RED)],
-                ),
-                Panel(
                     "Jobs that stand still",
                     "For how long the job whose turn it is has made no step, with a worker or without, of the one that "
                     "stands still longest.",

@@ -178,6 +178,8 @@ class Answering:
 
 def route_of(scope: Scope) -> str:
     """The template and never the path itself: paths hold tags, queries hold phones, hooks hold tokens."""
+    if scope["path"] in QUIET:
+        return str(scope["path"])
     return str(getattr(scope.get("route"), "path", "none"))
 
 

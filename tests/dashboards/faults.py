@@ -12,7 +12,7 @@ import asyncpg
 from chassis.consumer import DEAD_LIMIT
 from chassis.nats import EVENTS, Nats
 from deploy.local import plan, readiness
-from tests.dashboards.scene import Scene, make_segment
+from tests.dashboards.scene import Scene
 from tests.e2e.client import eventually
 from tests.throwaway_stack import ThrowawayStack
 
@@ -43,19 +43,16 @@ async def providers(scene: Scene) -> None:
 
 
 async def nobody_works(scene: Scene) -> None:
-    """An export, a build and a campaign that are passed over, as if nobody had come to them yet."""
-    stack = scene.stack
-    again = "UPDATE exports SET status = 'queued', created_at = now() - interval '1 h', lease_until = NULL"
-    with stopped(stack.pid("contacts-work")), stopped(stack.pid("segments-work")):
-        await make_segment(scene.api, "Late", field="tags", operator="exists")
-        async with (
-            held(stack.database_url("contacts"), f"{again} RETURNING id", "SELECT FROM exports FOR UPDATE"),
-            held(stack.database_url("segments"), "", "SELECT FROM builds WHERE state = 'building' FOR UPDATE"),
-        ):
-            for name in ("contacts-work", "segments-work"):
-                os.kill(stack.pid(name), signal.SIGCONT)
-            await scene.seen("carillon_contacts_jobs_idle_seconds > 0")
-            await scene.seen('carillon_segments_oldest_seconds{what="building"} > 0')
+    """An export and a build that are passed over, as if nobody had come to them yet."""
+    again = "UPDATE exports SET status = 'queued', lease_until = now() + interval '1 s'"
+    async with changing(scene.stack.database_url("segments")) as segments:
+        await segments.execute(
+            "UPDATE builds SET state = 'building', lease_until = now() + interval '1 h' "
+            "WHERE id = (SELECT id FROM builds ORDER BY created_at DESC LIMIT 1)"
+        )
+    async with held(scene.stack.database_url("contacts"), again, "SELECT FROM exports FOR UPDATE"):
+        await scene.seen("carillon_contacts_jobs_idle_seconds > 0")
+        await scene.seen('carillon_segments_oldest_seconds{what="building"} > 0')
 
 
 @asynccontextmanager
@@ -85,6 +82,8 @@ async def contacts_away(scene: Scene) -> None:
     """For longer than the acknowledgement of a reply waits for it, and than a call may take."""
     with stopped(scene.stack.pid("contacts")):
         reading = asyncio.create_task(scene.api.get("/v1/contacts"))
+        (await scene.reply("Stop", id="away")).refused(503, "unavailable")
+        await scene.seen('carillon_gateway_requests_total{status="503"} > 0')
         (await scene.reply("Stop", id="away")).refused(503, "unavailable")
     (await reading).ok()
 

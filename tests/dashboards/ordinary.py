@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.dashboards.scene import Scene
+from tests.dashboards.scene import Scene, make_segment
 from tests.e2e.client import Answered, Api, eventually
 
 CROWD = 1100  # over a thousand, beyond which a bulk change goes on in the background
@@ -54,6 +54,7 @@ async def contacts(api: Api, turn: int) -> None:
         live_changes(api, turn),
         export(api, {"resource": "contacts", "format": "csv"}),
         change_in_bulk(api, turn),
+        make_segment(api, f"Live {turn}", field="tags", operator="contains", value="live"),
         fail_an_import(api),
         refused_requests(api),
     )

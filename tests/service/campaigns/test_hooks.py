@@ -15,9 +15,9 @@ from chassis import errors
 from chassis.ids import AccountId
 from chassis.sealing import Sealer
 from services.campaigns.hooks.signatures import sha1
-from services.campaigns.metrics import HOOK_COMMITS
 from tests.service.campaigns.hooks import applied, post, record, say, sent, token_of, told
 from tests.service.campaigns.world import PUBLIC_URL, SECRETS_KEY, World, phone
+from tests.service.stack import measured
 
 FORM = "application/x-www-form-urlencoded"
 RECEIPTS, INBOUND = pb.HOOK_RECEIPTS, pb.HOOK_INBOUND
@@ -188,7 +188,7 @@ async def test_odd_characters_are_kept_from_the_database(world: World, account: 
 async def test_many_at_once_share_commits_and_none_is_lost(world: World, account: AccountId, other: AccountId) -> None:
     """Two accounts, good ones and bad ones, all in flight together."""
     senders = {account: await world.sender(account), other: await world.sender(other)}
-    before = HOOK_COMMITS.labels("hooks")._value.get()
+    before = measured("carillon_campaigns_hook_commits_total", kind="hooks")
 
     async def one(number: int) -> int:
         who = account if number % 2 else other
@@ -203,7 +203,7 @@ async def test_many_at_once_share_commits_and_none_is_lost(world: World, account
     assert names == {
         (account if number % 2 else other, f"m{number}") for number in range(200) if number not in set(refused)
     }
-    assert HOOK_COMMITS.labels("hooks")._value.get() - before < 100
+    assert measured("carillon_campaigns_hook_commits_total", kind="hooks") - before < 100
 
 
 async def test_the_same_from_all_sides_at_once_is_stored_once(world: World, account: AccountId) -> None:

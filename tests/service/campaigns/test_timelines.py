@@ -11,11 +11,11 @@ from chassis import errors, ids
 from chassis.ids import AccountId
 from services.campaigns.domain.recipient import Status
 from services.campaigns.domain.stats import TIMED
-from services.campaigns.metrics import REPAIRED
 from services.campaigns.work.finishing import Finisher
 from services.campaigns.work.reconciling import Reconciler
 from tests.service.campaigns.hooks import applied, record, sent, told
 from tests.service.campaigns.world import World, numbers_csv
+from tests.service.stack import measured
 
 STATUSES = [status for status in Status if status not in (Status.PENDING, Status.CLAIMED)]
 
@@ -130,10 +130,10 @@ async def test_what_is_wrong_is_found_put_right_and_told(
     await sent(world, other, 3)
     await record(world, account, sender, *(told(line, "delivered") for line in lines[:4]))
     await applied(world)
-    before = {what: REPAIRED.labels(what)._value.get() for what in found}
+    before = {what: measured("carillon_campaigns_repaired_total", what=what) for what in found}
     await world.admin(damage, account)
     assert await reconcile(world, account) == Counter(found)
-    assert {what: REPAIRED.labels(what)._value.get() - before[what] for what in found} == found
+    assert {what: measured("carillon_campaigns_repaired_total", what=what) - before[what] for what in found} == found
     assert await reconcile(world, account) == Counter()
     stats = await world.check_stats(account, campaign)
     assert (stats.sent, stats.delivered) == (10, 4)
