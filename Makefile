@@ -70,6 +70,7 @@ bench: $(READY) ## Measure; prints tables, writes bench/results
 chaos: $(READY) ## Break things while they run, and audit; writes chaos/results
 	@$(PY) -m tests.chaos
 	@$(PY) -m tests.chaos segments
+	@$(PY) -m tests.chaos rolling
 
 ##@ Change it
 

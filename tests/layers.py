@@ -65,10 +65,11 @@ LAYERS = (
     Layer("service", 240, tests=("tests/service", *PARALLEL)),
     Layer("e2e", 180, tests=("tests/e2e",)),
     Layer("dashboards", 90, tests=("tests/dashboards",)),
-    Layer("chaos", 180, tests=("tests/chaos",)),
+    Layer("chaos", 240, tests=("tests/chaos",)),
 )
 SHORT = ("-m", "not slow")
-LONG_RUN = Layer("chaos-long", 900, commands=((PYTHON, "-m", "tests.chaos"), (PYTHON, "-m", "tests.chaos", "segments")))
+LONG_RUNS = ("campaign", "segments", "rolling")
+LONG_RUN = Layer("chaos-long", 900, commands=tuple((PYTHON, "-m", "tests.chaos", name) for name in LONG_RUNS))
 LONG_FACTOR = 10
 
 

@@ -59,6 +59,7 @@ OPTIONS = [
     # A machine that is gone answers nothing: calls to it end after so long rather than at their deadlines.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 # Of a channel that is left: how long somebody may still hold its stub for a call, and what a call may take.
 BEGINNING_SECONDS = 30.0

@@ -4,10 +4,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from chassis.config import TlsFiles
 from tests.helm.rendering import (
     CHART,
+    EXAMPLES,
     NAMESPACE,
     Object,
     deployments,
@@ -21,6 +23,7 @@ from tests.helm.rendering import (
 
 FULL = CHART / "ci" / "full-values.yaml"
 OTHERS = CHART / "ci" / "cluster-picks-users-values.yaml"
+PRODUCTION = EXAMPLES / "production.yaml"
 FILES = TlsFiles("/etc/carillon/tls/tls.crt", "/etc/carillon/tls/tls.key", "/etc/carillon/tls/ca.crt")
 
 
@@ -78,6 +81,16 @@ def test_certificates_are_signed_for_both_ends_and_renewed_with_new_keys() -> No
         assert "commonName" not in spec
         hours = [int(spec[part].removesuffix("h")) for part in ("duration", "renewBefore")]
         assert hours[0] > hours[1] > 0
+
+
+def test_the_example_for_production_names_the_issuer_of_the_example_beside_it() -> None:
+    made = list(yaml.safe_load_all((EXAMPLES / "certificates.yaml").read_text()))
+    issuers = [each["metadata"]["name"] for each in made if each["kind"] == "Issuer"]
+    (authority,) = [each for each in made if each["kind"] == "Certificate"]
+    assert authority["spec"]["isCA"] is True
+    asked = {each["spec"]["issuerRef"]["name"] for each in of_kind(render_file(PRODUCTION), "Certificate")}
+    assert asked == {issuers[-1]}
+    assert made[-1]["spec"]["ca"]["secretName"] == authority["spec"]["secretName"]
 
 
 def test_whoever_names_no_issuer_makes_the_secrets() -> None:

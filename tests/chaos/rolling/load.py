@@ -7,7 +7,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -77,7 +77,7 @@ class Client:
         return Failed(what)
 
 
-async def until_stopped(stop: asyncio.Event, step: Any) -> None:
+async def until_stopped(stop: asyncio.Event, step: Callable[[], Awaitable[None]]) -> None:
     while not stop.is_set():
         with suppress(Failed):
             await step()

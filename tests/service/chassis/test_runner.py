@@ -1,9 +1,11 @@
 """A process of its own, with the signals and the broker that it will have."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +69,16 @@ def broker_folder(tmp_path: Path) -> local_nats.Installation:
 
 @pytest_asyncio.fixture
 async def child(broker_folder: local_nats.Installation) -> AsyncIterator[Child]:
+    async with running(broker_folder) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running(broker_folder: local_nats.Installation, **environ: str) -> AsyncIterator[Child]:
     ops = f"127.0.0.1:{free_port()}"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, ops, broker_folder.url)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, ops, broker_folder.url, env=os.environ | environ
+    )
     async with aiohttp.ClientSession() as http:
         yield Child(process, ops, http)
     if process.returncode is None:
@@ -118,5 +128,21 @@ async def test_what_was_to_be_listened_to_before_the_broker_came_is(
         async with asyncio.timeout(15):
             assert await child.process.wait() == 1
         await teller.stop()
+    finally:
+        server.stop()
+
+
+async def test_who_is_told_to_stop_says_so_and_goes_on_until_everybody_has_heard(
+    broker_folder: local_nats.Installation,
+) -> None:
+    server = local_nats.start(broker_folder.folder, port=broker_folder.port)
+    try:
+        # For longer than this test; it is killed.
+        async with running(broker_folder, CARILLON_DRAIN_SECONDS="600") as draining:
+            await draining.answers("/readyz", 200)
+            draining.process.send_signal(signal.SIGTERM)
+            answer = await draining.answers("/readyz", 503)
+            assert answer == {"ready": False, "problems": {"process": "stopping"}}
+            assert await draining.asked("/healthz") == (200, {"status": "ok"})
     finally:
         server.stop()

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as stubs
+from chassis import grpc_client, grpc_server
 from chassis.call import Call, Outgoing
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server, rpc
@@ -146,3 +147,27 @@ async def test_health_is_told_for_the_server_and_each_service(keys: stack.Keys) 
         # The stop waits for nobody who watches, and ends them.
         assert await watching.read() is grpc.aio.EOF
         await stopping
+
+
+def faster(options: list[tuple[str, object]], times: int) -> list[tuple[str, object]]:
+    """The same, its times for pings shortened."""
+    return [
+        (name, value // times if "ping_interval" in name or "keepalive_t" in name else value) for name, value in options
+    ]
+
+
+async def test_who_looks_after_a_quiet_connection_is_not_sent_away(
+    keys: stack.Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's servers take pings for an attack, unless told otherwise."""
+    monkeypatch.setattr(grpc_server, "OPTIONS", faster(grpc_server.OPTIONS, 50))
+    async with replicas(keys, 1) as ((only,), _):
+        quick = faster(grpc_client.OPTIONS, 50)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{only.server.port}", options=quick) as channel:
+            watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            await watching.read()
+            sent_away = asyncio.create_task(channel.wait_for_state_change(grpc.ChannelConnectivity.READY))
+            # A client pings once a second at most; after its third or fourth it would be over.
+            done, _ = await asyncio.wait([sent_away], timeout=4.5)
+            assert not done
+            sent_away.cancel()
