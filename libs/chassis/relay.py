@@ -22,7 +22,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
-from chassis.nats import EVENTS, Nats
+from chassis.nats import EVENTS, PACE_SECONDS, Nats
 from chassis.telemetry import tracer, with_remote_parent
 
 log = structlog.get_logger()
@@ -88,6 +88,7 @@ class Relay:
 
     async def _lane(self, lane: str) -> None:
         while True:
+            began = time.monotonic()
             self._wake[lane].clear()
             try:
                 claimed, published = await self._publish_some(lane)
@@ -96,6 +97,7 @@ class Relay:
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("relay.database", error=type(error).__name__)
             await wait(self._wake[lane], POLL_SECONDS)
+            await asyncio.sleep(began + PACE_SECONDS - time.monotonic())
 
     async def _publish_some(self, lane: str) -> tuple[int, int]:
         async with self._db.across() as tx:

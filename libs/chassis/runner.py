@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
-from chassis import telemetry
+from chassis import collector, telemetry
 from chassis.config import host_and_port
 
 log = structlog.get_logger()
@@ -74,6 +74,7 @@ class Process:
         try:
             if not await self._unless_stopped(self._start(started)):
                 return 0
+            collector.keep()
             self._phase = RUNNING
             log.info("process.started", name=self.name)
             return await self._until_stopped()
