@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import psutil
 import uvloop
 
@@ -77,7 +76,7 @@ def between(before: Clock, after: Clock, *, calls: int) -> Clock:
     return {name: (seconds - before.get(name, 0.0)) / calls * 1000 for name, seconds in after.items()}
 
 
-async def costs(call: Callable[[int], Awaitable[None]], clocks: Clocks, settled: Settling) -> Costs:
+async def costs(call: Callable[[int], Awaitable[object]], clocks: Clocks, settled: Settling) -> Costs:
     await closed_loop(call, clients=rest.CLIENTS, seconds=0.5)
     await settled.wait()
     began = clocks.read()
@@ -96,13 +95,8 @@ async def measure(stack: ThrowawayStack, sink: child.Child) -> dict[str, Costs]:
         await import_file(api, file)
         contacts = await rest.some_contacts(api)
     clocks = Clocks(stack, sink)
-    async with (
-        settling.of(stack) as settled,
-        aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=rest.CLIENTS)
-        ) as http,
-    ):
-        requests = rest.calls(http, stack.url, contacts=contacts, empty_port=0)
+    async with settling.of(stack) as settled, rest.connected(stack.url, key) as to_gateway:
+        requests = rest.calls(to_gateway, [], contacts=contacts)
         return {name: await costs(requests[name], clocks, settled) for name in NAMES}
 
 
