@@ -7,8 +7,13 @@ of the time of an import and of a sending worker.
 import gc
 
 
-def spare(young: int = 50_000, middle: int = 50, old: int = 50) -> None:
-    """Leave alone what there is by now, and look at the rest that seldom: thresholds as gc.set_threshold has them."""
+def keep() -> None:
+    """What is there by now stays: not to be looked through each time that circles are looked for."""
     gc.collect()
     gc.freeze()
+
+
+def spare(young: int = 50_000, middle: int = 50, old: int = 50) -> None:
+    """`keep`, and look at the rest that seldom: thresholds as gc.set_threshold has them."""
+    keep()
     gc.set_threshold(young, middle, old)

@@ -32,7 +32,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chassis.errors import Unavailable
 from chassis.ids import AccountId, decode_account
 from chassis.measuring import LAG_BUCKETS
-from chassis.nats import DEAD, EVENTS, Nats
+from chassis.nats import DEAD, EVENTS, PACE_SECONDS, Nats
 from chassis.telemetry import tracer, with_remote_parent
 
 log = structlog.get_logger()
@@ -185,12 +185,14 @@ class Consumer:
             while True:
                 await self._request(inbox)
                 wanted = self._batch
-                while wanted > 0:
+                while True:
                     messages, ended = self._sort(await self._take())
+                    began = time.monotonic()
                     wanted -= len(messages)
                     await self._handle(messages)
-                    if ended:
+                    if ended or wanted <= 0:
                         break
+                    await asyncio.sleep(began + PACE_SECONDS - time.monotonic())
         finally:
             alive.cancel()
             await self._give_back(subscription)

@@ -16,11 +16,12 @@ import orjson
 from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
 
-from chassis import database_url, idempotency, outbox
+from chassis import alone, database_url, idempotency, outbox
 from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 from chassis.measuring import BUCKETS, from_zero
+from chassis.telemetry import current_traceparent
 
 POOL_WAIT = Histogram(
     "carillon_db_pool_wait_seconds",
@@ -219,6 +220,38 @@ class Database:
             yield tx
             await tx.finish()
         self._committed(tx)
+
+    async def one(self, account: AccountId, query: str, *args: object) -> asyncpg.Record | None:
+        """The first row of one query, whose $1 is the account: `read` in one round trip instead of three."""
+        async with self._connection() as connection:
+            with READ.time():
+                return await connection.fetchrow(alone.reading(query), account, *args)
+
+    async def insert(self, call: Call, rows: str, *args: object, event: outbox.Event, response: Message) -> bool:
+        """`write` in one round trip instead of six, of rows that do not depend on what is there: see alone.inserting.
+
+        rows: made by it. response: kept where rows were inserted. False where the statement inserted none. Raises as
+        `write`.
+        """
+        asked = call.idempotency
+        key = (None, None, None) if asked is None else (asked.key, asked.method, asked.fingerprint)
+        told = outbox.values(event, current_traceparent())
+        async with self._connection() as connection:
+            try:
+                with WRITE.time():
+                    row = await connection.fetchrow(
+                        rows, call.account, *key, response.SerializeToString(), *told, *args
+                    )
+            except asyncpg.UniqueViolationError as error:
+                if error.table_name == idempotency.TABLE:
+                    raise idempotency.in_progress() from error
+                raise
+        assert row is not None
+        if asked is not None:
+            idempotency.check(call, row)
+        if row["added"]:
+            self.on_events()
+        return bool(row["added"])
 
     @asynccontextmanager
     async def across(self) -> AsyncIterator[WriteTx]:

@@ -13,9 +13,12 @@ from chassis.errors import Aborted, FailedPrecondition, Reason
 
 KEPT = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
+TABLE = "idempotency_keys"
 
-BEGIN = """
-SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || $2, 0)) AS locked,
+# Until the transaction ends.
+LOCK = "pg_try_advisory_xact_lock(hashtextextended({account}::text || {key}, 0))"
+BEGIN = f"""
+SELECT {LOCK.format(account="$1", key="$2")} AS locked,
     kept.method, kept.fingerprint, kept.response
 FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS kept ON kept.account_id = $1::uuid AND kept.key = $2
 """
@@ -34,9 +37,14 @@ class Replay(Exception):
 
 async def begin(connection: "asyncpg.Connection[asyncpg.Record]", call: Call) -> None:
     """Raises Replay, FailedPrecondition(IDEMPOTENCY_KEY_REUSED) or Aborted(IDEMPOTENCY_IN_PROGRESS)."""
-    asked = requested(call)
-    row = await connection.fetchrow(BEGIN, call.account, asked.key)
+    row = await connection.fetchrow(BEGIN, call.account, requested(call).key)
     assert row is not None
+    check(call, row)
+
+
+def check(call: Call, row: asyncpg.Record) -> None:
+    """row: `locked`, and the `method`, `fingerprint` and `response` kept under the key or null. Raises as `begin`."""
+    asked = requested(call)
     if row["response"] is not None:
         if (row["method"], row["fingerprint"]) != (asked.method, asked.fingerprint):
             raise FailedPrecondition(

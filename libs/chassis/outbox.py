@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from opentelemetry.propagate import inject
 
 from chassis import ids
 from chassis.ids import AccountId
+from chassis.telemetry import current_traceparent
 
 # Limits of one event: see docs/events.md.
 MAX_OBJECTS = 500
 MAX_BYTES = 512 * 1024
 
-INSERT = """
-INSERT INTO outbox (account_id, id, type, data, bulk, traceparent, created_at)
+# The account aside.
+COLUMNS = ("id", "type", "data", "bulk", "traceparent", "created_at")
+INSERT = f"""
+INSERT INTO outbox (account_id, {", ".join(COLUMNS)})
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::boolean[], $6::text[], $7::timestamptz[])
 """
 
@@ -37,20 +39,15 @@ class Event:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+def values(event: Event, traceparent: str) -> tuple[object, ...]:
+    """In the order of COLUMNS."""
+    return event.id, event.type, event.data, event.bulk, traceparent, event.time
+
+
 async def insert(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Event]) -> None:
-    carrier: dict[str, str] = {}
-    inject(carrier)
-    traceparent = carrier.get("traceparent", "")
-    await connection.execute(
-        INSERT,
-        [event.account for event in events],
-        [event.id for event in events],
-        [event.type for event in events],
-        [event.data for event in events],
-        [event.bulk for event in events],
-        [traceparent] * len(events),
-        [event.time for event in events],
-    )
+    traceparent = current_traceparent()
+    columns = zip(*(values(event, traceparent) for event in events), strict=True)
+    await connection.execute(INSERT, [event.account for event in events], *columns)
 
 
 async def clean(connection: "asyncpg.Connection[asyncpg.Record]", kept: timedelta) -> None:

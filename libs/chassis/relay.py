@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import nats.errors
 import structlog
+from nats.js.api import PubAck
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NoStreamResponseError, NotFoundError
 from opentelemetry.propagate import inject
@@ -23,7 +24,7 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
-from chassis.nats import EVENTS, Nats
+from chassis.nats import EVENTS, PACE_SECONDS, Nats
 from chassis.telemetry import tracer, with_remote_parent
 from chassis.watch import Look
 
@@ -104,6 +105,7 @@ class Relay:
 
     async def _lane(self, lane: str) -> None:
         while True:
+            began = time.monotonic()
             self._wake[lane].clear()
             try:
                 claimed, published = await self._publish_some(lane)
@@ -112,13 +114,14 @@ class Relay:
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("relay.database", error=type(error).__name__)
             await wait(self._wake[lane], POLL_SECONDS)
+            await asyncio.sleep(began + PACE_SECONDS - time.monotonic())
 
     async def _publish_some(self, lane: str) -> tuple[int, int]:
         async with self._db.across() as tx:
             rows = await tx.fetch(CLAIM, lane == "bulk", BATCH[lane])
             if not rows:
                 return 0, 0
-            done = [row for row in await asyncio.gather(*(self._publish(row) for row in rows)) if row is not None]
+            done = await self._publish(rows)
             await mark(tx, done)
         PUBLISHED.labels(lane).inc(len(done))
         FAILURES.labels(lane).inc(len(rows) - len(done))
@@ -127,23 +130,39 @@ class Relay:
             latency.observe(now - row["created_at"].timestamp())
         return len(rows), len(done)
 
-    async def _publish(self, row: asyncpg.Record) -> asyncpg.Record | None:
-        """The row, once the broker has stored it; None where it did not say so in time."""
+    async def _publish(self, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+        """Those that the broker says, in time, it has stored."""
+        sent = [(row, await self._send(row)) for row in rows]
+        await asyncio.wait([stored for _, stored in sent], timeout=PUBLISH_SECONDS)
+        done, failed = [], set[str]()
+        for row, stored in sent:
+            error = stored.exception() if stored.done() else TimeoutError()
+            if error is None:
+                done.append(row)
+                continue
+            stored.cancel()
+            failed.add(type(error).__name__)
+        if NoStreamResponseError.__name__ in failed:
+            await self._redeclare()
+        elif failed:
+            log.warning("relay.publish", errors=sorted(failed), events=len(rows) - len(done))
+        return done
+
+    async def _send(self, row: asyncpg.Record) -> asyncio.Future[PubAck]:
+        """What the broker answers: its span lasts as long as that takes."""
         with (
             with_remote_parent(row["traceparent"]),
-            tracer().start_as_current_span(f"publish {row['type']}"),
+            tracer().start_as_current_span(f"publish {row['type']}", end_on_exit=False) as span,
         ):
             headers = cloud_event(row, self._service)
             inject_traceparent(headers)
             try:
-                await self._nats.jetstream.publish(subject(row), row["data"], timeout=PUBLISH_SECONDS, headers=headers)
-            except NoStreamResponseError:
-                await self._redeclare()
-                return None
-            except (nats.errors.Error, JetStreamError, TimeoutError) as error:
-                log.warning("relay.publish", error=type(error).__name__, type=row["type"])
-                return None
-        return row
+                stored = await self._nats.jetstream.publish_async(subject(row), row["data"], headers=headers)
+            except (nats.errors.Error, JetStreamError) as error:
+                stored = asyncio.get_running_loop().create_future()
+                stored.set_exception(error)
+        stored.add_done_callback(lambda _: span.end())
+        return stored
 
     async def _redeclare(self) -> None:
         """The streams are gone: JetStream was wiped, or this is the first start."""

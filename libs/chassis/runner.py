@@ -21,7 +21,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
-from chassis import telemetry
+from chassis import collector, telemetry
 from chassis.config import host_and_port
 from chassis.stopping import DRAIN_SECONDS
 
@@ -89,6 +89,7 @@ class Process:
         try:
             if not await self._unless_stopped(self._start(started)):
                 return 0
+            collector.keep()
             self._phase = RUNNING
             log.info("process.started", name=self.name)
             return await self._until_stopped()

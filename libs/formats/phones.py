@@ -222,7 +222,9 @@ def ask_judge(text: str, region: str | None) -> Phone | None:
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if not is_e164(e164):
         return None
-    return Phone(e164, phonenumbers.is_valid_number(number), country_of(phonenumbers.region_code_for_number(number)))
+    # As is_valid_number does it, which would look for the region once more.
+    region = phonenumbers.region_code_for_number(number)
+    return Phone(e164, phonenumbers.is_valid_number_for_region(number, region), country_of(region))
 
 
 def country_of(region: str | None) -> str | None:

@@ -7,9 +7,13 @@ from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
+from google.protobuf.message import Message
 
-from chassis.db import ReadTx, WriteTx
+from chassis import alone
+from chassis.call import Call
+from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
+from chassis.outbox import Event
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Holder, Keys
 from services.contacts.lists import memberships
@@ -24,19 +28,18 @@ WRITTEN = tuple(name for name in COLUMNS if name not in KEPT_ON_UPDATE)
 inserted_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
 updated_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*WRITTEN)
 
-# One statement: the row, unless a key is taken, and its tags.
-INSERT = f"""
-WITH added AS (
+# The row, unless a key is taken, and its tags.
+INSERT = alone.inserting(f"""
+added AS (
     INSERT INTO contacts (account_id, {", ".join(COLUMNS)})
-    VALUES ({", ".join(f"${n}" for n in range(1, len(COLUMNS) + 2))})
+    SELECT account, {", ".join(f"${n}" for n in range(alone.FIRST, alone.FIRST + len(COLUMNS)))} FROM free
     ON CONFLICT DO NOTHING
     RETURNING account_id, id, tags
 ), tagged AS (
     INSERT INTO contact_tags (account_id, tag, contact_id)
     SELECT added.account_id, tag, added.id FROM added, unnest(added.tags) AS tag
 )
-SELECT id FROM added
-"""
+""")
 
 # The row is locked by the caller; $3 and $4 are the tags that went and came.
 UPDATE = f"""
@@ -104,9 +107,9 @@ def contact(row: asyncpg.Record) -> Contact:
     return Contact(*tuple(row)[: len(COLUMNS)])
 
 
-async def insert(tx: WriteTx, account: AccountId, new: Contact) -> bool:
-    """False where another contact has one of the keys; nothing is written then."""
-    return await tx.fetchval(INSERT, account, *inserted_values(new)) is not None
+async def insert(db: Database, call: Call, new: Contact, *, event: Event, response: Message) -> bool:
+    """A transaction of its own. False where another contact has one of the keys; nothing is written then."""
+    return await db.insert(call, INSERT, *inserted_values(new), event=event, response=response)
 
 
 async def update(tx: WriteTx, account: AccountId, *, before: Contact, after: Contact) -> None:
@@ -114,6 +117,12 @@ async def update(tx: WriteTx, account: AccountId, *, before: Contact, after: Con
     gone = [tag for tag in before.tags if tag not in after.tags]
     came = [tag for tag in after.tags if tag not in before.tags]
     await tx.execute(UPDATE, account, after.id, gone, came, *updated_values(after))
+
+
+async def find(db: Database, account: AccountId, contact_id: UUID) -> Contact | None:
+    """`get` in a transaction of its own."""
+    row = await db.one(account, GET, contact_id)
+    return None if row is None else contact(row)
 
 
 async def get(tx: ReadTx, account: AccountId, contact_id: UUID) -> Contact | None:
@@ -132,9 +141,9 @@ async def lock_many(tx: WriteTx, account: AccountId, ids: Sequence[UUID]) -> lis
     return [contact(row) for row in await tx.fetch(LOCK_MANY, account, ids)]
 
 
-async def look_up(tx: ReadTx, account: AccountId, key: str, value: str) -> tuple[Contact, int] | None:
+async def look_up(db: Database, account: AccountId, key: str, value: str) -> tuple[Contact, int] | None:
     """The contact with the key, and how many have it. key: one of LOOKUPS."""
-    row = await tx.fetchrow(LOOKUPS[key], account, value)
+    row = await db.one(account, LOOKUPS[key], value)
     return None if row is None else (contact(row), row["matches"])
 
 

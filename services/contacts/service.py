@@ -31,22 +31,24 @@ class ContactService:
 
     async def create(self, call: Call, patch: Patch, *, upsert: bool) -> pb.CreateContactResponse:
         """Raises InvalidArgument, AlreadyExists(CONTACT_EXISTS or IDENTITY_CONFLICT)."""
-        for _ in range(ATTEMPTS):
-            try:
-                async with self._db.write(call) as tx:
-                    return await tx.reply(await self._create(tx, patch, upsert=upsert))
-            except (LostRace, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
-                continue
-        raise contended()
-
-    async def _create(self, tx: WriteTx, patch: Patch, *, upsert: bool) -> pb.CreateContactResponse:
         now = datetime.now(UTC)
         new = Contact(id=ids.new(), created_at=now, updated_at=now)
         with errors.refusing():
             fill(new, patch.sets)
-        if await repository.insert(tx, tx.account, new):
-            tx.add_events(events.contacts_changed("contact.created", tx.account, [snapshot.change(new)], bulk=False))
-            return pb.CreateContactResponse(contact=convert.contact(new), created=True)
+        created = pb.CreateContactResponse(contact=convert.contact(new), created=True)
+        (event,) = events.contacts_changed("contact.created", call.account, [snapshot.change(new)], bulk=False)
+        for _ in range(ATTEMPTS):
+            try:
+                if await repository.insert(self._db, call, new, event=event, response=created):
+                    return created
+                async with self._db.write(call) as tx:
+                    return await tx.reply(await self._meet(tx, new, patch=patch, upsert=upsert))
+            except (LostRace, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+                continue
+        raise contended()
+
+    async def _meet(self, tx: WriteTx, new: Contact, *, patch: Patch, upsert: bool) -> pb.CreateContactResponse:
+        """Where others have keys of the new contact."""
         holders = identity.others(await repository.holders(tx, tx.account, identity.keys(new)))
         if not holders:
             raise LostRace
@@ -64,8 +66,7 @@ class ContactService:
     async def get(self, call: Call, public_id: str) -> Contact:
         """Raises NotFound."""
         contact_id = errors.parse_id("cnt", public_id, kind="contact")
-        async with self._db.read(call.account) as tx:
-            found = await repository.get(tx, call.account, contact_id)
+        found = await repository.find(self._db, call.account, contact_id)
         if found is None:
             raise errors.not_found("contact", public_id)
         return found
@@ -136,8 +137,7 @@ class ContactService:
         """key: phone, email or external_id; value: normalised, None where it cannot be one. Raises NotFound."""
         found = None
         if value is not None:
-            async with self._db.read(call.account) as tx:
-                found = await repository.look_up(tx, call.account, key, value)
+            found = await repository.look_up(self._db, call.account, key, value)
         if found is None:
             raise errors.no_such_key(key)
         return found

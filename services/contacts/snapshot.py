@@ -78,6 +78,7 @@ FLAGS = [
 ]
 CHANGE = varint(events_pb2.ContactsChanged.DESCRIPTOR.fields_by_name["changes"].number << 3 | 2)
 CONTACT = varint(events_pb2.ContactChange.DESCRIPTOR.fields_by_name["contact"].number << 3 | 2)
+LISTED = varint(pb.ListContactsResponse.DESCRIPTOR.fields_by_name["contacts"].number << 3 | 2)
 CHANGED_FIELD = varint(events_pb2.ContactChange.DESCRIPTOR.fields_by_name["changed_fields"].number << 3 | 2)
 
 
@@ -179,6 +180,11 @@ def changes(rows: Sequence[Contact]) -> list[bytes]:
 
 
 def change(row: Contact, changed: Sequence[str] = ()) -> bytes:
-    """One of `changes`, with the names of the changed fields."""
-    (raw,) = contacts([row])
+    """One of `changes`, with the names of the changed fields. Of one contact protobuf is the faster."""
+    raw = convert.contact(row).SerializeToString()
     return field(CHANGE, field(CONTACT, raw) + repeated(CHANGED_FIELD, changed))
+
+
+def page(rows: Sequence[Contact]) -> bytes:
+    """A serialised carillon.contacts.v1.ListContactsResponse with these contacts."""
+    return b"".join([field(LISTED, raw) for raw in contacts(rows)])

@@ -119,8 +119,9 @@ def build() -> FastAPI:
         strict_content_type=False,
         telemetry=NO_TELEMETRY,
     )
-    mount(app, nested(), prefix="/v1", in_schema=False)
+    # Every request passes by those before its own: first the contacts, which are asked for most.
     mount(app, operations(), prefix="/v1", in_schema=True)
+    mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, [*receipts.routes.operations, *links.routes.operations], prefix="", in_schema=True)
     for dialect in (chat, addressbook):
         mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)

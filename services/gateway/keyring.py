@@ -14,7 +14,6 @@ from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import FailedPrecondition, Reason
-from chassis.idempotency import Replay
 from chassis.ids import AccountId
 from services.gateway import repository, service
 from services.gateway.auth import Authenticator, Principal
@@ -42,16 +41,17 @@ class Keyring:
 
     async def create(
         self,
-        call: Call,
+        tx: WriteTx,
         actor: Principal,
         *,
+        request_id: str,
         name: str,
         scopes: Sequence[str],
         mode: str,
         expires_at: datetime | None,
         rate_limit: int | None,
-    ) -> tuple[pb.NewApiKey, bool]:
-        """The key, in clear this once, and whether it is a replay without it. Raises InvalidArgument."""
+    ) -> pb.NewApiKey:
+        """With the key in clear, this once. Raises InvalidArgument."""
         now = datetime.now(UTC)
         check_mode(actor, mode, pointer="/mode")
         if expires_at is not None and expires_at <= now:
@@ -59,37 +59,32 @@ class Keyring:
         key, new = service.new_key(
             name, scopes=scopes, made_at=now, mode=mode, expires_at=expires_at, rate_limit=rate_limit
         )
-        try:
-            async with self._db.write(call) as tx:
-                return await self._made(tx, call, actor, new, key), False
-        except Replay as before:
-            return pb.NewApiKey.FromString(before.response), True
+        return await add(tx, actor, new, key=key, request_id=request_id)
 
     async def rotate(
-        self, call: Call, actor: Principal, key_id: UUID, *, overlap: timedelta
-    ) -> tuple[pb.NewApiKey, bool]:
-        """A key that may do what the old one may; the old one goes on for the overlap. See `create`."""
+        self, tx: WriteTx, actor: Principal, key_id: UUID, *, overlap: timedelta, request_id: str
+    ) -> pb.NewApiKey:
+        """A key that may do what the old one may; the old one goes on for the overlap, and is to be `forget`-ed when
+        that is committed. See `create`."""
         now = datetime.now(UTC)
-        try:
-            async with self._db.write(call) as tx:
-                old = found(await repository.lock_key(tx, call.account, key_id))
-                check_mode(actor, old["mode"], pointer="/id")
-                check_overlap(actor, key_id, overlap)
-                check_not_expired(old["expires_at"], now)
-                key, new = service.new_key(
-                    old["name"],
-                    scopes=old["scopes"],
-                    made_at=now,
-                    mode=old["mode"],
-                    expires_at=old["expires_at"],
-                    rate_limit=old["rate_limit_per_second"],
-                )
-                await repository.expire_key(tx, call.account, key_id, at=now + overlap)
-                made = await self._made(tx, call, actor, replace(new, replaces=key_id), key)
-        except Replay as before:
-            return pb.NewApiKey.FromString(before.response), True
+        old = found(await repository.lock_key(tx, tx.account, key_id))
+        check_mode(actor, old["mode"], pointer="/id")
+        check_overlap(actor, key_id, overlap)
+        check_not_expired(old["expires_at"], now)
+        key, new = service.new_key(
+            old["name"],
+            scopes=old["scopes"],
+            made_at=now,
+            mode=old["mode"],
+            expires_at=old["expires_at"],
+            rate_limit=old["rate_limit_per_second"],
+        )
+        await repository.expire_key(tx, tx.account, key_id, at=now + overlap)
+        return await add(tx, actor, replace(new, replaces=key_id), key=key, request_id=request_id)
+
+    def forget(self, key_id: UUID) -> None:
+        """It was changed: this replica looks it up anew."""
         self._authenticator.forget(ids.encode("key", key_id))
-        return made, False
 
     async def revoke(self, call: Call, actor: Principal, key_id: UUID) -> None:
         """Raises FailedPrecondition for the key that asks: by a slip the account would be left without one."""
@@ -109,7 +104,7 @@ class Keyring:
                 actor=actor.key_id,
                 request_id=call.request_id,
             )
-        self._authenticator.forget(ids.encode("key", key_id))
+        self.forget(key_id)
 
     async def get(self, account: AccountId, key_id: UUID) -> pb.ApiKey:
         async with self._db.read(account) as tx:
@@ -141,10 +136,10 @@ class Keyring:
                     tx, account, key_id, hour_at=use.hour_at, requests=use.requests, refused=use.refused
                 )
 
-    async def _made(self, tx: WriteTx, call: Call, actor: Principal, new: NewKey, key: str) -> pb.NewApiKey:
-        await service.add_key(tx, call.account, new, actor=actor.key_id, request_id=call.request_id)
-        made = shown(found(await repository.get_key(tx, call.account, new.id)))
-        return await tx.reply(pb.NewApiKey(api_key=made, key=key), stored=pb.NewApiKey(api_key=made))
+
+async def add(tx: WriteTx, actor: Principal, new: NewKey, *, key: str, request_id: str) -> pb.NewApiKey:
+    await service.add_key(tx, tx.account, new, actor=actor.key_id, request_id=request_id)
+    return pb.NewApiKey(api_key=shown(found(await repository.get_key(tx, tx.account, new.id))), key=key)
 
 
 def found(row: T | None) -> T:

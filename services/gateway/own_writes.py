@@ -3,12 +3,13 @@
 What is kept under a key is the answer as JSON in a protobuf message of bytes, without its secrets.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from google.protobuf.wrappers_pb2 import BytesValue
+from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.call import Call, Idempotency
@@ -19,17 +20,22 @@ from services.gateway.caller import Caller
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The answer to a write. secrets: fields of the body that a replay leaves out."""
+    """The answer to a write. secrets: fields of the body that are null in a replay."""
 
-    body: Mapping[str, Any]
+    body: dict[str, Any]
     status: int = 200
     version: int | None = None
     location: str | None = None
     secrets: frozenset[str] = frozenset()
 
     def kept(self) -> BytesValue:
-        body = {name: value for name, value in self.body.items() if name not in self.secrets}
+        body = self.body | dict.fromkeys(self.secrets)
         return BytesValue(value=orjson.dumps([body, self.status, self.version, self.location]))
+
+
+def database(request: Request) -> Database:
+    db: Database = request.app.state.db
+    return db
 
 
 async def write(

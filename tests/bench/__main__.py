@@ -23,6 +23,7 @@ BENCHES = {
     "segments_flips": "tests.bench.segments_flips",
     "bulk": "tests.bench.bulk",
     "rest": "tests.bench.rest",
+    "rest_costs": "tests.bench.rest_costs",
     "search": "tests.bench.search",
     "dispatch": "tests.bench.dispatch",
     "receipts": "tests.bench.receipts",

@@ -8,18 +8,21 @@ import asyncio
 import itertools
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
-import aiohttp
 import psutil
 import uvloop
 
 from deploy.local.demo import contacts_csv
 from deploy.local.demo.rest import Rest
 from tests import throwaway_stack
+from tests.bench import settling
 from tests.bench.decisions import child
 from tests.bench.freshness import import_file
+from tests.bench.http_client import Connection, connections
 from tests.bench.measure import Load, closed_loop, median
 from tests.bench.record import Outcome
 from tests.bench.usage import cpu_seconds
@@ -41,66 +44,52 @@ MOST_CPU_MS = 1.5
 OF_ONE_CONTACT = ("create", "update", "get", "lookup")
 
 
-def once() -> dict[str, str]:
-    return {"Idempotency-Key": uuid.uuid4().hex}
-
-
-async def read(answer: aiohttp.ClientResponse) -> None:
-    await answer.read()
-    if not answer.ok:
-        raise RuntimeError(f"{answer.method} {answer.url.path} answered {answer.status}: {await answer.text()}")
+def once() -> str:
+    return f"Idempotency-Key: {uuid.uuid4().hex}\r\n"
 
 
 def calls(
-    http: aiohttp.ClientSession, url: str, *, contacts: list[tuple[str, str]], empty_port: int
-) -> dict[str, Callable[[int], Awaitable[None]]]:
-    """By name: one request each. contacts: (id, phone) of some that are there."""
+    gateway: Sequence[Connection], bare: Sequence[Connection], *, contacts: list[tuple[str, str]]
+) -> dict[str, Callable[[int], Awaitable[bytes]]]:
+    """By name: one request each, of the client with that number. gateway, bare: a connection for each client, the
+    latter to the empty handler. contacts: (id, phone) of some that are there."""
     rng = random.Random(SEED)
-    numbers = itertools.count(rng.randrange(10**6))
+    # Of a range that is given out, as nearly all numbers of an address book are.
+    numbers = itertools.count(2_000_000 + rng.randrange(10**6))
 
-    async def empty(_: int) -> None:
-        async with http.get(f"http://127.0.0.1:{empty_port}/bare") as answer:
-            await read(answer)
+    def new() -> dict[str, object]:
+        return {"phone": f"+1415{next(numbers)}", "name": "Käthe Müller", "tags": ["premium", "active"]}
 
-    async def create(_: int) -> None:
-        body = {"phone": f"+1555{next(numbers):07d}", "name": "Käthe Müller", "tags": ["premium", "active"]}
-        async with http.post(f"{url}/v1/contacts", json=body, headers=once()) as answer:
-            await read(answer)
+    def changed(phone: str) -> dict[str, object]:
+        return {"phone": phone, "stage": f"stage {rng.randrange(10**6)}"}
 
-    async def update(_: int) -> None:
+    async def empty(client: int) -> bytes:
+        return await bare[client].call("GET", "/bare")
+
+    async def create(client: int) -> bytes:
+        return await gateway[client].call("POST", "/v1/contacts", new(), headers=once())
+
+    async def update(client: int) -> bytes:
         body = {"stage": f"stage {rng.randrange(10**6)}"}
-        async with http.patch(f"{url}/v1/contacts/{rng.choice(contacts)[0]}", json=body) as answer:
-            await read(answer)
+        return await gateway[client].call("PATCH", f"/v1/contacts/{rng.choice(contacts)[0]}", body)
 
-    async def upsert(_: int) -> None:
-        body = {"phone": rng.choice(contacts)[1], "stage": f"stage {rng.randrange(10**6)}"}
-        async with http.post(
-            f"{url}/v1/contacts", params={"on_conflict": "update"}, json=body, headers=once()
-        ) as answer:
-            await read(answer)
+    async def upsert(client: int) -> bytes:
+        body = changed(rng.choice(contacts)[1])
+        return await gateway[client].call("POST", "/v1/contacts?on_conflict=update", body, headers=once())
 
-    async def batch(_: int) -> None:
+    async def batch(client: int) -> bytes:
         """Half of them new, half of them there."""
-        stage = f"stage {rng.randrange(10**6)}"
-        rows: list[dict[str, object]] = [
-            {"phone": f"+1555{next(numbers):07d}", "name": "Käthe Müller", "tags": ["premium", "active"]}
-            for _ in range(BATCH // 2)
-        ]
-        rows += [{"phone": phone, "stage": stage} for _, phone in rng.sample(contacts, BATCH // 2)]
-        async with http.post(f"{url}/v1/contacts/batch", json={"contacts": rows}, headers=once()) as answer:
-            await read(answer)
+        rows = [new() for _ in range(BATCH // 2)] + [changed(phone) for _, phone in rng.sample(contacts, BATCH // 2)]
+        return await gateway[client].call("POST", "/v1/contacts/batch", {"contacts": rows}, headers=once())
 
-    async def get(_: int) -> None:
-        async with http.get(f"{url}/v1/contacts/{rng.choice(contacts)[0]}") as answer:
-            await read(answer)
+    async def get(client: int) -> bytes:
+        return await gateway[client].call("GET", f"/v1/contacts/{rng.choice(contacts)[0]}")
 
-    async def page(_: int) -> None:
-        async with http.get(f"{url}/v1/contacts", params={"limit": "100"}) as answer:
-            await read(answer)
+    async def page(client: int) -> bytes:
+        return await gateway[client].call("GET", "/v1/contacts?limit=100")
 
-    async def lookup(_: int) -> None:
-        async with http.get(f"{url}/v1/contacts/lookup", params={"phone": rng.choice(contacts)[1]}) as answer:
-            await read(answer)
+    async def lookup(client: int) -> bytes:
+        return await gateway[client].call("GET", f"/v1/contacts/lookup?phone={quote(rng.choice(contacts)[1])}")
 
     return {
         EMPTY: empty,
@@ -112,6 +101,13 @@ def calls(
         "list 100": page,
         "lookup": lookup,
     }
+
+
+@asynccontextmanager
+async def connected(url: str, key: str) -> AsyncIterator[list[Connection]]:
+    """One for each client."""
+    async with connections(url, CLIENTS, headers=f"Authorization: Bearer {key}\r\n") as made:
+        yield made
 
 
 async def some_contacts(rest: Rest) -> list[tuple[str, str]]:
@@ -140,13 +136,17 @@ async def measure(stack: ThrowawayStack, empty: child.Child, *, rounds: int) -> 
         contacts = await some_contacts(rest)
     gateway = psutil.Process(stack.pid("gateway"))
     found: dict[str, list[Measured]] = {}
-    async with aiohttp.ClientSession(
-        headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=CLIENTS)
-    ) as http:
-        requests = calls(http, stack.url, contacts=contacts, empty_port=empty.port)
+    async with (
+        settling.of(stack) as settled,
+        connected(stack.url, key) as to_gateway,
+        connections(f"http://127.0.0.1:{empty.port}", CLIENTS) as to_empty,
+    ):
+        requests = calls(to_gateway, to_empty, contacts=contacts)
         for round_number in range(-1, rounds):
             for name, call in requests.items():
                 used = empty.cpu_seconds if name == EMPTY else lambda: cpu_seconds(gateway)
+                # What the calls before have left to the workers is not this call's.
+                await settled.wait()
                 before = used()
                 load = await closed_loop(call, clients=CLIENTS, seconds=SECONDS if round_number >= 0 else 0.5)
                 cpu_ms = (used() - before) / len(load.latencies) * 1000

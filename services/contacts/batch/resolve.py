@@ -80,8 +80,7 @@ class Batch:
         except Refused as refused:
             return Refusal(refused.problems)
         keys = pairs(after)
-        known = {*self._by_key, *self._holders}
-        self.unknown.update(pair for pair in keys if pair not in known)
+        self.unknown.update(pair for pair in keys if pair not in self._by_key and pair not in self._holders)
         others = {
             other.id: other for pair in keys if (other := self._by_key.get(pair)) is not None and other is not slot
         }

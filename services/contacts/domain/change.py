@@ -42,7 +42,7 @@ def read(
         tuple(dict.fromkeys(remove_lists)),
     )
     if change == Change():
-        raise Refused(invalid("", "There is nothing to add and nothing to remove."))
+        raise Refused(invalid("add", "There is nothing to add and nothing to remove."))
     if {*change.add_tags} & {*change.remove_tags} or {*change.add_lists} & {*change.remove_lists}:
         raise Refused(invalid("remove", "The same cannot be added and removed at once."))
     if max(len(change.add_lists), len(change.remove_lists)) > limits.LISTS:

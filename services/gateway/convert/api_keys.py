@@ -25,7 +25,7 @@ def api_key(source: pb.ApiKey) -> dict[str, Any]:
 
 
 def new_api_key(source: pb.NewApiKey) -> dict[str, Any]:
-    return {**api_key(source.api_key), "key": source.key or None}
+    return {**api_key(source.api_key), "key": source.key}
 
 
 def audit(changes: Iterable[asyncpg.Record], uses: Iterable[asyncpg.Record]) -> dict[str, Any]:

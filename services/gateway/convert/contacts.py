@@ -36,52 +36,47 @@ def optional(message: pb.Suppression, field: Literal["phone", "email"]) -> str |
     return getattr(message, field) if message.HasField(field) else None
 
 
-# In the order of the public contract. Fields that protobuf leaves out are null.
-NULLABLE = (
-    "phone",
-    "email",
-    "first_name",
-    "last_name",
-    "name",
-    "country",
-    "stage",
-    "gender",
-    "language",
-    "timezone",
-    "external_id",
-    "instagram_id",
-    "channel",
-    "custom_channel",
-    "chat_widget_id",
-    "current_campaign",
-)
-NOTHING = dict.fromkeys(("id", *NULLABLE))
-
-
 def contact(source: pb.Contact) -> dict[str, Any]:
-    """Lists have a hundred of them: one pass over the fields that are set, and no JSON parsed to be encoded again."""
-    found: dict[str, Any] = NOTHING.copy()
-    for descriptor, value in source.ListFields():
-        if descriptor.name in found:
-            found[descriptor.name] = value
-    has_data = source.HasField("current_campaign_data_json")
-    found["current_campaign_data"] = embedded(source.current_campaign_data_json) if has_data else None
-    found["tags"] = list(source.tags)
-    found["metadata"] = embedded(source.metadata_json)
-    found["is_chat_window_open"] = source.is_chat_window_open
-    found["is_bot_active"] = source.is_bot_active
-    found["do_not_disturb"] = source.do_not_disturb
-    found["preferences"] = preferences(source)
-    found["channels"] = list(source.channels)
-    found["validity"] = {
-        "phone": VALIDITIES.text(source.phone_validity),
-        "email": VALIDITIES.text(source.email_validity),
+    """Lists have a hundred of them: each field is read once, and no JSON is parsed to be encoded again.
+
+    A text of a contact is never empty: what protobuf reads as empty is absent.
+    """
+    data = source.current_campaign_data_json
+    return {
+        "id": source.id,
+        "phone": source.phone or None,
+        "email": source.email or None,
+        "first_name": source.first_name or None,
+        "last_name": source.last_name or None,
+        "name": source.name or None,
+        "country": source.country or None,
+        "stage": source.stage or None,
+        "gender": source.gender or None,
+        "language": source.language or None,
+        "timezone": source.timezone or None,
+        "external_id": source.external_id or None,
+        "instagram_id": source.instagram_id or None,
+        "channel": source.channel or None,
+        "custom_channel": source.custom_channel or None,
+        "chat_widget_id": source.chat_widget_id or None,
+        "current_campaign": source.current_campaign or None,
+        "current_campaign_data": embedded(data) if data else None,
+        "tags": list(source.tags),
+        "metadata": embedded(source.metadata_json),
+        "is_chat_window_open": source.is_chat_window_open,
+        "is_bot_active": source.is_bot_active,
+        "do_not_disturb": source.do_not_disturb,
+        "preferences": preferences(source),
+        "channels": list(source.channels),
+        "validity": {
+            "phone": VALIDITIES.text(source.phone_validity),
+            "email": VALIDITIES.text(source.email_validity),
+        },
+        "lists": list(source.lists),
+        "version": source.version,
+        "created_at": moment(source.created_at),
+        "updated_at": moment(source.updated_at),
     }
-    found["lists"] = list(source.lists)
-    found["version"] = source.version
-    found["created_at"] = moment(source.created_at)
-    found["updated_at"] = moment(source.updated_at)
-    return found
 
 
 def preferences(source: pb.Contact) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -42,8 +43,14 @@ class HasRows(Protocol):
 
 def moment(stamp: Timestamp) -> str:
     """RFC 3339 in UTC; fractions only where there are any."""
-    value = datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000, tzinfo=None)
-    return value.isoformat() + "Z"
+    micros = stamp.nanos // 1000
+    return f"{second(stamp.seconds)}.{micros:06d}Z" if micros else f"{second(stamp.seconds)}Z"
+
+
+@lru_cache(maxsize=4096)
+def second(seconds: int) -> str:
+    """Contacts of a page were often made together."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 def moment_or_none(message: Message, field: str) -> str | None:

@@ -6,14 +6,17 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
+from carillon.accounts.v1.accounts_pb2 import NewApiKey
 from chassis import ids
+from chassis.db import WriteTx
 from chassis.errors import Reason
+from services.gateway import own_writes
 from services.gateway.caller import CallerOf
 from services.gateway.convert import api_keys as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import unknown_id
 from services.gateway.keyring import Keyring
-from services.gateway.own_writes import as_call
+from services.gateway.own_writes import Written, database
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import api_keys as schemas
@@ -21,6 +24,7 @@ from services.gateway.schemas import api_keys as schemas
 routes = Routes("API keys")
 
 ADMIN = "admin"
+SECRET = frozenset({"key"})
 
 
 def key_id(text: str) -> UUID:
@@ -46,16 +50,25 @@ def keyring(request: Request) -> Keyring:
 )
 async def create_api_key(caller: CallerOf, request: Request, body: schemas.ApiKeyCreate) -> Response:
     """Stored as a digest: who loses it makes another. A test key makes test keys only."""
-    made, caller.replayed = await keyring(request).create(
-        as_call(caller, "api-keys.create"),
-        caller.principal,
-        name=body.name,
-        scopes=body.scopes,
-        mode=body.mode,
-        expires_at=body.expires_at,
-        rate_limit=body.rate_limit_per_second,
-    )
-    return caller.answer(convert.new_api_key(made), status=201, location=f"/api-keys/{made.api_key.id}")
+
+    async def create(tx: WriteTx) -> Written:
+        made = await keyring(request).create(
+            tx,
+            caller.principal,
+            request_id=caller.request_id,
+            name=body.name,
+            scopes=body.scopes,
+            mode=body.mode,
+            expires_at=body.expires_at,
+            rate_limit=body.rate_limit_per_second,
+        )
+        return written(made)
+
+    return await own_writes.write(caller, database(request), "CreateApiKey", create)
+
+
+def written(made: NewApiKey) -> Written:
+    return Written(convert.new_api_key(made), 201, location=f"/api-keys/{made.api_key.id}", secrets=SECRET)
 
 
 @routes.add(
@@ -99,7 +112,7 @@ async def get_api_key(caller: CallerOf, request: Request, id: str) -> Response:
 )
 async def revoke_api_key(caller: CallerOf, request: Request, id: str) -> Response:
     """Any but the one that asks for it."""
-    await keyring(request).revoke(as_call(caller, "api-keys.revoke"), caller.principal, key_id(id))
+    await keyring(request).revoke(own_writes.as_call(caller, "RevokeApiKey"), caller.principal, key_id(id))
     return caller.gone()
 
 
@@ -118,11 +131,16 @@ async def rotate_api_key(
 ) -> Response:
     """The new key has the old one's name, scopes, mode, limit and expiry. The old one expires when `overlap_seconds`
     are over, or earlier where it would have anyway. A key that rotates itself goes on for 5 minutes at least."""
-    overlap = timedelta(seconds=(body or schemas.ApiKeyRotate()).overlap_seconds)
-    made, caller.replayed = await keyring(request).rotate(
-        as_call(caller, "api-keys.rotate"), caller.principal, key_id(id), overlap=overlap
-    )
-    return caller.answer(convert.new_api_key(made), status=201, location=f"/api-keys/{made.api_key.id}")
+    old, overlap = key_id(id), timedelta(seconds=(body or schemas.ApiKeyRotate()).overlap_seconds)
+
+    async def rotate(tx: WriteTx) -> Written:
+        return written(
+            await keyring(request).rotate(tx, caller.principal, old, overlap=overlap, request_id=caller.request_id)
+        )
+
+    answer = await own_writes.write(caller, database(request), "RotateApiKey", rotate)
+    keyring(request).forget(old)
+    return answer
 
 
 @routes.add(

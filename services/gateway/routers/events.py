@@ -21,10 +21,10 @@ from services.gateway.feed import reading, repository
 from services.gateway.feed.repository import Event
 from services.gateway.feed.streams import Streams
 from services.gateway.negotiation import EVENTS, JSON
+from services.gateway.own_writes import database
 from services.gateway.problem import FieldCode
 from services.gateway.progress import LOOK_SECONDS, QUIET_SECONDS, STILL_HERE, ends, event_stream
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageSize
-from services.gateway.routers.webhooks import database
 from services.gateway.routes import Routes
 from services.gateway.schemas import webhooks as schemas
 

@@ -9,11 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
-from chassis.call import Outgoing
 from chassis.errors import NotFound, Reason
-from services.gateway.backends import Backends
+from services.gateway import unkeyed
 from services.gateway.draining import read_up_to
-from services.gateway.routers.receipts import split
 from services.gateway.routes import JSON_LIMIT_BYTES, PUBLIC, Routes
 
 routes = Routes("Links")
@@ -88,19 +86,12 @@ async def unsubscribe(request: Request, token: str) -> Response:
 
 async def ask(request: Request, token: str, *, unsubscribe: bool) -> pb.FollowLinkResponse:
     """Raises NotFound for what was not signed here."""
-    account, signed = split(token, MAX_TOKEN_LENGTH)
+    account, signed = unkeyed.split(token, MAX_TOKEN_LENGTH)
     if account is None or not signed:
         raise NotFound(Reason.NOT_FOUND, "There is no such link.")
-    backends: Backends = request.app.state.backends
-    client = backends.campaigns
-    return await client.unary(
-        client.stub.FollowLink,
-        pb.FollowLinkRequest(token=signed, unsubscribe=unsubscribe),
-        call=Outgoing(account=account, request_id=request.scope.get("carillon.request_id", "")),
-        timeout=request.app.state.settings.call_timeout_seconds,
-        # Followed twice it leads to the same.
-        safe=True,
-    )
+    client = unkeyed.campaigns(request)
+    asked = pb.FollowLinkRequest(token=signed, unsubscribe=unsubscribe)
+    return await unkeyed.ask(request, client, client.stub.FollowLink, asked, account=account)
 
 
 def page(title: str, text: str, *, more: str = "", status: int = 200) -> Response:

@@ -8,10 +8,8 @@ from starlette.responses import Response
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
-from chassis.call import Outgoing
 from chassis.errors import Reason
-from chassis.ids import AccountId
-from services.gateway.backends import Backends
+from services.gateway import unkeyed
 from services.gateway.draining import read_up_to
 from services.gateway.errors import unknown_id
 from services.gateway.routes import JSON_LIMIT_BYTES, PUBLIC, Routes
@@ -62,36 +60,20 @@ async def record_inbound(request: Request, sender_id: str, token: str) -> Respon
 
 
 async def take(request: Request, hook: pb.Hook.ValueType, *, sender_id: str, token: str) -> Response:
-    account, secret = split(token, MAX_SECRET_LENGTH)
+    account, secret = unkeyed.split(token, MAX_SECRET_LENGTH)
     if account is None or not secret or ids.decode("sender", sender_id) is None:
         raise unknown_id("sender")
     body = await read_up_to(request, JSON_LIMIT_BYTES)
     headers = request.headers
-    backends: Backends = request.app.state.backends
-    client = backends.campaigns
-    answer = await client.unary(
-        client.stub.TakeHook,
-        pb.TakeHookRequest(
-            sender_id=sender_id,
-            token=secret,
-            hook=hook,
-            body=body,
-            content_type=headers.get("content-type", "")[:MAX_SECRET_LENGTH],
-            query=request.scope["query_string"].decode("latin-1"),
-            signatures={name: headers[name] for name in SIGNATURES if name in headers},
-        ),
-        call=Outgoing(account=account, request_id=request.scope.get("carillon.request_id", "")),
-        timeout=request.app.state.settings.call_timeout_seconds,
-        # What is told twice changes nothing.
-        safe=True,
+    client = unkeyed.campaigns(request)
+    asked = pb.TakeHookRequest(
+        sender_id=sender_id,
+        token=secret,
+        hook=hook,
+        body=body,
+        content_type=headers.get("content-type", "")[:MAX_SECRET_LENGTH],
+        query=request.scope["query_string"].decode("latin-1"),
+        signatures={name: headers[name] for name in SIGNATURES if name in headers},
     )
+    answer = await unkeyed.ask(request, client, client.stub.TakeHook, asked, account=account)
     return Response(answer.body, media_type=answer.content_type)
-
-
-def split(token: str, longest: int) -> tuple[AccountId | None, str]:
-    """The account's part and the rest: `<26 characters of acct_…>.<secret>`."""
-    account, _, secret = token.partition(".")
-    value = ids.decode_suffix(account)
-    if value is None or len(secret) > longest:
-        return None, ""
-    return AccountId(value), secret

@@ -15,12 +15,11 @@ from services.gateway.caller import CallerOf
 from services.gateway.convert import webhooks as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import unknown_id
-from services.gateway.own_writes import Written
+from services.gateway.own_writes import Written, database
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routers.webhooks import (
     READ,
     WRITE,
-    database,
     next_cursor,
     queued,
     read_cursor,

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis import ids, paging
-from chassis.db import Database, WriteTx
+from chassis.db import WriteTx
 from chassis.errors import Reason
 from services.gateway import own_writes
 from services.gateway.caller import Caller, CallerOf
 from services.gateway.convert import webhooks as convert
 from services.gateway.convert.values import page
 from services.gateway.errors import unknown_id
-from services.gateway.own_writes import Written
+from services.gateway.own_writes import Written, database
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import Routes
 from services.gateway.schemas import webhooks as schemas
@@ -35,11 +35,6 @@ def webhook_uuid(text: str) -> UUID:
     if found is None:
         raise unknown_id("webhook")
     return found
-
-
-def database(request: Request) -> Database:
-    db: Database = request.app.state.db
-    return db
 
 
 def webhooks(request: Request) -> Webhooks:

@@ -82,7 +82,11 @@ class Webhook(Answer):
 
 class WebhookWithSecret(Webhook):
     secret: Annotated[
-        str, Field(description="For checking signatures; shown this once", examples=["whsec_C2FVsBQIhrscChlQIMV+b5s="])
+        str | None,
+        Field(
+            description="For checking signatures; shown this once, null in the answer to a repeated request",
+            examples=["whsec_C2FVsBQIhrscChlQIMV+b5s="],
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from chassis import ids
+from chassis import alone, ids
 from services.contacts import repository
 from services.contacts.activity import repository as activity
 from services.contacts.bulk import writing
@@ -100,6 +100,8 @@ def assert_indexed(text: str) -> None:
 ID = ids.new()
 QUERIES: dict[str, tuple[Any, ...]] = {
     "get": (repository.GET, ID),
+    "get alone": (alone.reading(repository.GET), ID),
+    "by phone alone": (alone.reading(repository.LOOKUPS["phone"]), "+14155552671"),
     "lock": (repository.LOCK, ID),
     "by phone": (repository.LOOKUPS["phone"], "+14155552671"),
     "by email": (repository.LOOKUPS["email"], "a@example.org"),

@@ -66,3 +66,9 @@ def test_names_of_lists() -> None:
     for bad in ("", " ", "x" * 201, "\0"):
         with pytest.raises(Refused):
             lists.read_name(bad)
+
+
+def test_nothing_to_do_is_told_of_a_field_that_can_be_filled() -> None:
+    with pytest.raises(Refused) as refused:
+        rules.read()
+    assert [problem.pointer for problem in refused.value.problems] == ["/add"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.events.v1 import events_pb2
 from services.contacts import convert, snapshot
 from services.contacts.domain.contact import TEXTS, Contact
@@ -53,7 +54,9 @@ def test_many_at_once_are_one_message_when_joined(contacts, times):
     # Repeated, so that values meet.
     contacts *= times
     read = events_pb2.ContactsChanged.FromString(b"".join(snapshot.changes(contacts)))
-    assert [change.contact for change in read.changes] == [convert.contact(contact) for contact in contacts]
+    expected = [convert.contact(contact) for contact in contacts]
+    assert [change.contact for change in read.changes] == expected
+    assert list(pb.ListContactsResponse.FromString(snapshot.page(contacts)).contacts) == expected
 
 
 @given(st.integers(0, 2**63 - 1))

@@ -113,14 +113,14 @@ Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
 
 @_typing.final
 class NewApiKey(_message.Message):
-    """The answer of making or rotating a key, as it is kept for a repeated request."""
+    """What making or rotating a key comes to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEY_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """In clear; never kept, so that a repeated request is answered without it."""
+    """In clear, this once."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey: ...
     def __init__(
