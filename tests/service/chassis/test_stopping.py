@@ -1,8 +1,9 @@
 """A server that stops takes nothing away: clients leave it for others, and what began ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -149,7 +150,7 @@ async def test_health_is_told_for_the_server_and_each_service(keys: stack.Keys) 
         await stopping
 
 
-def faster(options: list[tuple[str, object]], times: int) -> list[tuple[str, object]]:
+def faster(options: Sequence[tuple[str, Any]], times: int) -> list[tuple[str, Any]]:
     """The same, its times for pings shortened."""
     return [
         (name, value // times if "ping_interval" in name or "keepalive_t" in name else value) for name, value in options
