@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
@@ -23,7 +23,7 @@ from nats.js import JetStreamContext
 
 from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
-from chassis.ids import encode
+from chassis import ids
 from deploy.local import ports
 from deploy.local.demo.rest import Rest
 from deploy.local.home import REPOSITORY
@@ -76,7 +76,7 @@ async def account_of(stack: ThrowawayStack, key: str) -> str:
         found = await connection.fetchval("SELECT account_id FROM api_keys WHERE hash = $1", digest(key))
     finally:
         await connection.close()
-    return encode("acct", found)
+    return ids.encode("acct", found)
 
 
 async def publish(jetstream: JetStreamContext, account: str, count: int, *, per_second: float) -> dict[str, float]:
@@ -85,15 +85,17 @@ async def publish(jetstream: JetStreamContext, account: str, count: int, *, per_
     began = time.monotonic()
     for number in range(count):
         await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-        contact = contacts_pb2.Contact(id=f"cnt_{number % CONTACTS}", version=number + 1, tags=["a", "b"])
+        # Ids as they are, since others take the same events: segments, and the index for searching.
+        name = ids.encode("cnt", UUID(int=number % CONTACTS + 1))
+        contact = contacts_pb2.Contact(id=name, version=number + 1, tags=["a", "b"])
         change = events_pb2.ContactChange(contact=contact, changed_fields=["tags"])
         data = events_pb2.ContactsChanged(changes=[change]).SerializeToString()
-        name = str(uuid4())
+        event = str(uuid4())
         headers = {
-            "ce-id": name, "ce-type": "contact.updated", "ce-time": datetime.now(UTC).isoformat(),
+            "ce-id": event, "ce-type": "contact.updated", "ce-time": datetime.now(UTC).isoformat(),
             "ce-source": "carillon/bench",
         }  # fmt: skip
-        published[name] = time.monotonic()
+        published[event] = time.monotonic()
         await jetstream.publish(f"events.contact.updated.{account}", data, headers=headers)
     return published
 
