@@ -68,11 +68,14 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Campaigns that stand still",
-                    "For how long the campaign whose work is due has sent to, skipped or added nobody, of the one that "
-                    "stands still longest.",
-                    [Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}")],
+                    "For how long a campaign whose work is due has had no worker, and for how long it has sent to, "
+                    "skipped or added nobody, of the one that was left alone longest.",
+                    [
+                        Query(highest("carillon_campaigns_idle_seconds", by="state"), "{{state}}: no worker"),
+                        Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}: no step"),
+                    ],
                     unit="s",
-                    steps=[(None, GREEN), (300, RED)],
+                    steps=[(None, GREEN), (60, RED)],
                 ),
             ],
         ),

@@ -22,9 +22,13 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Jobs that stand still",
-                    "For how long the job whose turn it is has made no step, with a worker or without, of the one that "
-                    "stands still longest.",
-                    [Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}")],
+                    "For how long a job has had no worker, and for how long one whose turn it is has made no step, of "
+                    "the one that was left alone longest. High: no worker runs, all are busy (`import_slots`, "
+                    "`export_slots`, replicas of contacts-work), or a worker hangs.",
+                    [
+                        Query(highest("carillon_contacts_jobs_idle_seconds", by="kind"), "{{kind}}: no worker"),
+                        Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}: no step"),
+                    ],
                     unit="s",
                     steps=[(None, GREEN), (300, RED)],
                 ),

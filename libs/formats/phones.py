@@ -224,7 +224,8 @@ def ask_judge(text: str, region: str | None) -> Phone | None:
         return None
     # As is_valid_number does it, which would look for the region once more.
     region = phonenumbers.region_code_for_number(number)
-    return Phone(e164, phonenumbers.is_valid_number_for_region(number, region), country_of(region))
+    valid = region is not None and phonenumbers.is_valid_number_for_region(number, region)
+    return Phone(e164, valid, country_of(region))
 
 
 def country_of(region: str | None) -> str | None:
