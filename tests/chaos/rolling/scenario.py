@@ -33,9 +33,9 @@ from tests.throwaway_stack import ThrowawayStack
 
 BODY = "{{{{ code }}}} ({mark})"
 SETTLE_SECONDS = 60.0
-# Slow, and it takes no keys: whoever breaks off a call leaves a recipient of whom nobody knows whether it was written
-# to, and whoever repeats one writes twice.
-CARRIER: dict[str, object] = {"delay_ms": 100, "honour_keys": False, "receipts": "auto", "receipt_failed_rate": 0.05}
+# So slow that calls are under way at any moment; and it takes no keys: whoever breaks a call off leaves a recipient of
+# whom nobody knows whether it was written to, and whoever repeats one writes twice.
+CARRIER: dict[str, object] = {"delay_ms": 500, "honour_keys": False, "receipts": "auto", "receipt_failed_rate": 0.05}
 # Who sends and whom it asks come first, while the campaign runs.
 ORDER = (
     "campaigns-work", "contacts", "campaigns", "gateway", "segments", "contacts-work", "segments-work", "gateway-work",
