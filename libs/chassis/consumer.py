@@ -32,7 +32,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chassis.errors import Unavailable
 from chassis.ids import AccountId, decode_account
 from chassis.measuring import LAG_BUCKETS
-from chassis.nats import DEAD, EVENTS, PACE_SECONDS, Nats
+from chassis.nats import DEAD, EVENTS, Nats, rest
 from chassis.telemetry import tracer, with_remote_parent
 
 log = structlog.get_logger()
@@ -192,7 +192,7 @@ class Consumer:
                     await self._handle(messages)
                     if ended or wanted <= 0:
                         break
-                    await asyncio.sleep(began + PACE_SECONDS - time.monotonic())
+                    await asyncio.sleep(began + rest(len(messages)) - time.monotonic())
         finally:
             alive.cancel()
             await self._give_back(subscription)

@@ -64,9 +64,18 @@ def streams(kept: timedelta, *, replicas: int = 1) -> list[StreamConfig]:
 
 # Wake-ups without content: losing one costs a poll interval.
 POKE = "poke."
-# What comes in a stream is taken together so often, and not one by one: each time costs a transaction, whatever is in
-# it. What comes alone does not wait.
-PACE_SECONDS = 0.025
+# Not more often: who is woken looks for all that there is.
+POKE_SECONDS = 0.01
+
+# What comes in a stream is taken together and not one by one: each time costs a transaction, whatever is in it. So who
+# took something rests before the next time, the longer the more it was. What comes alone is taken at once.
+REST_SECONDS, LONGEST_REST_SECONDS = 0.005, 0.05
+
+
+def rest(taken: int) -> float:
+    """Seconds from the begin of one time to the next. taken: how many events that time."""
+    return min(taken * REST_SECONDS, LONGEST_REST_SECONDS)
+
 
 Callback = Callable[[Msg], Awaitable[None]]
 
@@ -230,7 +239,7 @@ class Nats:
 
 
 class Poker:
-    """Pokes a topic at once, and then at most every PACE_SECONDS, however often it is asked: `db.on_events = poker`."""
+    """Pokes a topic at once, and then at most every POKE_SECONDS, however often it is asked: `db.on_events = poker`."""
 
     def __init__(self, nats: Nats, topic: str) -> None:
         self._nats = nats
@@ -251,6 +260,6 @@ class Poker:
                 await self._nats.poke(self._topic)
             except nats_py.errors.Error as error:
                 log.debug("poke.failed", topic=self._topic, error=type(error).__name__)
-            await asyncio.sleep(PACE_SECONDS)
+            await asyncio.sleep(POKE_SECONDS)
             if not self._again:
                 return

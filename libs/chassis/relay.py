@@ -24,7 +24,7 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
-from chassis.nats import EVENTS, PACE_SECONDS, Nats
+from chassis.nats import EVENTS, Nats, rest
 from chassis.telemetry import tracer, with_remote_parent
 from chassis.watch import Look
 
@@ -105,7 +105,7 @@ class Relay:
 
     async def _lane(self, lane: str) -> None:
         while True:
-            began = time.monotonic()
+            began, claimed = time.monotonic(), 0
             self._wake[lane].clear()
             try:
                 claimed, published = await self._publish_some(lane)
@@ -114,7 +114,7 @@ class Relay:
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("relay.database", error=type(error).__name__)
             await wait(self._wake[lane], POLL_SECONDS)
-            await asyncio.sleep(began + PACE_SECONDS - time.monotonic())
+            await asyncio.sleep(began + rest(claimed) - time.monotonic())
 
     async def _publish_some(self, lane: str) -> tuple[int, int]:
         async with self._db.across() as tx:

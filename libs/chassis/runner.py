@@ -59,6 +59,8 @@ class Process:
         self._leaving: list[Callable[[], None]] = []
         self._stopping = asyncio.Event()
         self._phase = STARTING
+        # How seldom it looks for circles of references.
+        self.collector: collector.Thresholds = collector.USUAL
 
     def add(self, component: Component) -> None:
         self._components.append(component)
@@ -89,7 +91,7 @@ class Process:
         try:
             if not await self._unless_stopped(self._start(started)):
                 return 0
-            collector.keep()
+            collector.spare(self.collector)
             self._phase = RUNNING
             log.info("process.started", name=self.name)
             return await self._until_stopped()

@@ -14,7 +14,7 @@ from carillon.contacts.v1.contacts_pb2_grpc import ContactsServiceStub
 from carillon.contacts.v1.lists_pb2_grpc import ListsServiceStub
 from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import collector, schema, telemetry, tls
+from chassis import schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -135,7 +135,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.loop("cleaner", lambda: poll("cleaner", tidy, interval=settings.cleaning_seconds))
     process.loop("relay", Relay(db, nats, service=SERVICE).run)
     process.loop("watch", Watch(db, LOOKS).run)
-    collector.spare(*COLLECTOR)
+    process.collector = COLLECTOR
 
 
 async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[Checked]:

@@ -120,7 +120,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
-    collector.spare()
+    process.collector = collector.BATCHES
     db, nats = await connect(process, settings)
     for slot in range(1, settings.import_slots + 1):
         wake = asyncio.Event()

@@ -108,6 +108,8 @@ def allowed_methods(request: Request) -> list[str]:
 
 async def on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    # They hold the frame that holds them, and the body: until the collector came, which looks seldom.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     return problem(request, refused(error.errors()))
 
 

@@ -51,7 +51,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
 
 async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
-    collector.spare()
+    process.collector = collector.BATCHES
     db, nats = await connect(process, settings)
     evaluator, lanes = Evaluator(db), Lanes()
     for consumer in consumers(nats, evaluator, lanes):

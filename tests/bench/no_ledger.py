@@ -77,7 +77,7 @@ async def measure(url: str, count: int, more: dict[str, object]) -> float:
     sendings = Sendings(http.session, sealer, public_url="http://127.0.0.1:9", timeout=10.0)
     sending = sendings.of(context(url, sealer, more))  # type: ignore[arg-type]  # a row, for what is read of it
     batches = recipients(count)
-    collector.spare(*COLLECTOR)
+    collector.spare(COLLECTOR)
 
     async def work() -> None:
         for rows in batches:

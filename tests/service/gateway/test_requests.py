@@ -1,6 +1,8 @@
 """What holds for every request: keys, scopes, ids, bodies, conditions, headers."""
 
 import asyncio
+import gc
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -151,6 +153,19 @@ async def test_a_bad_body_is_named(
     found = {error["pointer"]: error["code"] for error in answer.body.get("errors", ())}
     assert found == (pointers or {})
     assert gateway.contacts.received == []
+
+
+async def test_a_body_that_is_no_json_is_not_left_to_the_collector(gateway: Gateway) -> None:
+    """It looks seldom, and the body may be large."""
+    headers = {"Content-Type": "application/json"}
+    gc.collect()
+    gc.disable()
+    try:
+        answer = await gateway.call("POST", "/v1/contacts", data=b'{"name": left behind', headers=headers)
+        assert (answer.status, answer.code) == (400, "invalid_request")
+        assert [one for one in gc.get_objects() if isinstance(one, json.JSONDecodeError)] == []
+    finally:
+        gc.enable()
 
 
 async def test_bodies_over_a_mebibyte_are_refused(gateway: Gateway) -> None:
