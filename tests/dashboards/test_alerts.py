@@ -4,7 +4,7 @@ import pytest
 
 from tests.dashboards.conftest import Shown
 from tests.guard.alert_rules import MATCHER, SELECTOR, Rule, alerts, rules
-from tests.guard.test_alerts import AWAITED, recorded
+from tests.guard.test_alerts import recorded
 
 # Series that a run need not have, and why.
 ABSENT = {"code": "calls seldom fail within a service; which codes there are is known to gRPC"}
@@ -13,7 +13,7 @@ ABSENT = {"code": "calls seldom fail within a service; which codes there are is 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
 async def test_every_series_that_a_rule_asks_for_is_there(shown: Shown, rule: Rule) -> None:
     for name, matchers in asked(rule["expr"]):
-        if name not in recorded() and name not in AWAITED:
+        if name not in recorded():
             assert shown.values(f"{name}{{{matchers}}}"), f"no series of {name}{{{matchers}}}"
 
 

@@ -107,7 +107,7 @@ def test_queries_ask_for_what_is_measured() -> None:
     named = {name for _, text in blocks("promql") for name in re.findall(r"\b[a-z]+_[a-z_]+(?=[\[{)]|\s)", text)}
     names = {name for name in named if name.startswith(("carillon_", "process_"))}
     assert names
-    assert names <= measured().keys() | OF_LIBRARIES | {"carillon_tls_certificate_expires_timestamp_seconds"}
+    assert names <= measured().keys() | OF_LIBRARIES
 
 
 def test_values_that_are_named_are_in_the_chart() -> None:
