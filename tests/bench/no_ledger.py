@@ -15,11 +15,13 @@ import uvloop
 from cryptography.fernet import Fernet
 
 from chassis import collector, ids
+from chassis.destinations import read_networks
 from chassis.sealing import Sealer
 from services.campaigns.app import COLLECTOR, Http
 from services.campaigns.config import WorkSettings
 from services.campaigns.domain.sending import Accepted, Answer, Throttled
 from services.campaigns.providers.port import Outbound, Provider
+from services.campaigns.providers.registry import Reach
 from services.campaigns.work.chunk import BATCH
 from services.campaigns.work.sending import Sending, Sendings
 
@@ -93,8 +95,9 @@ async def call(provider: Provider, messages: Sequence[Outbound]) -> list[Answer]
 
 
 async def measure(sender: dict[str, Any], count: int) -> float:
-    http, sealer = Http(), Sealer(Fernet.generate_key().decode())
-    sendings = Sendings(http.session, sealer, public_url="http://127.0.0.1:9", timeout=10.0)
+    allowed = read_networks("127.0.0.0/8")
+    http, sealer = Http(allowed=allowed), Sealer(Fernet.generate_key().decode())
+    sendings = Sendings(Reach(http.session, allowed, 10.0), sealer, public_url="http://127.0.0.1:9")
     sending = sendings.of(context(sender, sealer))  # type: ignore[arg-type]  # a row, for what is read of it
     batches = recipients(sender["channel"], count)
     collector.spare(COLLECTOR)

@@ -29,6 +29,7 @@ from services.campaigns.domain.sending import (
     ROUNDS,
     Accepted,
     Answer,
+    Barred,
     Outcome,
     Refused,
     Throttled,
@@ -307,6 +308,10 @@ class Chunk:
         lonely: they are of recipients that alone keep failing; those come to an end by their own attempts.
         """
         account, campaign = self._lease.account, self._lease.campaign
+        barred = next((answer for answer in answers if isinstance(answer, Barred)), None)
+        if barred is not None:
+            await self._pause(barred.why)
+            raise Stop(0.0)
         throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
         if throttled is not None:
             share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)
