@@ -367,8 +367,8 @@ async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) ->
     sent = [queries.Settled(one, Outcome(Status.SENT, provider_message_id="x"), answered=True) for one in everybody]
     skipped = {one: Outcome(Status.SKIPPED, "cancelled") for one in everybody}
     async with world.work_db.across() as tx:
-        assert await queries.settle(tx, old, sent) == []
-        assert await queries.settle_late(tx, old, sent) == []
+        assert await queries.settle(tx, old, ids.new(), sent) == []
+        assert await queries.settle_late(tx, old, ids.new(), sent) == []
         assert await queries.leave_out(tx, old, skipped) == []
         assert await queries.release(tx, old, seconds=0, idle_passes=0) is False
         assert await queries.renew(tx, [old], seconds=5) == set()
