@@ -269,7 +269,7 @@ class Database:
             function()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[WriteTx]:
+    async def statement(self) -> AsyncIterator[WriteTx]:
         """As `across`, for a single statement, which is a transaction by itself and saves its beginning and its end."""
         async with self._connection() as connection:
             yield WriteTx(connection, None, None)

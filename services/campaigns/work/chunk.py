@@ -189,7 +189,7 @@ class Chunk:
             messages = await self._fit(rows)
             if not messages:
                 return
-            async with self._db.alone() as tx:
+            async with self._db.statement() as tx:
                 attempts = await queries.intend(tx, self._lease, messages, seconds=self._lease_seconds)
             if not attempts:
                 raise Stop(0.0)

@@ -44,6 +44,22 @@ async def test_order_and_repetition_change_nothing(
     assert (stats.sent, stats.delivered, stats.failed) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("status", [DELIVERED, FAILED])
+async def test_what_is_told_again_after_it_was_applied_is_no_news(
+    world: World, account: AccountId, status: str
+) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    for at in ("2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z"):
+        await record(world, account, sender, told(line, status, at=at))
+        await applied(world)
+        (after,) = await world.recipients(account, campaign)
+        assert after.state_revision == line.state_revision + 1
+        assert not after.HasField("delivered_at") or after.delivered_at.ToDatetime(UTC).day == 1
+    types = [row["type"] for row in await world.admin("SELECT type FROM outbox WHERE account_id = $1", account)]
+    assert types.count(f"message.{status}") == 1
+    assert not await world.admin("SELECT FROM receipts WHERE account_id = $1", account)
+
+
 @pytest.mark.parametrize("name", ["id", "key"])
 async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, account: AccountId, name: str) -> None:
     sender = await world.sender(account)
