@@ -133,6 +133,18 @@ async def test_only_the_senders_token_is_taken(world: World, account: AccountId,
             await take(caller, sender_id, token)
 
 
+async def test_a_sender_speaks_for_its_own_messages_only(world: World, account: AccountId) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    stranger = await world.sender(account)
+    for name in (line.id, line.provider_message_id):
+        await record(world, account, stranger, {"id": name, "status": DELIVERED})
+    await applied(world)
+    assert (await world.check_stats(account, campaign)).delivered == 0
+    await record(world, account, sender, {"id": line.id, "status": DELIVERED})
+    await applied(world)
+    assert (await world.check_stats(account, campaign)).delivered == 1
+
+
 async def test_a_clock_that_runs_ahead_is_set_back(world: World, account: AccountId) -> None:
     sender, campaign, (line,) = await sent(world, account, 1)
     await record(world, account, sender, told(line, DELIVERED, at="2999-01-01T00:00:00Z"))
