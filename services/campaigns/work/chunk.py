@@ -55,7 +55,8 @@ from services.campaigns.work.slots import Closed, Slots
 
 log = structlog.get_logger()
 
-BATCH = 50
+# Recipients of a micro-batch: what a check, an intent and the writing of outcomes cost is shared by so many.
+BATCH = 100
 # A check older than this no longer counts: an opt-out may have come since.
 FRESH_SECONDS = 0.75
 LONGEST_NAP = 0.25
