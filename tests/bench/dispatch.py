@@ -24,12 +24,14 @@ from tests.bench.record import Outcome
 from tests.bench.usage import cpu_seconds
 from tests.throwaway_stack import ThrowawayStack
 
-RECIPIENTS = 20_000
+RECIPIENTS = 15_000
 ROUNDS = 3
 # On two cores, with everything on them; of the median round.
 LEAST_HELD = 1_500.0
 LEAST_WITH_RECEIPTS = 800.0
 LEAST_RATIO = 0.5
+# With fifty in a call, what sends without a ledger does next to nothing a message; see docs/adr/0020.
+LEAST_RATIO_BATCHED = 0.15
 # Whose processor time is counted.
 USING = ("campaigns-work", "campaigns", "contacts", "gateway", "gateway-work", "contacts-work", "segments-work",
     "postgres", "nats", "carrier")  # fmt: skip
@@ -55,6 +57,7 @@ class Way:
     # "hold", "auto": when the carrier posts receipts.
     receipts: str = "hold"
     least_per_second: float = 0.0
+    least_ratio: float = LEAST_RATIO
 
     def sender(self, peers: Peers) -> dict[str, Any]:
         """As it is posted to /v1/senders."""
@@ -73,8 +76,13 @@ class Way:
 
 WAYS = (
     Way("one call a message, receipts held back", least_per_second=LEAST_HELD),
-    Way("one call a message, a receipt for each", receipts="auto", least_per_second=LEAST_WITH_RECEIPTS),
-    Way("up to 50 in a call, receipts held back", is_batched=True),
+    Way("one call a message, a receipt for each", receipts="auto", least_per_second=LEAST_WITH_RECEIPTS, least_ratio=0),
+    Way(
+        "up to 50 in a call, receipts held back",
+        is_batched=True,
+        least_per_second=LEAST_HELD,
+        least_ratio=LEAST_RATIO_BATCHED,
+    ),
     Way("SMTP, one mail each", provider="smtp"),
 )
 
@@ -210,8 +218,8 @@ def run(rounds: int = ROUNDS) -> Outcome:
                 }
                 if rate < way.least_per_second:
                     missed.append(f"{way.name}: {rate:,.0f} messages/s, under {way.least_per_second:,.0f}")
-                if way.receipts == "hold" and ratio < LEAST_RATIO:
-                    missed.append(f"{way.name}: {ratio:.2f} of the same program without a ledger, under {LEAST_RATIO}")
+                if ratio < way.least_ratio:
+                    missed.append(f"{way.name}: {ratio:.2f} of the program without a ledger, under {way.least_ratio}")
     return Outcome(
         "dispatch",
         f"Dispatch of {RECIPIENTS:,} messages",
