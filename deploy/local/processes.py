@@ -138,6 +138,8 @@ def service_settings(state: State, service: str, *, mode: str, nats_url: str) ->
         settings["WEBHOOK_PRIVATE_ADDRESSES"] = "true"
     if service == "campaigns":
         settings["SECRETS_KEYS"] = state.secrets_key
+        # The carrier simulator, and whatever else of a provider is tried out here.
+        settings["PROVIDER_NETWORKS"] = "127.0.0.0/8,::1/128"
     return prefixed(settings)
 
 

@@ -269,6 +269,12 @@ class Database:
             function()
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[WriteTx]:
+        """As `across`, for a single statement, which is a transaction by itself and saves its beginning and its end."""
+        async with self._connection() as connection:
+            yield WriteTx(connection, None, None)
+
+    @asynccontextmanager
     async def _transaction(
         self, begin: str, account: AccountId | None, seconds: Histogram
     ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:

@@ -126,6 +126,7 @@ UNDETAILED: dict[grpc.StatusCode, tuple[type[CarillonError], str, str]] = {
     grpc.StatusCode.CANCELLED: (DeadlineExceeded, Reason.DEADLINE_EXCEEDED, "The call was given up."),
     grpc.StatusCode.UNAVAILABLE: (Unavailable, Reason.UNAVAILABLE, "A part of the service cannot be reached now."),
     grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, Reason.UNAUTHENTICATED, "The call is not authenticated."),
+    grpc.StatusCode.UNIMPLEMENTED: (Unimplemented, Reason.INTERNAL, "The call is not known there."),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (ResourceExhausted, Reason.PAYLOAD_TOO_LARGE, "The message is too large."),
 }
 NOT_OURS = (Internal, Reason.INTERNAL, "Internal error.")
@@ -164,10 +165,15 @@ def from_status(status: status_pb2.Status) -> CarillonError:
     return kind(info.reason.lower(), status.message, metadata=info.metadata, violations=violations)
 
 
+def from_bytes(status: bytes) -> CarillonError:
+    """As from_status, of one that was serialised."""
+    return from_status(status_pb2.Status.FromString(status))
+
+
 def from_rpc_error(error: grpc.aio.AioRpcError) -> CarillonError:
     """The error behind a failed call."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            return from_status(status_pb2.Status.FromString(bytes(value)))  # type: ignore[arg-type]
+            return from_bytes(bytes(value))  # type: ignore[arg-type]
     kind, reason, detail = UNDETAILED.get(error.code(), NOT_OURS)
     return kind(reason, detail)

@@ -16,6 +16,7 @@ from carillon.contacts.v1.replies_pb2_grpc import RepliesServiceStub
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import schema, telemetry, tls
 from chassis.db import Database
+from chassis.destinations import Networks, guarded_socket
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
 from chassis.ids import AccountId
@@ -28,6 +29,7 @@ from chassis.watch import Watch
 from services.campaigns import peers
 from services.campaigns.config import CampaignsSettings, ServeSettings, WorkSettings
 from services.campaigns.consumers import consumers
+from services.campaigns.providers.registry import Reach
 from services.campaigns.replying import Replies
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
@@ -83,7 +85,7 @@ async def serve(process: Process, settings: ServeSettings) -> None:
     replies = Replies(db, tell_contacts(process, settings, own).tell)
     servicer = CampaignsServicer(
         templates=Templates(db),
-        senders=Senders(db, sealer),
+        senders=Senders(db, sealer, allowed=settings.allowed_networks),
         campaigns=Campaigns(db, audiences, wake=wake),
         audiences=Audiences(db, contacts, audiences),
         trials=Trials(db, contacts, sendings.once),
@@ -163,9 +165,10 @@ async def reseal(settings: WorkSettings) -> AsyncIterator[Step]:
 class Http:
     """The connections to providers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allowed: Networks) -> None:
+        """allowed: where providers may be besides the public Internet."""
         # No limit of its own: a call that queued behind others would begin long after its recipient was checked.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, socket_factory=guarded_socket(allowed))
         self.session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def start(self) -> None:
@@ -218,13 +221,12 @@ def tell_contacts(process: Process, settings: CampaignsSettings, own: tls.Tls | 
 
 
 def reach_providers(process: Process, settings: ServeSettings | WorkSettings) -> Sendings:
-    http = Http()
+    http = Http(allowed=settings.allowed_networks)
     process.add(http)
     sendings = Sendings(
-        http.session,
+        Reach(http.session, settings.allowed_networks, settings.provider_timeout_seconds),
         Sealer(settings.secrets_keys.get_secret_value()),
         public_url=settings.public_url,
-        timeout=settings.provider_timeout_seconds,
     )
     process.add(sendings.providers)
     return sendings

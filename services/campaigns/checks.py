@@ -9,12 +9,14 @@ import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis import ids
+from chassis.destinations import Networks, check_host
+from chassis.destinations import Refused as NotPublic
 from formats import phones
 from services.campaigns import convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.domain.campaign import LATEST_START
 from services.campaigns.providers.registry import KINDS
-from services.campaigns.providers.settings import Refused, Schema, checked
+from services.campaigns.providers.settings import Refused, Schema, checked, hosts
 
 MAX_NAME = 200
 MAX_ADDRESS = 320
@@ -101,9 +103,19 @@ def dumped(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-def provider_settings(provider: str, text: str) -> str:
-    """The settings of a kind of provider, with nothing unknown in them. Raises InvalidArgument."""
-    return dumped(fitting(KINDS[provider].settings, text, provider=provider, field="settings"))
+def provider_settings(provider: str, text: str, *, allowed: Networks) -> str:
+    """The settings of a kind of provider, with nothing unknown in them. Raises InvalidArgument.
+
+    allowed: where providers may be besides the public Internet. What a name leads to is looked at with each connection.
+    """
+    schema = KINDS[provider].settings
+    given = fitting(schema, text, provider=provider, field="settings")
+    for name, host in hosts(schema, given).items():
+        try:
+            check_host(host, allowed=allowed)
+        except NotPublic as refused:
+            raise errors.invalid(f"/settings/{name}", f"{name}: {refused}.", code="not_allowed") from refused
+    return dumped(given)
 
 
 def provider_secrets(provider: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from pydantic import Field, SecretStr
 
 from chassis.config import BrokerSettings
+from chassis.destinations import Networks, read_networks
 
 MIB = 1024 * 1024
 
@@ -12,8 +13,17 @@ class CampaignsSettings(BrokerSettings):
         description="Fernet keys, comma separated: the first encrypts, all decrypt. Add one in front to rotate"
     )
     public_url: str = Field(description="Where providers post receipts: https://api.example.com")
+    provider_networks: str = Field(
+        default="",
+        description="Where senders' providers may be besides the public Internet: 10.1.2.0/24, …, comma separated",
+    )
     contacts_target: str = Field(description="gRPC target of contacts")
     segments_target: str = Field(description="gRPC target of segments")
+
+    @property
+    def allowed_networks(self) -> Networks:
+        """Raises ValueError."""
+        return read_networks(self.provider_networks)
 
 
 class ServeSettings(CampaignsSettings):
@@ -24,7 +34,7 @@ class ServeSettings(CampaignsSettings):
 
 
 class WorkSettings(CampaignsSettings):
-    dispatch_batches: int = Field(default=8, ge=1, le=64, description="Micro-batches under way at once")
+    dispatch_batches: int = Field(default=4, ge=1, le=64, description="Micro-batches under way at once")
     dispatch_chunks: int = Field(default=64, ge=1, le=1000, description="Chunks of recipients held at once")
     dispatch_lease_seconds: float = Field(
         default=5.0, ge=1, le=60, description="After how long without a heartbeat another worker takes a chunk over"

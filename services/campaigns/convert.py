@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from chassis import ids
 from services.campaigns import contents, sending_hours
 from services.campaigns.domain.content import WhatsApp
 from services.campaigns.domain.funnel import Funnel
+from services.campaigns.domain.sending import Outcome
 from services.campaigns.domain.stats import NAMES, TIMED
 from services.campaigns.providers.port import WhatsAppTemplate
 from services.campaigns.repository.erasure import ERASED
@@ -46,7 +48,9 @@ RECIPIENT_STATUS_NAMES = {number: name for name, number in RECIPIENT_STATUSES.it
 REFUSALS = {number: name.removeprefix("REFUSAL_").lower() for name, number in contacts.Refusal.items() if number}
 
 
+@lru_cache(maxsize=64)
 def timestamp(moment: datetime | None) -> Timestamp | None:
+    """Not to be changed: a micro-batch has one moment for all, and messages copy what they are made of."""
     if moment is None:
         return None
     made = Timestamp()
@@ -150,6 +154,21 @@ def recipient(row: asyncpg.Record | Mapping[str, Any]) -> pb.Recipient:
         # Not read by who sends: nobody has opened yet what was not sent.
         opened_at=timestamp(row.get("opened_at")),
         clicked_at=timestamp(row.get("clicked_at")),
+    )
+
+
+def attempted(before: asyncpg.Record, now: asyncpg.Record, end: Outcome) -> pb.Recipient:
+    """As `recipient`, of one whose attempt has come to an end; now: status, sent_at and state_revision."""
+    return pb.Recipient(
+        id=ids.encode(RECIPIENT, before["id"]),
+        contact_id=public(CONTACT, before["contact_id"]),
+        address=known_address(before["address"]),
+        variables_json=before["variables"],
+        status=RECIPIENT_STATUSES[now["status"]],
+        reason=end.reason,
+        sent_at=timestamp(now["sent_at"]),
+        provider_message_id=end.provider_message_id,
+        state_revision=now["state_revision"],
     )
 
 

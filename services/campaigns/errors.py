@@ -7,7 +7,6 @@ from chassis.errors import (
     NotFound,
     PermissionDenied,
     Reason,
-    ResourceExhausted,
     Unauthenticated,
     Unavailable,
     Violation,
@@ -93,12 +92,6 @@ def not_the_senders_token() -> Unauthenticated:
 
 def not_signed(header: str) -> Unauthenticated:
     return Unauthenticated(Reason.UNAUTHENTICATED, f"{header} is missing, or does not sign this request.")
-
-
-def overloaded() -> ResourceExhausted:
-    return ResourceExhausted(
-        Reason.OVERLOADED, "More comes in than can be stored just now; send it again.", metadata={"retry_after": "1"}
-    )
 
 
 def not_heard_yet() -> Unavailable:

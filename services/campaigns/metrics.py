@@ -4,6 +4,7 @@ from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from chassis import group_commit
 from chassis.db import WriteTx
 from chassis.measuring import from_zero
 from services.campaigns.domain.stats import TIMED, Stats
@@ -49,6 +50,11 @@ REPAIRED = from_zero(
     *("stats", "timeline", "chunks"),
 )
 RECONCILED = Counter("carillon_campaigns_reconciled_total", "Campaigns whose numbers were held against their ledger")
+
+
+def of_hooks(kind: str) -> group_commit.Metrics:
+    """kind: hooks or links."""
+    return group_commit.Metrics(HOOK_COMMITS.labels(kind), HOOK_GROUPS.labels(kind), HOOKS_REFUSED.labels(kind))
 
 
 def count(tx: WriteTx, delta: Stats) -> None:

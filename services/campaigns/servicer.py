@@ -175,6 +175,10 @@ class CampaignsServicer:
         return await self._receipts.take(call, request)
 
     @rpc(admits={"gateway"})
+    async def TakeReceipts(self, call: Call, request: pb.TakeReceiptsRequest) -> pb.TakeReceiptsResponse:
+        return await self._receipts.take_many(call, request)
+
+    @rpc(admits={"gateway"})
     async def FollowLink(self, call: Call, request: pb.FollowLinkRequest) -> pb.FollowLinkResponse:
         return await self._links.follow(call, request)
 

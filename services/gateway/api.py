@@ -27,6 +27,7 @@ from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.keyring import Keyring
 from services.gateway.limits import RateLimiter
+from services.gateway.posts import Posts
 from services.gateway.routers import (
     activity,
     api_keys,
@@ -166,6 +167,9 @@ def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
     app.state.cursors = CursorSeal(sealer)
     app.state.webhooks = Webhooks(sealer, private=settings.webhook_private_addresses)
     app.state.streams = Streams()
+    app.state.posts = Posts(parts.backends.campaigns, timeout=settings.call_timeout_seconds)
+    # Every request passes by the routes before its own, and providers post in bursts.
+    app.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/hooks/"))
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
     around = Cors(Compressed(app), origins(settings.cors_origins))

@@ -83,6 +83,10 @@ class Hold(StrEnum):
     SCHEDULE_MISSED = "schedule_missed"
     # The provider kept failing; paused, and taken up again by itself after a while.
     PROVIDER_UNAVAILABLE = "provider_unavailable"
+    # The provider does not know the sender by its secrets; paused.
+    CREDENTIALS_REFUSED = "credentials_refused"
+    # The sender's provider is at an address where none may be; paused.
+    ADDRESS_REFUSED = "address_refused"
     # The segment, or one that is excluded, was deleted before the audience was frozen; paused.
     SEGMENT_NOT_FOUND = "segment_not_found"
     # The list was deleted before the audience was frozen; paused.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.campaigns.domain.campaign import Hold
 from services.campaigns.domain.recipient import Reason, Status
 
 MIN_RETRY_AFTER = 0.1
@@ -47,12 +48,22 @@ class Unanswered:
     """The request may have arrived; its answer did not."""
 
 
-Answer = Accepted | Refused | Throttled | Unavailable | Unanswered
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """Not taken, and nothing of this sender will be, whoever it is to, before somebody changes the sender."""
+
+    why: Hold
+
+
+Answer = Accepted | Refused | Throttled | Unavailable | Unanswered | Barred
+
+# HTTP statuses that are of the credentials or the account, and not of the message.
+NOT_THE_MESSAGE = (401, 403)
 
 
 def classify(
     http_status: int, *, retry_after: float | None = None, keys_honoured: bool = True
-) -> Refused | Throttled | Unavailable | Unanswered:
+) -> Refused | Throttled | Unavailable | Unanswered | Barred:
     """What an answer other than 2xx means.
 
     Only 503 says that nothing was done: behind any other 5xx the message may have been taken, and without keys it must
@@ -60,6 +71,8 @@ def classify(
     """
     if http_status == 429:
         return Throttled(retry_seconds(retry_after))
+    if http_status in NOT_THE_MESSAGE:
+        return Barred(Hold.CREDENTIALS_REFUSED)
     if http_status >= 500:
         return Unavailable() if keys_honoured or http_status == 503 else Unanswered()
     return Refused()
@@ -103,7 +116,7 @@ def outcome(answer: Answer, *, attempts: int, keys: Keys) -> Outcome:
         return Outcome(Status.SENT, provider_message_id=answer.provider_message_id)
     if isinstance(answer, Refused):
         return Outcome(Status.FAILED, Reason.PROVIDER_REFUSED)
-    if isinstance(answer, Throttled):
+    if isinstance(answer, Throttled | Barred):
         return Outcome(Status.PENDING)
     if isinstance(answer, Unavailable):
         return Outcome(Status.FAILED, Reason.PROVIDER_ERROR) if attempts >= MAX_ATTEMPTS else Outcome(Status.PENDING)

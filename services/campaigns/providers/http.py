@@ -2,8 +2,8 @@
 
     {"to": "+1…", "from": "…", "channel": "sms", "text": "…", "subject": "…", "callback_url": "https://…"}
 
-2xx {"id": "…"}: accepted. 429: wait (Retry-After). 503: try again; so any 5xx where keys are honoured, else it is as
-good as no answer. Any other answer is final.
+2xx {"id": "…"}: accepted. 429: wait (Retry-After). 401, 403: the sender is at fault and has to be changed. 503: try
+again; so any 5xx where keys are honoured, else it is as good as no answer. Any other answer is final.
 
 With `batch_url`, up to `max_batch` messages a call, each with its `key`, and a result for each:
 
@@ -32,7 +32,7 @@ from services.campaigns.domain.sending import (
 )
 from services.campaigns.providers.port import OneByOne, Outbound
 from services.campaigns.providers.settings import Flag, Line, Number, Schema, Setting, Url, filled
-from services.campaigns.providers.web import body_of, retry_after, timeouts, usable_id
+from services.campaigns.providers.web import body_of, not_made, retry_after, timeouts, usable_id
 
 BASE_BYTES = 64 * 1024
 BYTES_A_RESULT = 1024
@@ -70,11 +70,9 @@ class HttpProvider(OneByOne):
 
     async def send(self, message: Outbound) -> Answer:
         headers = self._headers | {"Idempotency-Key": message.key}
-        status, wait, raw = await self._post(self._url, shown(message), headers, limit=BASE_BYTES)
-        if raw is None:
-            return Unavailable() if status is None else Unanswered()
-        if not 200 <= (status or 0) < 300:
-            return classify(status or 0, retry_after=wait, keys_honoured=self.keys.honoured)
+        raw = await self._post(self._url, shown(message), headers, limit=BASE_BYTES)
+        if not isinstance(raw, bytes):
+            return raw
         found = parsed(raw)
         return Accepted(usable_id(found.get("id") if isinstance(found, dict) else None))
 
@@ -84,15 +82,12 @@ class HttpProvider(OneByOne):
         begun = time.monotonic()
         body = {"messages": [{"key": message.key} | shown(message) for message in messages]}
         limit = BASE_BYTES + BYTES_A_RESULT * len(messages)
-        status, wait, raw = await self._post(self._batch_url, body, self._headers, limit=limit)
-        if raw is None:
-            return [Unavailable() if status is None else Unanswered() for _ in messages]
-        if 200 <= (status or 0) < 300:
+        raw = await self._post(self._batch_url, body, self._headers, limit=limit)
+        if isinstance(raw, bytes):
             found = results(raw)
             return [self._result(found.get(message.key)) for message in messages]
-        whole = classify(status or 0, retry_after=wait, keys_honoured=self.keys.honoured)
-        if not isinstance(whole, Refused):
-            return [whole for _ in messages]
+        if not isinstance(raw, Refused):
+            return [raw for _ in messages]
         # It says nothing of any one of them, and refusing all for the fault of one would be wrong.
         if time.monotonic() - begun > AGAIN_SECONDS:
             return [Unavailable() for _ in messages]
@@ -112,22 +107,18 @@ class HttpProvider(OneByOne):
 
     async def _post(
         self, url: str, body: Mapping[str, Any], headers: Mapping[str, str], *, limit: int
-    ) -> tuple[int | None, float | None, bytes | None]:
-        """Status, Retry-After and body. No body: no answer, or half of one; no status either: no request was made."""
-        status: int | None = 0
+    ) -> bytes | Answer:
+        """The body of a 2xx; of anything else what it means."""
         try:
             async with self._session.post(
                 url, data=orjson.dumps(body), headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
-                status = response.status
-                wait = retry_after(response)
+                if 200 <= response.status < 300:
+                    return await body_of(response, limit)
                 # Of any other answer the status says all there is to know.
-                raw = await body_of(response, limit) if 200 <= status < 300 else b""
-                return status, wait, raw
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return None, None, None
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return status, None, None
+                return classify(response.status, retry_after=retry_after(response), keys_honoured=self.keys.honoured)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return not_made(error) or Unanswered()
 
 
 def shown(message: Outbound) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 import orjson
 
 from chassis.sealing import Sealer
 from services.campaigns.providers.port import Provider
-from services.campaigns.providers.registry import KINDS, SANDBOX
+from services.campaigns.providers.registry import KINDS, SANDBOX, Reach
 
 MOST = 500
 
@@ -19,14 +18,12 @@ MOST = 500
 class OpenProviders:
     """Made when they are first needed, closed when their sender has changed, or too many others came."""
 
-    def __init__(self, session: aiohttp.ClientSession, sealer: Sealer, *, timeout: float) -> None:
-        """timeout: seconds, of one message."""
-        self._session = session
+    def __init__(self, reach: Reach, sealer: Sealer) -> None:
+        self._reach = reach
         self._sealer = sealer
-        self._timeout = timeout
         # By account and sender, with the sender's version.
         self._open: dict[tuple[UUID, UUID], tuple[int, Provider]] = {}
-        self._sandbox = KINDS[SANDBOX].make(session, {}, {}, timeout)
+        self._sandbox = KINDS[SANDBOX].make(reach, {}, {})
         self._closing: set[asyncio.Task[None]] = set()
 
     def of(self, row: asyncpg.Record | Mapping[str, Any], *, is_test: bool) -> Provider:
@@ -45,10 +42,7 @@ class OpenProviders:
         elif len(self._open) >= MOST:
             self._let_go(next(iter(self._open)))
         made = KINDS[row["provider"]].make(
-            self._session,
-            orjson.loads(row["settings"]),
-            orjson.loads(self._sealer.open(row["secrets"])),
-            self._timeout,
+            self._reach, orjson.loads(row["settings"]), orjson.loads(self._sealer.open(row["secrets"]))
         )
         made.open()
         self._open[key] = (version, made)

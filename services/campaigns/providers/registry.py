@@ -6,19 +6,32 @@ from typing import Any
 
 import aiohttp
 
+from chassis.destinations import Networks
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers import http, smtp, twilio
 from services.campaigns.providers.port import Provider
 from services.campaigns.providers.sandbox import Sandbox
 from services.campaigns.providers.settings import Schema
 
-Make = Callable[[aiohttp.ClientSession, Mapping[str, Any], Mapping[str, str], float], Provider]
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the providers of a process reach their peers by."""
+
+    # Its connections are guarded already.
+    session: aiohttp.ClientSession
+    # Where other connections may lead besides the public Internet.
+    allowed: Networks
+    # Seconds that one message may take.
+    timeout: float
+
+
+# Of settings and secrets.
+Make = Callable[[Reach, Mapping[str, Any], Mapping[str, str]], Provider]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """make: of the process's HTTP session, settings, secrets and the seconds that one message may take."""
-
     channels: frozenset[Channel]
     # What becomes of an attempt without an answer, in a sentence.
     idempotency: str
@@ -33,21 +46,23 @@ KINDS: Mapping[str, Kind] = {
     "http": Kind(
         frozenset(Channel),
         "As its settings say: with honours_keys it is repeated with the same key, for as long as keys are kept.",
-        lambda session, settings, secrets, timeout: http.HttpProvider(session, settings, secrets, timeout=timeout),
+        lambda reach, settings, secrets: http.HttpProvider(reach.session, settings, secrets, timeout=reach.timeout),
         http.SETTINGS,
         http.SECRETS,
     ),
     "twilio": Kind(
         frozenset({Channel.SMS, Channel.WHATSAPP}),
         "No keys: it is uncertain, and never repeated.",
-        lambda session, settings, secrets, timeout: twilio.TwilioProvider(session, settings, secrets, timeout=timeout),
+        lambda reach, settings, secrets: twilio.TwilioProvider(reach.session, settings, secrets, timeout=reach.timeout),
         twilio.SETTINGS,
         twilio.SECRETS,
     ),
     "smtp": Kind(
         frozenset({Channel.EMAIL}),
         "No keys: after the mail was handed over it is uncertain, and never repeated; before, nothing was sent.",
-        lambda session, settings, secrets, timeout: smtp.SmtpProvider(settings, secrets, timeout=timeout),
+        lambda reach, settings, secrets: smtp.SmtpProvider(
+            settings, secrets, allowed=reach.allowed, timeout=reach.timeout
+        ),
         smtp.SETTINGS,
         smtp.SECRETS,
         from_email=True,
@@ -55,7 +70,7 @@ KINDS: Mapping[str, Kind] = {
     "sandbox": Kind(
         frozenset(Channel),
         "Nothing is sent, so that nothing is sent twice.",
-        lambda session, settings, secrets, timeout: Sandbox(),
+        lambda reach, settings, secrets: Sandbox(),
     ),
 }
 SANDBOX = "sandbox"

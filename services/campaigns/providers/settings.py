@@ -119,6 +119,11 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Server(Host):
+    """One that is connected to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     kind: Kind
     about: str
@@ -145,6 +150,12 @@ def checked(schema: Schema, given: Mapping[str, Any], *, provider: str, noun: st
         elif not setting.kind.fits(given[name]):
             raise Refused(name, f"{name} must be {setting.kind.expects}.")
     return dict(given)
+
+
+def hosts(schema: Schema, given: Mapping[str, Any]) -> dict[str, str]:
+    """Which are connected to, by setting, of settings that fit."""
+    urls = {name: urlsplit(value).hostname or "" for name, value in given.items() if isinstance(schema[name].kind, Url)}
+    return urls | {name: value for name, value in given.items() if isinstance(schema[name].kind, Server)}
 
 
 def filled(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from then on no answer is `uncertain`.
 | 2xx | the end of the mail | accepted |
 | 4xx | anything | not taken: try again |
 | 5xx | RCPT, the mail | refused for good |
-| 5xx | greeting, EHLO, STARTTLS, AUTH, MAIL | the sender is at fault: try again, until the campaign is paused |
+| 5xx | AUTH | the sender's credentials are wrong: the campaign is paused |
+| 5xx | greeting, EHLO, STARTTLS, MAIL | the sender is at fault: try again, until the campaign is paused |
 | none | up to DATA | not taken: try again |
 | none | after DATA | no answer |
 """
@@ -19,12 +20,23 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException, SMTPServerDisconnected
 
-from services.campaigns.domain.sending import Accepted, Answer, Keys, Refused, Throttled, Unanswered, Unavailable
+from chassis.destinations import Networks, RefusedAddress, guarded_socket
+from services.campaigns.domain.campaign import Hold
+from services.campaigns.domain.sending import (
+    Accepted,
+    Answer,
+    Barred,
+    Keys,
+    Refused,
+    Throttled,
+    Unanswered,
+    Unavailable,
+)
 from services.campaigns.providers.mail import Mail, Unfit, composed
 from services.campaigns.providers.port import OneByOne, Outbound
-from services.campaigns.providers.settings import Choice, Flag, Host, Line, Number, Schema, Setting, filled
+from services.campaigns.providers.settings import Choice, Flag, Host, Line, Number, Schema, Server, Setting, filled
 from services.campaigns.providers.smtp_pool import Busy, Pool
 
 TEMPORARY, PERMANENT = 400, 500
@@ -34,7 +46,7 @@ HELD_BACK_SECONDS = 0.2
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 SETTINGS: Schema = {
-    "host": Setting(Host(), "The server", required=True),
+    "host": Setting(Server(), "The server", required=True),
     "port": Setting(Number(0, 65535, whole=True), "587 with starttls, 465 with tls, 25 with none"),
     "tls": Setting(Choice(tuple(PORTS)), "starttls is required where it is chosen", "starttls"),
     "verify_certificate": Setting(Flag(), "Whether the server's certificate has to be a valid one", True),
@@ -50,16 +62,21 @@ SECRETS: Schema = {"password": Setting(Line(1024, ascii_only=False), "Of usernam
 class SmtpProvider(OneByOne):
     keys = Keys(honoured=False, kept=timedelta(0))
 
-    def __init__(self, settings: Mapping[str, Any], secrets: Mapping[str, str], *, timeout: float) -> None:
-        """settings, secrets: of SETTINGS and SECRETS. timeout: seconds, of one message and of one connection."""
+    def __init__(
+        self, settings: Mapping[str, Any], secrets: Mapping[str, str], *, allowed: Networks, timeout: float
+    ) -> None:
+        """settings, secrets: of SETTINGS and SECRETS. allowed: where the server may be besides the public Internet.
+        timeout: seconds, of one message and of one connection.
+        """
         known = filled(SETTINGS, settings)
+        port = known["port"] or PORTS[known["tls"]]
         self._known = known
         self._timeout = timeout
 
-        def connection() -> SMTP:
-            return SMTP(
+        async def connected() -> SMTP:
+            connection = SMTP(
                 hostname=known["host"],
-                port=known["port"] or PORTS[known["tls"]],
+                sock=await connect(known["host"], port, allowed=allowed),
                 use_tls=known["tls"] == "tls",
                 start_tls=known["tls"] == "starttls",
                 validate_certs=known["verify_certificate"],
@@ -68,8 +85,14 @@ class SmtpProvider(OneByOne):
                 local_hostname=known["helo"] or socket.gethostname(),
                 timeout=timeout,
             )
+            try:
+                await connection.connect()
+            except BaseException:
+                connection.close()
+                raise
+            return connection
 
-        self._pool = Pool(connection, most=known["connections"])
+        self._pool = Pool(connected, most=known["connections"])
 
     async def close(self) -> None:
         self._pool.close()
@@ -85,6 +108,10 @@ class SmtpProvider(OneByOne):
                 return await self._attempt(attempt)
         except Busy:
             return Throttled(HELD_BACK_SECONDS)
+        except RefusedAddress:
+            return Barred(Hold.ADDRESS_REFUSED)
+        except SMTPAuthenticationError as reply:
+            return Barred(Hold.CREDENTIALS_REFUSED) if reply.code >= PERMANENT else Unavailable()
         except (TimeoutError, SMTPException, OSError):
             return Unanswered() if attempt.handed_over else Unavailable()
 
@@ -128,6 +155,31 @@ class Attempt:
             await reset(connection)
             return Refused() if reply.code >= PERMANENT and self.begun else Unavailable()
         return Accepted(mail.message_id)
+
+
+async def connect(host: str, port: int, *, allowed: Networks) -> socket.socket:
+    """To the first address of the host that answers. Raises OSError; RefusedAddress where it was not to be reached."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    make, failure = guarded_socket(allowed), OSError("the name leads nowhere")
+    for info in found:
+        try:
+            made = make(info)
+        except RefusedAddress as error:
+            failure = error
+            continue
+        try:
+            made.setblocking(False)
+            await loop.sock_connect(made, info[4])
+        except OSError as error:
+            made.close()
+            failure = error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise failure
 
 
 async def reset(connection: SMTP) -> None:

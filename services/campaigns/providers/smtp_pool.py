@@ -1,7 +1,7 @@
 """Connections to one SMTP server: opened when they are needed, kept while they are, never more than so many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiosmtplib import SMTP
@@ -17,8 +17,8 @@ class Busy(Exception):
 
 
 class Pool:
-    def __init__(self, make: Callable[[], SMTP], *, most: int) -> None:
-        """make: a connection that is not open yet. most: open at once."""
+    def __init__(self, make: Callable[[], Awaitable[SMTP]], *, most: int) -> None:
+        """make: an open connection. most: open at once."""
         self._make = make
         self._free = asyncio.Semaphore(most)
         # The last one used is taken first, so that the others grow old.
@@ -56,13 +56,7 @@ class Pool:
             if connection.is_connected:
                 return connection, True
             self._forget(connection)
-        connection = self._make()
-        try:
-            await connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection, False
+        return await self._make(), False
 
     def _give_back(self, connection: SMTP, *, is_whole: bool) -> None:
         mails = self._mails.get(connection, 0) + 1

@@ -12,16 +12,13 @@ import aiohttp
 import orjson
 
 from services.campaigns.domain.audience import Channel
-from services.campaigns.domain.sending import Accepted, Answer, Keys, Unanswered, Unavailable, classify
+from services.campaigns.domain.sending import Accepted, Answer, Keys, Unanswered, classify
 from services.campaigns.providers.port import OneByOne, Outbound
 from services.campaigns.providers.settings import Line, Schema, Setting, Url, Word, filled
-from services.campaigns.providers.web import body_of, retry_after, timeouts, usable_id
+from services.campaigns.providers.web import body_of, not_made, retry_after, timeouts, usable_id
 
 API_VERSION = "2010-04-01"
 BODY_BYTES = 64 * 1024
-# Of the credentials or the account, not of the message: the campaign waits, and is paused, instead of failing for
-# everybody. Twilio advises against telling more than these few codes apart.
-NOT_THE_MESSAGE = (401, 403)
 SERVICE_PREFIX = "MG"
 
 SETTINGS: Schema = {
@@ -59,14 +56,9 @@ class TwilioProvider(OneByOne):
             ) as response:
                 if 200 <= response.status < 300:
                     return Accepted(sid(await body_of(response, BODY_BYTES)))
-                if response.status in NOT_THE_MESSAGE:
-                    return Unavailable()
                 return classify(response.status, retry_after=retry_after(response), keys_honoured=False)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            # No connection, so no request.
-            return Unavailable()
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return Unanswered()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return not_made(error) or Unanswered()
 
 
 def form(message: Outbound) -> dict[str, str]:

@@ -1,9 +1,13 @@
-"""What providers reached over HTTP share: times, bodies with an end, Retry-After."""
+"""What providers reached over HTTP share: times, faults, bodies with an end, Retry-After."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+
+from chassis.destinations import RefusedAddress
+from services.campaigns.domain.campaign import Hold
+from services.campaigns.domain.sending import Barred, Unavailable
 
 CONNECT_SECONDS = 3.0
 MAX_ID = 256
@@ -19,6 +23,13 @@ async def body_of(response: aiohttp.ClientResponse, limit: int) -> bytes:
     while len(raw) < limit and (piece := await response.content.read(limit - len(raw))):
         raw += piece
     return raw
+
+
+def not_made(error: Exception) -> Unavailable | Barred | None:
+    """What it means that there was no connection, and so no request; None: there may have been one."""
+    if not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return None
+    return Barred(Hold.ADDRESS_REFUSED) if isinstance(error.__cause__, RefusedAddress) else Unavailable()
 
 
 def usable_id(name: object) -> str:

@@ -2,9 +2,12 @@
 
 A lease has a generation. Whoever holds an older one writes nothing: intents are fenced by the chunk's row, outcomes by
 the generation under which the recipient was attempted.
+
+Recipients are locked in the order of chunk and id by everybody, and before the counts of their chunk, which a trigger
+keeps: a transaction that has moved one recipient locks no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -75,7 +78,9 @@ WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = t.id
   AND r.status IN ('pending', 'claimed') AND EXISTS (SELECT FROM fence)
 RETURNING r.id, r.attempts
 """
+# The provider's names of messages are kept beside, for the receipts.
 SETTLE = """
+WITH settled AS (
 UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision = r.state_revision + 1,
   provider_message_id = coalesce(nullif(t.message_id, ''), r.provider_message_id),
   sent_at = CASE WHEN t.status IN ('sent', 'failed') THEN now() ELSE r.sent_at END,
@@ -83,15 +88,17 @@ UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision 
   attempts = r.attempts - CASE WHEN t.counts THEN 0 ELSE 1 END
 FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::boolean[], $10::boolean[])
   AS t (id, status, reason, message_id, answered, counts)
-WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.generation = $4 AND r.id = t.id
-"""
-FROM_CLAIMED = SETTLE + " AND r.status = 'claimed' RETURNING r.id, r.status, r.sent_at, r.state_revision"
-# An answer that came when its recipient had been given up already: a fact, as long as nobody has tried again since.
-FROM_UNCERTAIN = (
-    SETTLE
-    + " AND r.status = 'uncertain' AND t.status IN ('sent', 'failed')"
-    + " RETURNING r.id, r.status, r.sent_at, r.state_revision"
+WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.generation = $4 AND r.id = t.id AND {which}
+RETURNING r.id, r.status, r.sent_at, r.state_revision, t.message_id
+), named AS (
+INSERT INTO provider_messages (account_id, sender_id, provider_message_id, campaign_id, chunk, recipient_id)
+SELECT $1, $11, message_id, $2, $3, id FROM settled WHERE message_id <> '' ON CONFLICT DO NOTHING
 )
+SELECT id, status, sent_at, state_revision FROM settled
+"""
+FROM_CLAIMED = SETTLE.format(which="r.status = 'claimed'")
+# An answer that came when its recipient had been given up already: a fact, as long as nobody has tried again since.
+FROM_UNCERTAIN = SETTLE.format(which="r.status = 'uncertain' AND t.status IN ('sent', 'failed')")
 # Before any call, so under the lease only.
 LEAVE_OUT = """
 WITH fence AS (
@@ -102,11 +109,6 @@ FROM unnest($5::uuid[], $6::text[], $7::text[]) AS t (id, status, reason)
 WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = t.id AND r.status IN ('pending', 'claimed')
   AND EXISTS (SELECT FROM fence)
 RETURNING r.status
-"""
-NAME_MESSAGES = """
-INSERT INTO provider_messages (account_id, sender_id, provider_message_id, campaign_id, chunk, recipient_id)
-SELECT $1, $2, message_id, $3, $4, id FROM unnest($5::text[], $6::uuid[]) AS t (message_id, id)
-ON CONFLICT DO NOTHING
 """
 RELEASE = """
 UPDATE chunks SET lease_until = 'epoch', due_at = now() + $5 * interval '1 s', idle_passes = $6,
@@ -191,22 +193,24 @@ async def open_recipients(tx: ReadTx, lease: Lease) -> list[asyncpg.Record]:
     return await tx.fetch(OPEN, lease.account, lease.campaign, lease.chunk)
 
 
-async def intend(tx: WriteTx, lease: Lease, ids: Sequence[UUID], *, seconds: float) -> dict[UUID, int]:
+async def intend(tx: WriteTx, lease: Lease, ids: Iterable[UUID], *, seconds: float) -> dict[UUID, int]:
     """The number of attempts by recipient, this one included; empty where the fence let nobody through."""
-    rows = await tx.fetch(INTEND, *lease.key, seconds, ids)
+    rows = await tx.fetch(INTEND, *lease.key, seconds, sorted(ids))
     return {row["id"]: row["attempts"] for row in rows}
 
 
-async def settle(tx: WriteTx, lease: Lease, settled: Sequence[Settled]) -> list[asyncpg.Record]:
+async def settle(tx: WriteTx, lease: Lease, sender_id: UUID, settled: Sequence[Settled]) -> list[asyncpg.Record]:
     """Outcomes of attempts made under this lease, of recipients that are still `claimed`."""
-    return await tx.fetch(FROM_CLAIMED, *lease.key, *columns(settled))
+    return await tx.fetch(FROM_CLAIMED, *lease.key, *columns(settled), sender_id)
 
 
-async def settle_late(tx: WriteTx, lease: Lease, settled: Sequence[Settled]) -> list[asyncpg.Record]:
-    return await tx.fetch(FROM_UNCERTAIN, *lease.key, *columns(settled))
+async def settle_late(tx: WriteTx, lease: Lease, sender_id: UUID, settled: Sequence[Settled]) -> list[asyncpg.Record]:
+    """The same of recipients that are `uncertain`, in a transaction of its own."""
+    return await tx.fetch(FROM_UNCERTAIN, *lease.key, *columns(settled), sender_id)
 
 
 def columns(settled: Sequence[Settled]) -> list[list[object]]:
+    settled = sorted(settled, key=lambda one: one.id)
     return [
         [one.id for one in settled],
         [one.outcome.status.value for one in settled],
@@ -219,28 +223,11 @@ def columns(settled: Sequence[Settled]) -> list[list[object]]:
 
 async def leave_out(tx: WriteTx, lease: Lease, outcomes: dict[UUID, Outcome]) -> list[str]:
     """Recipients that are not called; the states that they are in now."""
-    rows = await tx.fetch(
-        LEAVE_OUT,
-        *lease.key,
-        list(outcomes),
-        [outcome.status.value for outcome in outcomes.values()],
-        [str(outcome.reason) for outcome in outcomes.values()],
-    )
+    ids = sorted(outcomes)
+    statuses = [outcomes[one].status.value for one in ids]
+    reasons = [str(outcomes[one].reason) for one in ids]
+    rows = await tx.fetch(LEAVE_OUT, *lease.key, ids, statuses, reasons)
     return [row["status"] for row in rows]
-
-
-async def name_messages(tx: WriteTx, lease: Lease, sender_id: UUID, names: dict[UUID, str]) -> None:
-    """names: the provider's id by recipient."""
-    if names:
-        await tx.execute(
-            NAME_MESSAGES,
-            lease.account,
-            sender_id,
-            lease.campaign,
-            lease.chunk,
-            list(names.values()),
-            list(names),
-        )
 
 
 async def release(tx: WriteTx, lease: Lease, *, seconds: float, idle_passes: int) -> bool:

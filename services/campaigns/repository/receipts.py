@@ -34,11 +34,11 @@ FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::text[]) AS k (place, acco
 JOIN provider_messages AS p ON p.account_id = k.account_id AND p.sender_id = k.sender_id
   AND p.provider_message_id = k.message_id
 """
-# Locked in one order by all, so that no two transactions wait for one another.
+# Locked in the order in which everybody locks recipients, so that no two transactions wait for one another.
 LOCK = """
 SELECT k.place, r.* FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS k (place, account_id, id)
 JOIN recipients AS r ON r.account_id = k.account_id AND r.id = k.id
-ORDER BY r.account_id, r.id FOR UPDATE OF r
+ORDER BY r.account_id, r.campaign_id, r.chunk, r.id FOR UPDATE OF r
 """
 CAMPAIGNS = """
 SELECT c.account_id, c.id, c.channel, c.sender_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id)

@@ -9,11 +9,11 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import CarillonError, NotFound, Reason
+from chassis.group_commit import GroupCommit
 from chassis.ids import AccountId
 from chassis.sealing import Sealer
-from services.campaigns import convert, tracking
+from services.campaigns import convert, metrics, tracking
 from services.campaigns.domain.recipient import Receipt
-from services.campaigns.group_commit import GroupCommit
 from services.campaigns.replying import Replies
 from services.campaigns.repository import inbound as inbound_queries
 from services.campaigns.repository import receipts as receipt_queries
@@ -37,7 +37,7 @@ class FollowedLinks:
         self._sealer = sealer
         self._replies = replies
         self._wake = wake
-        self._commits: GroupCommit[Followed, None] = GroupCommit("links", self._store)
+        self._commits: GroupCommit[Followed, None] = GroupCommit(metrics.of_hooks("links"), self._store)
 
     async def follow(self, call: Call, request: pb.FollowLinkRequest) -> pb.FollowLinkResponse:
         """Answers when it is stored. Raises NotFound, ResourceExhausted(OVERLOADED)."""

@@ -5,6 +5,7 @@ that nothing is sent to somebody whose STOP was acknowledged. While contacts doe
 too, and told to contacts as soon as it does; the provider hears 503.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +18,12 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
-from chassis.errors import CarillonError
+from chassis.errors import CarillonError, to_status
+from chassis.group_commit import MAX_GROUP, GroupCommit
 from chassis.ids import AccountId
 from chassis.sealing import Sealer, matches
-from services.campaigns import convert, errors
+from services.campaigns import convert, errors, metrics
 from services.campaigns.domain.audience import Channel
-from services.campaigns.group_commit import GroupCommit
 from services.campaigns.hooks import generic, twilio
 from services.campaigns.hooks.request import Posted, SenderOf, Understood
 from services.campaigns.replying import Replies
@@ -66,7 +67,7 @@ class Receipts:
         self._public_url = public_url.rstrip("/")
         self._replies = replies
         self._wake = wake
-        self._commits: GroupCommit[Taken, Understood] = GroupCommit("hooks", self._store)
+        self._commits: GroupCommit[Taken, Understood] = GroupCommit(metrics.of_hooks("hooks"), self._store)
 
     async def take(self, call: Call, request: pb.TakeHookRequest) -> pb.TakeHookResponse:
         """Raises Unauthenticated, InvalidArgument, ResourceExhausted(OVERLOADED); Unavailable for an opt-out that is
@@ -96,6 +97,22 @@ class Receipts:
             body=orjson.dumps({"stored": understood.count}) if answer is None else answer,
             content_type=understood.content_type,
         )
+
+    async def take_many(self, call: Call, request: pb.TakeReceiptsRequest) -> pb.TakeReceiptsResponse:
+        """Raises InvalidArgument; each post is refused by itself."""
+        if not 1 <= len(request.posts) <= MAX_GROUP:
+            raise errors.invalid("/posts", f"posts may be 1 to {MAX_GROUP}.")
+        return pb.TakeReceiptsResponse(
+            results=await asyncio.gather(*(self._taken(call, post) for post in request.posts))
+        )
+
+    async def _taken(self, call: Call, post: pb.TakeHookRequest) -> pb.TakenPost:
+        try:
+            if post.hook != pb.HOOK_RECEIPTS:
+                raise errors.invalid("/hook", "hook must be receipts.")
+            return pb.TakenPost(taken=await self.take(call, post))
+        except CarillonError as error:
+            return pb.TakenPost(refused=to_status(error).SerializeToString())
 
     async def _store(self, account: AccountId, group: Sequence[Taken]) -> list[Understood | CarillonError]:
         """In one transaction. Whoever is refused keeps nobody else from being stored."""

@@ -9,6 +9,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
+from chassis.destinations import Networks
 from chassis.paging import decode_cursor, encode_cursor, page_size
 from chassis.sealing import Sealer, digest, new_secret
 from services.campaigns import addresses, checks, convert, errors
@@ -22,9 +23,11 @@ NOUN = "sender"
 
 
 class Senders:
-    def __init__(self, db: Database, sealer: Sealer) -> None:
+    def __init__(self, db: Database, sealer: Sealer, *, allowed: Networks) -> None:
+        """allowed: where providers may be besides the public Internet."""
         self._db = db
         self._sealer = sealer
+        self._allowed = allowed
 
     async def create(self, call: Call, request: pb.CreateSenderRequest) -> pb.CreateSenderResponse:
         secret = new_secret()
@@ -36,7 +39,7 @@ class Senders:
             channel=channel,
             address=address_of(request.address, provider),
             provider=provider,
-            settings=checks.provider_settings(provider, request.settings_json),
+            settings=checks.provider_settings(provider, request.settings_json, allowed=self._allowed),
             secrets=self._sealer.seal(checks.provider_secrets(provider, request.secrets_json)),
             receipts_secret=self._sealer.seal(secret),
             receipts_digest=digest(secret),
@@ -94,7 +97,9 @@ class Senders:
             name=checks.name(request.name) if has("name") else row["name"],
             address=address_of(request.address, provider) if has("address") else row["address"],
             settings=(
-                checks.provider_settings(provider, request.settings_json) if has("settings_json") else row["settings"]
+                checks.provider_settings(provider, request.settings_json, allowed=self._allowed)
+                if has("settings_json")
+                else row["settings"]
             ),
             secrets=row["secrets"] if secrets is None else self._sealer.seal(secrets),
             rate_limit_per_second=(

@@ -16,7 +16,7 @@ from services.campaigns import addresses, checks, convert, errors
 from services.campaigns.domain.audience import Channel
 from services.campaigns.domain.campaign import InvalidState, Status, Verb, after
 from services.campaigns.domain.recipient import Reason
-from services.campaigns.domain.sending import Accepted, Answer, Refused, Unanswered
+from services.campaigns.domain.sending import Accepted, Answer, Barred, Refused, Unanswered
 from services.campaigns.peers import Contacts
 from services.campaigns.providers.port import Outbound, Provider
 from services.campaigns.repository import trials as queries
@@ -100,6 +100,8 @@ def told(answer: Answer) -> tuple[pb.RecipientStatus.ValueType, str, str]:
         return pb.RECIPIENT_STATUS_SENT, "", answer.provider_message_id
     if isinstance(answer, Unanswered):
         return pb.RECIPIENT_STATUS_UNCERTAIN, Reason.NO_ANSWER, ""
+    if isinstance(answer, Barred):
+        return pb.RECIPIENT_STATUS_FAILED, answer.why, ""
     reason = Reason.PROVIDER_REFUSED if isinstance(answer, Refused) else Reason.PROVIDER_ERROR
     return pb.RECIPIENT_STATUS_FAILED, reason, ""
 

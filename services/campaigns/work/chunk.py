@@ -8,11 +8,13 @@ chunk next repeats them with the same key where the provider honours keys, else 
 """
 
 import asyncio
+import collections
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import NoneType
 from uuid import UUID
 
 import asyncpg
@@ -29,6 +31,7 @@ from services.campaigns.domain.sending import (
     ROUNDS,
     Accepted,
     Answer,
+    Barred,
     Outcome,
     Refused,
     Throttled,
@@ -52,7 +55,8 @@ from services.campaigns.work.slots import Closed, Slots
 
 log = structlog.get_logger()
 
-BATCH = 50
+# Recipients of a micro-batch: what a check, an intent and the writing of outcomes cost is shared by so many.
+BATCH = 100
 # A check older than this no longer counts: an opt-out may have come since.
 FRESH_SECONDS = 0.75
 LONGEST_NAP = 0.25
@@ -186,8 +190,8 @@ class Chunk:
             messages = await self._fit(rows)
             if not messages:
                 return
-            async with self._db.across() as tx:
-                attempts = await queries.intend(tx, self._lease, list(messages), seconds=self._lease_seconds)
+            async with self._db.statement() as tx:
+                attempts = await queries.intend(tx, self._lease, messages, seconds=self._lease_seconds)
             if not attempts:
                 raise Stop(0.0)
             by_id = {row["id"]: row for row in rows}
@@ -248,15 +252,20 @@ class Chunk:
     async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
         """Write what became of the calls; None was not made after all."""
         self._through = self._through or any(isinstance(answer, Accepted | Refused) for _, answer in called)
+        for kind, times in collections.Counter(type(answer) for _, answer in called).items():
+            metrics.ATTEMPTS.labels("none" if kind is NoneType else kind.__name__.lower()).inc(times)
         settled = []
         for row, answer in called:
-            metrics.ATTEMPTS.labels("none" if answer is None else type(answer).__name__.lower()).inc()
             end = self._outcome(row, answer, attempts[row["id"]])
             # Still `claimed`: on record already, and repeated with the same key in a later pass.
             if end.status is not Recipient.CLAIMED:
                 made = answer is not None and not isinstance(answer, Throttled)
                 settled.append(queries.Settled(row["id"], end, answered=is_answered(row, answer), counts=made))
-        await self._write(settled, {row["id"]: row for row, _ in called})
+        rows = {row["id"]: row for row, _ in called}
+        done = await self._write(settled, rows, Recipient.CLAIMED)
+        if len(done) < len(settled):
+            late = [one for one in settled if one.id not in done]
+            await self._write(late, rows, Recipient.UNCERTAIN)
         lonely = len(called) <= FEW and all(failed_alone(row) for row, _ in called)
         await self._learn([answer for _, answer in called if answer is not None], lonely=lonely)
 
@@ -270,36 +279,37 @@ class Chunk:
         alone = failed_alone(row) or (self._through and isinstance(answer, Unavailable))
         return Outcome(Recipient.PENDING, Reason.PROVIDER_ERROR if alone else "")
 
-    async def _write(self, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> None:
-        """Tried again on any failure: what is lost here is asked of the provider once more."""
-        if not settled:
-            return
-        for left in reversed(range(OUTCOME_TRIES)):
+    async def _write(
+        self, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record], before: Recipient
+    ) -> set[UUID]:
+        """Of recipients that are in the state `before`; who they were. Tried again on any failure: what is lost here is
+        asked of the provider once more.
+        """
+        for left in reversed(range(OUTCOME_TRIES if settled else 0)):
             try:
                 async with self._db.across() as tx:
-                    self._settled += await self._settle(tx, settled, rows)
-                return
+                    done = await self._settle(tx, settled, rows, before)
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("dispatch.outcome_not_written", error=type(error).__name__, tries_left=left)
                 if left == 0:
                     raise
                 await asyncio.sleep(random.uniform(0.05, 0.3))
+            else:
+                self._settled += sum(1 for row in done if row["status"] != Recipient.PENDING)
+                return {row["id"] for row in done}
+        return set()
 
-    async def _settle(self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record]) -> int:
-        lease, by_id = self._lease, {one.id: one for one in settled}
-        done = await queries.settle(tx, lease, settled)
-        delta = steps(Recipient.CLAIMED, (row["status"] for row in done))
-        if len(done) < len(settled):
-            found = {row["id"] for row in done}
-            late = await queries.settle_late(tx, lease, [one for one in settled if one.id not in found])
-            delta += steps(Recipient.UNCERTAIN, (row["status"] for row in late))
-            done += late
-        names = {row["id"]: by_id[row["id"]].outcome.provider_message_id for row in done}
-        await queries.name_messages(tx, lease, self._sending.sender_id, {k: v for k, v in names.items() if v})
-        tx.add_events(message_events.of_outcomes(self._sending, rows, by_id, done))
+    async def _settle(
+        self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record], before: Recipient
+    ) -> list[asyncpg.Record]:
+        lease = self._lease
+        statement = queries.settle if before is Recipient.CLAIMED else queries.settle_late
+        done = await statement(tx, lease, self._sending.sender_id, settled)
+        tx.add_events(message_events.of_outcomes(self._sending, rows, {one.id: one for one in settled}, done))
         # The last lock of the transaction, see add_stats.
+        delta = steps(before, (row["status"] for row in done))
         await campaign_queries.add_stats(tx, lease.account, lease.campaign, delta=delta)
-        return sum(1 for row in done if row["status"] != Recipient.PENDING)
+        return done
 
     async def _learn(self, answers: Sequence[Answer], *, lonely: bool) -> None:
         """What the answers say of the provider. Raises Stop where it is no use to go on now.
@@ -307,6 +317,10 @@ class Chunk:
         lonely: they are of recipients that alone keep failing; those come to an end by their own attempts.
         """
         account, campaign = self._lease.account, self._lease.campaign
+        barred = next((answer for answer in answers if isinstance(answer, Barred)), None)
+        if barred is not None:
+            await self._pause(barred.why)
+            raise Stop(0.0)
         throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
         if throttled is not None:
             share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)

@@ -35,10 +35,8 @@ def of_outcomes(
     told: dict[str, list[pb.Recipient]] = {}
     for row in done:
         if row["status"] in TYPES:
-            end = settled[row["id"]].outcome
-            changes = {**row, "reason": str(end.reason), "provider_message_id": end.provider_message_id}
-            before = {**rows[row["id"]], "delivered_at": None}
-            told.setdefault(row["status"], []).append(convert.recipient(before | changes))
+            one = convert.attempted(rows[row["id"]], row, settled[row["id"]].outcome)
+            told.setdefault(row["status"], []).append(one)
     return make(sending.account, sending.campaign_id, sending.channel, told)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 import orjson
 from prometheus_client import Histogram
@@ -17,7 +16,7 @@ from services.campaigns import contents, convert, mail_links, metrics, tracking
 from services.campaigns.domain.audience import Channel
 from services.campaigns.providers.open_providers import OpenProviders
 from services.campaigns.providers.port import Outbound, Provider
-from services.campaigns.providers.registry import SANDBOX
+from services.campaigns.providers.registry import SANDBOX, Reach
 from services.campaigns.service.senders import receipts_path
 from services.campaigns.templating import Text
 
@@ -88,8 +87,8 @@ class Links:
 class Sendings:
     """Makes them from rows, and keeps them: a template is parsed once, not for every chunk."""
 
-    def __init__(self, session: aiohttp.ClientSession, sealer: Sealer, *, public_url: str, timeout: float) -> None:
-        self.providers = OpenProviders(session, sealer, timeout=timeout)
+    def __init__(self, reach: Reach, sealer: Sealer, *, public_url: str) -> None:
+        self.providers = OpenProviders(reach, sealer)
         self.links = Links(public_url.rstrip("/"), sealer)
         self._kept: dict[tuple[UUID, int], Sending] = {}
 

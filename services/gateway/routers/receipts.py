@@ -12,6 +12,7 @@ from chassis.errors import Reason
 from services.gateway import unkeyed
 from services.gateway.draining import read_up_to
 from services.gateway.errors import unknown_id
+from services.gateway.posts import Posts
 from services.gateway.routes import JSON_LIMIT_BYTES, PUBLIC, Routes
 from services.gateway.schemas import receipts as schemas
 
@@ -65,8 +66,7 @@ async def take(request: Request, hook: pb.Hook.ValueType, *, sender_id: str, tok
         raise unknown_id("sender")
     body = await read_up_to(request, JSON_LIMIT_BYTES)
     headers = request.headers
-    client = unkeyed.campaigns(request)
-    asked = pb.TakeHookRequest(
+    post = pb.TakeHookRequest(
         sender_id=sender_id,
         token=secret,
         hook=hook,
@@ -75,5 +75,11 @@ async def take(request: Request, hook: pb.Hook.ValueType, *, sender_id: str, tok
         query=request.scope["query_string"].decode("latin-1"),
         signatures={name: headers[name] for name in SIGNATURES if name in headers},
     )
-    answer = await unkeyed.ask(request, client, client.stub.TakeHook, asked, account=account)
+    if hook == pb.HOOK_RECEIPTS:
+        posts: Posts = request.app.state.posts
+        answer = await posts.take(account, post)
+    else:
+        # One that opts out is answered when contacts has it; others are not to wait for that.
+        client = unkeyed.campaigns(request)
+        answer = await unkeyed.ask(request, client, client.stub.TakeHook, post, account=account)
     return Response(answer.body, media_type=answer.content_type)

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt, StringConstraints, WithJsonSchema
 
-from services.gateway.domain import destinations, event_types
+from chassis import destinations
+from services.gateway.domain import event_types
 from services.gateway.problem import FieldCode
 from services.gateway.schemas.fields import Answer, Body, Flag, Moment, NoNul, ShortText, refuse
 

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import asyncpg
 
-from chassis import ids
+from chassis import destinations, ids
 from chassis.db import ReadTx, WriteTx
 from chassis.errors import Aborted, FailedPrecondition, NotFound, Reason
 from chassis.ids import AccountId
 from chassis.sealing import Sealer
-from services.gateway.domain import destinations, event_types
+from services.gateway.domain import event_types
 from services.gateway.errors import refused_field, unknown_id
 from services.gateway.problem import FieldCode
 from services.gateway.webhooks import repository, signing

@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from services.gateway.domain.destinations import Refused, check_address, check_host, read_url
+from chassis.destinations import Refused, RefusedAddress, check_address, check_host, read_url
 
 CONNECT_SECONDS = 5.0
 # Below what common servers keep: who sends on a connection that is being closed does not know what became of it.
@@ -44,10 +44,6 @@ class Answer:
     @property
     def taken(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
-
-
-class RefusedAddress(OSError):
-    """A name led where no webhook may."""
 
 
 class GuardedResolver(AbstractResolver):

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from deploy.local import nats as local_nats
 from services.campaigns.tables import TABLES
-from tests.service.campaigns.world import PUBLIC_URL, SECRETS_KEY, World, open_world
+from tests.service.campaigns.world import PROVIDER_NETWORKS, PUBLIC_URL, SECRETS_KEY, World, open_world
 from tests.service.stack import Keys
 
 
@@ -49,6 +49,7 @@ def environment(world: World, keys: Keys, broker: local_nats.Server) -> dict[str
         "CARILLON_TOKEN_PUBLIC_KEYS": "{}",
         "CARILLON_SECRETS_KEYS": SECRETS_KEY,
         "CARILLON_PUBLIC_URL": PUBLIC_URL,
+        "CARILLON_PROVIDER_NETWORKS": PROVIDER_NETWORKS,
         "CARILLON_CONTACTS_TARGET": world.contacts_target,
         "CARILLON_SEGMENTS_TARGET": world.segments_target,
         "CARILLON_DISPATCH_BATCHES": "2",

@@ -36,5 +36,5 @@ async def test_batches_of_a_provider_that_takes_them(
     assert (await world.check_stats(account, campaign)).sent == 130
     assert sorted(world.provider.addresses) == [phone(number) for number in range(130)]
     assert not world.provider.repeats
-    # 50, 50 and 30 at a time; the one that was turned away comes alone.
-    assert sorted(sizes) == [10, 10, 10, 20, 20, 20, 20, 20]
+    # 100 and 30 at a time; the one that was turned away comes alone.
+    assert sorted(sizes) == [10, 20, 20, 20, 20, 20, 20]

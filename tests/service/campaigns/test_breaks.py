@@ -8,8 +8,9 @@ import pytest
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis.errors import FailedPrecondition
 from chassis.ids import AccountId
+from services.campaigns.work.chunk import BATCH
 from services.campaigns.work.scheduler import Scheduler
-from tests.service.campaigns.world import World, phone
+from tests.service.campaigns.world import World, numbers_csv, phone
 from tests.service.stack import eventually
 
 
@@ -42,6 +43,34 @@ async def test_a_campaign_that_its_provider_paused_is_taken_up_again_by_itself(
     assert await told("campaign.resumed") == await told("campaign.paused")
     rows = await world.admin("SELECT failed_rounds, breaks FROM runs WHERE account_id = $1", account)
     assert [tuple(row) for row in rows] == [(0, 0)]
+
+
+async def test_credentials_that_are_refused_pause_the_campaign_at_once_and_nobody_fails(
+    world: World, account: AccountId
+) -> None:
+    sender = await world.sender(account, secrets_json='{"authorization": "wrong"}')
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(300))
+
+    async def check(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        return (200 if message["authorization"] == "right" else 401), {}
+
+    world.provider.before = check
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        paused = await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_PAUSED)
+        assert paused.status_reason == "credentials_refused"
+        # One micro-batch found it out.
+        assert len(world.provider.requests) == BATCH
+        assert (await world.check_stats(account, campaign)).pending == 300
+        # It is not taken up by itself: trying a wrong secret again and again may lock an account.
+        assert not await Scheduler(world.work_db, wake=lambda: None).step()
+        change = pb.UpdateSenderRequest(id=sender.id, secrets_json='{"authorization": "right"}')
+        await world.call(account, "UpdateSender", change)
+        await world.call(account, "ResumeCampaign", pb.ResumeCampaignRequest(id=campaign.id))
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 300
+    assert sorted(world.provider.addresses) == [phone(number) for number in range(300)]
 
 
 async def test_whoever_pauses_a_campaign_that_its_provider_paused_keeps_it_paused(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from types import NoneType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -173,6 +174,27 @@ async def test_what_is_wrong_is_named_and_nothing_stored(
         await post(world, account, sender, hook, body)
     assert caught.value.violations[0].pointer == pointer
     assert await stored(world, account) == 0
+
+
+async def test_posts_that_come_together_are_taken_or_refused_each(world: World, account: AccountId) -> None:
+    sender = await world.sender(account)
+
+    def one(number: int, **fields: Any) -> pb.TakeHookRequest:
+        body = orjson.dumps({"receipts": [{"id": f"m{number}", "status": "delivered"}]})
+        base: dict[str, Any] = {"sender_id": sender.id, "token": token_of(sender), "hook": RECEIPTS, "body": body}
+        return pb.TakeHookRequest(**(base | fields))
+
+    posts = [one(0), one(1, token="wrong"), one(2, body=b"{"), one(3, hook=INBOUND), one(4)]
+    answer = await world.call(account, "TakeReceipts", pb.TakeReceiptsRequest(posts=posts))
+    refusals = [errors.from_bytes(result.refused) if result.refused else None for result in answer.results]
+    expected = [NoneType, errors.Unauthenticated, errors.InvalidArgument, errors.InvalidArgument, NoneType]
+    assert [type(refusal) for refusal in refusals] == expected
+    assert [result.taken.stored for result in answer.results] == [1, 0, 0, 0, 1]
+    rows = await world.admin("SELECT provider_message_id FROM receipts WHERE account_id = $1 ORDER BY 1", account)
+    assert [row["provider_message_id"] for row in rows] == ["m0", "m4"]
+    for wrong in ([], [one(0)] * 501):
+        with pytest.raises(errors.InvalidArgument):
+            await world.call(account, "TakeReceipts", pb.TakeReceiptsRequest(posts=wrong))
 
 
 async def test_odd_characters_are_kept_from_the_database(world: World, account: AccountId) -> None:

@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.campaigns.domain.sending import Accepted, Answer, Refused, Throttled, Unanswered, Unavailable
+from services.campaigns.app import Http
+from services.campaigns.domain.campaign import Hold
+from services.campaigns.domain.sending import Accepted, Answer, Barred, Refused, Throttled, Unanswered, Unavailable
 from services.campaigns.providers.http import HttpProvider, shown
 from services.campaigns.providers.port import WhatsAppTemplate
 from tests.service.campaigns.peers import Simulator, answering, message, simulating
@@ -131,6 +133,28 @@ async def test_nobody_there_took_nothing(session: aiohttp.ClientSession, simulat
     nowhere = {"url": "http://127.0.0.1:1/", "batch_url": "http://127.0.0.1:1/"}
     assert await provider(session, simulator, **nowhere).send_many(THREE) == [Unavailable()] * 3
     assert await provider(session, simulator, **nowhere).send(message()) == Unavailable()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_credentials_that_are_refused_are_the_senders_fault(
+    session: aiohttp.ClientSession, simulator: Simulator, status: int
+) -> None:
+    simulator.told(call_error_rate=1, error_rate=1, error_status=status)
+    barred = Barred(Hold.CREDENTIALS_REFUSED)
+    assert await provider(session, simulator).send_many(THREE) == [barred] * 3
+    assert await provider(session, simulator).send(message()) == barred
+    assert simulator.accepted() == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+async def test_an_address_inside_is_not_connected_to(simulator: Simulator, host: str) -> None:
+    url = simulator.url.replace("127.0.0.1", host)
+    guarded = Http(allowed=())
+    urls = {"url": f"{url}/messages", "batch_url": f"{url}/messages/batch"}
+    barred, leading_inside = Barred(Hold.ADDRESS_REFUSED), HttpProvider(guarded.session, urls, {}, timeout=5)
+    assert await leading_inside.send_many(THREE) == [barred] * 3
+    assert await leading_inside.send(message()) == barred
+    await guarded.stop()
 
 
 ONE = b'{"key": "rcp_1", "status": "accepted", "id": "a"}'

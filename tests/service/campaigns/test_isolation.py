@@ -43,6 +43,7 @@ OTHERS = {
     "UploadRecipients",
     "ListRecipients",
     "TakeHook",
+    "TakeReceipts",
     "FollowLink",
     "GetTimeline",
     "GetAudience",

@@ -7,6 +7,7 @@ import pytest
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis.ids import AccountId
+from services.campaigns.work.chunk import BATCH
 from tests.service.campaigns.world import World, phone
 from tests.service.stack import eventually
 
@@ -44,8 +45,8 @@ async def test_no_micro_batch_after_the_opt_out_has_its_recipients(world: World,
 
     async def opt_out_on_the_way(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
         nonlocal opted_out_at
-        if len(world.provider.requests) == 120:
-            opted_out_at = 120
+        if len(world.provider.requests) == BATCH + 20:
+            opted_out_at = BATCH + 20
             world.contacts.refused = {phone(number): contacts_pb.REFUSAL_OPTED_OUT for number in range(600)}
         return 200, {}
 
@@ -53,8 +54,8 @@ async def test_no_micro_batch_after_the_opt_out_has_its_recipients(world: World,
     async with world.working(batches=1):
         await world.start(account, campaign)
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
-    assert opted_out_at == 120
-    # The batch of 50 that was under way, and not one more.
-    assert len(world.provider.requests) == 150
+    assert opted_out_at == BATCH + 20
+    # The batch that was under way, and not one more.
+    assert len(world.provider.requests) == 2 * BATCH
     stats = await world.check_stats(account, campaign)
-    assert (stats.sent, stats.skipped) == (150, 450)
+    assert (stats.sent, stats.skipped) == (2 * BATCH, 600 - 2 * BATCH)

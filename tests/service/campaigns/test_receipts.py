@@ -44,6 +44,22 @@ async def test_order_and_repetition_change_nothing(
     assert (stats.sent, stats.delivered, stats.failed) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("status", [DELIVERED, FAILED])
+async def test_what_is_told_again_after_it_was_applied_is_no_news(
+    world: World, account: AccountId, status: str
+) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    for at in ("2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z"):
+        await record(world, account, sender, told(line, status, at=at))
+        await applied(world)
+        (after,) = await world.recipients(account, campaign)
+        assert after.state_revision == line.state_revision + 1
+        assert not after.HasField("delivered_at") or after.delivered_at.ToDatetime(UTC).day == 1
+    types = [row["type"] for row in await world.admin("SELECT type FROM outbox WHERE account_id = $1", account)]
+    assert types.count(f"message.{status}") == 1
+    assert not await world.admin("SELECT FROM receipts WHERE account_id = $1", account)
+
+
 @pytest.mark.parametrize("name", ["id", "key"])
 async def test_a_receipt_before_the_sends_own_answer_is_kept(world: World, account: AccountId, name: str) -> None:
     sender = await world.sender(account)
@@ -115,6 +131,18 @@ async def test_only_the_senders_token_is_taken(world: World, account: AccountId,
     ):
         with pytest.raises(errors.Unauthenticated):
             await take(caller, sender_id, token)
+
+
+async def test_a_sender_speaks_for_its_own_messages_only(world: World, account: AccountId) -> None:
+    sender, campaign, (line,) = await sent(world, account, 1)
+    stranger = await world.sender(account)
+    for name in (line.id, line.provider_message_id):
+        await record(world, account, stranger, {"id": name, "status": DELIVERED})
+    await applied(world)
+    assert (await world.check_stats(account, campaign)).delivered == 0
+    await record(world, account, sender, {"id": line.id, "status": DELIVERED})
+    await applied(world)
+    assert (await world.check_stats(account, campaign)).delivered == 1
 
 
 async def test_a_clock_that_runs_ahead_is_set_back(world: World, account: AccountId) -> None:

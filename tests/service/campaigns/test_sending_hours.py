@@ -1,14 +1,18 @@
 """Sending windows and quiet hours, by the clock of whom a message is for."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import errors
 from chassis.ids import AccountId
+from services.campaigns.work.asleep import Asleep
+from tests.service.campaigns.workers import Gate
 from tests.service.campaigns.world import World, member, phone
 from tests.service.stack import eventually
 
@@ -102,6 +106,50 @@ async def test_quiet_hours_hold_every_campaign_of_the_account_and_no_other(
         world.woken.set()
         await world.until_status(account, campaigns[account], pb.CAMPAIGN_STATUS_COMPLETED)
     assert len(world.provider.requests) == 2
+
+
+async def test_the_hour_that_counts_is_that_of_the_turn(
+    world: World, account: AccountId, other: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Awake when its chunk was read, and asleep when another's messages had left it a place."""
+    late, looks, leave = timedelta(), 0, Asleep.leave
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + late
+
+    def look(self: Asleep, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+        nonlocal looks
+        looks += 1
+        return leave(self, rows)
+
+    async def waits_for_its_turn() -> bool:
+        return looks == 3
+
+    async def put_off() -> bool:
+        rows = await world.admin("SELECT 1 FROM chunks WHERE account_id = $1 AND due_at > now()", account)
+        return bool(rows)
+
+    monkeypatch.setattr("services.campaigns.work.asleep.datetime", Clock)
+    monkeypatch.setattr(Asleep, "leave", look)
+    now = minute_in("UTC")
+    await quiet(world, account, start_minute=(now + 60) % 1440, end_minute=(now + 180) % 1440)
+    gate = Gate(1)
+    world.provider.before = gate.hold_before
+    campaigns = {one: await world.campaign(one) for one in (other, account)}
+    for one, campaign in campaigns.items():
+        await world.upload(one, campaign, f"phone,timezone\n{phone(1)},UTC\n")
+    async with world.working(batches=1):
+        await world.start(other, campaigns[other])
+        await eventually(gate.someone)
+        await world.start(account, campaigns[account])
+        await eventually(waits_for_its_turn)
+        late = timedelta(hours=2)
+        gate.opened.set()
+        await world.until_status(other, campaigns[other], pb.CAMPAIGN_STATUS_COMPLETED)
+        await eventually(put_off)
+    assert len(world.provider.requests) == 1
 
 
 async def test_windows_that_lie_in_the_quiet_hours_pause_the_campaign(world: World, account: AccountId) -> None:

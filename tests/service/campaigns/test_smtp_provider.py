@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.campaigns.domain.sending import Accepted, Answer, Refused, Throttled, Unanswered, Unavailable
+from services.campaigns.domain.campaign import Hold
+from services.campaigns.domain.sending import Accepted, Answer, Barred, Refused, Throttled, Unanswered, Unavailable
 from services.campaigns.providers.port import Outbound
 from services.campaigns.providers.smtp import SmtpProvider
 from tests.service.campaigns.peers import HOST, Mailbox, authenticate, mailbox, message
+from tests.service.campaigns.world import LOOPBACK
 from tests.service.stack import eventually
 
 
@@ -22,7 +24,7 @@ async def box() -> AsyncIterator[Mailbox]:
 
 def smtp(box: Mailbox, *, timeout: float = 5, password: str = "", **settings: Any) -> SmtpProvider:
     known = {"host": HOST, "port": box.port, "tls": "none"} | settings
-    return SmtpProvider(known, {"password": password} if password else {}, timeout=timeout)
+    return SmtpProvider(known, {"password": password} if password else {}, allowed=LOOPBACK, timeout=timeout)
 
 
 @pytest_asyncio.fixture
@@ -141,7 +143,7 @@ async def test_a_server_that_is_silent_before_the_mail_took_nothing(box: Mailbox
 
 
 async def test_nobody_there_took_nothing() -> None:
-    nowhere = SmtpProvider({"host": HOST, "port": 1, "tls": "none"}, {}, timeout=5)
+    nowhere = SmtpProvider({"host": HOST, "port": 1, "tls": "none"}, {}, allowed=LOOPBACK, timeout=5)
     assert await nowhere.send(mail()) == Unavailable()
 
 
@@ -184,12 +186,22 @@ async def test_closed_it_keeps_no_connection_and_still_sends(provider: SmtpProvi
     assert box.greeted == 3
 
 
-@pytest.mark.parametrize(("password", "expected"), [("right", Accepted), ("wrong", Unavailable)])
-async def test_it_logs_in(password: str, expected: type) -> None:
+@pytest.mark.parametrize(
+    ("password", "expected"), [("right", Accepted("rcp_1@shop.test")), ("wrong", Barred(Hold.CREDENTIALS_REFUSED))]
+)
+async def test_it_logs_in(password: str, expected: Answer) -> None:
     async with mailbox(authenticator=authenticate, auth_require_tls=False) as box:
         provider = smtp(box, username="user", password=password)
-        assert isinstance(await provider.send(mail()), expected)
+        assert await provider.send(mail()) == expected
         await provider.close()
+
+
+@pytest.mark.parametrize("host", [HOST, "localhost"])
+async def test_a_server_inside_is_not_connected_to(box: Mailbox, host: str) -> None:
+    known = {"host": host, "port": box.port, "tls": "none"}
+    guarded = SmtpProvider(known, {}, allowed=(), timeout=5)
+    assert await guarded.send(mail()) == Barred(Hold.ADDRESS_REFUSED)
+    assert box.greeted == 0
 
 
 async def test_it_insists_on_starttls(box: Mailbox) -> None:

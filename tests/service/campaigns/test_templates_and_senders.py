@@ -130,6 +130,41 @@ async def test_sender_limits(world: World, account: AccountId, fields: dict[str,
     assert found == [pointer]
 
 
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"settings_json": '{"url": "http://10.0.0.1/"}'}, "/settings/url"),
+        ({"settings_json": '{"url": "https://169.254.169.254/latest"}'}, "/settings/url"),
+        ({"settings_json": '{"url": "http://[::ffff:10.0.0.1]:80/"}'}, "/settings/url"),
+        ({"settings_json": '{"url": "http://2130706433/"}'}, "/settings/url"),
+        ({"settings_json": '{"url": "https://sms.test/", "batch_url": "https://10.0.0.1/"}'}, "/settings/batch_url"),
+        (
+            {"provider": "twilio", "settings_json": '{"account_sid": "AC1", "base_url": "https://10.0.0.1"}'},
+            "/settings/base_url",
+        ),
+        (
+            {"provider": "smtp", "channel": EMAIL, "address": "a@shop.test", "settings_json": '{"host": "10.0.0.1"}'},
+            "/settings/host",
+        ),
+    ],
+)
+async def test_a_sender_does_not_lead_inside(
+    world: World, account: AccountId, fields: dict[str, Any], pointer: str
+) -> None:
+    """The test's own network is allowed besides the Internet, and no other."""
+    whole: dict[str, Any] = {"name": "S", "channel": SMS, "address": "A"}
+    request = pb.CreateSenderRequest(**(whole | fields))
+    found = (await refused(world, account, "CreateSender", request)).violations
+    assert [(one.pointer, one.code) for one in found] == [(pointer, "not_allowed")]
+
+
+async def test_a_sender_is_not_led_inside_later(world: World, account: AccountId) -> None:
+    sender = await world.sender(account)
+    change = pb.UpdateSenderRequest(id=sender.id, settings_json='{"url": "http://10.0.0.1/"}')
+    found = (await refused(world, account, "UpdateSender", change)).violations
+    assert [(one.pointer, one.code) for one in found] == [("/settings/url", "not_allowed")]
+
+
 async def test_a_change_is_checked_by_the_kind_of_provider(world: World, account: AccountId) -> None:
     sender = await world.sender(
         account,

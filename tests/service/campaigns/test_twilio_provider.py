@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.campaigns.domain.sending import Accepted, Answer, Refused, Throttled, Unanswered, Unavailable
+from services.campaigns.domain.campaign import Hold
+from services.campaigns.domain.sending import Accepted, Answer, Barred, Refused, Throttled, Unanswered, Unavailable
 from services.campaigns.providers.port import WhatsAppTemplate
 from services.campaigns.providers.twilio import TwilioProvider
 from tests.service.campaigns.peers import Simulator, answering, message, simulating
@@ -72,8 +73,8 @@ async def test_a_messaging_service_is_no_number(provider: TwilioProvider, simula
         (400, Refused()),
         (404, Refused()),
         # Of the credentials: nobody's message is at fault.
-        (401, Unavailable()),
-        (403, Unavailable()),
+        (401, Barred(Hold.CREDENTIALS_REFUSED)),
+        (403, Barred(Hold.CREDENTIALS_REFUSED)),
     ],
 )
 async def test_errors(provider: TwilioProvider, simulator: Simulator, status: int, expected: Answer) -> None:

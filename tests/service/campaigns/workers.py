@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from services.campaigns.work.chunk import BATCH
+
 # A process may take this long to start on a busy machine.
 STARTED = 60
 
@@ -24,7 +26,7 @@ async def worker(environment: dict[str, str]) -> AsyncIterator[asyncio.subproces
 class Gate:
     """Holds calls at the provider."""
 
-    def __init__(self, calls: int = 50) -> None:
+    def __init__(self, calls: int = BATCH) -> None:
         """calls: so many are waited for; a micro-batch as a rule."""
         self._calls = calls
         self.waiting = 0

@@ -30,6 +30,7 @@ from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
 from chassis import ids
 from chassis.call import Call, Outgoing
 from chassis.db import Database
+from chassis.destinations import read_networks
 from chassis.errors import InvalidArgument, NotFound, Reason, Unavailable
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server, rpc
@@ -37,6 +38,7 @@ from chassis.ids import AccountId
 from chassis.sealing import Sealer
 from services.campaigns import app, peers
 from services.campaigns.domain.stats import NAMES
+from services.campaigns.providers.registry import Reach
 from services.campaigns.replying import Replies, Tell
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.service.audiences import Audiences
@@ -64,6 +66,9 @@ from tests.service.stack import Keys, eventually
 
 SECRETS_KEY = "c2l4dGVlbiBieXRlcyEhIXNpeHRlZW4gYnl0ZXMhISE="
 PUBLIC_URL = "http://carillon.test"
+# Where the test's own providers are.
+PROVIDER_NETWORKS = "127.0.0.0/8"
+LOOPBACK = read_networks(PROVIDER_NETWORKS)
 
 
 Members = Sequence[contacts_pb.Contact]
@@ -506,13 +511,13 @@ async def open_world(urls: Any, keys: Keys) -> AsyncIterator[World]:
     serve_db = await Database.open(urls.serve, pool_size=5, name="serve")
     work_db = await Database.open(urls.work, pool_size=8, name="work")
     sealer = Sealer(SECRETS_KEY)
-    http = app.Http()
-    sendings = Sendings(http.session, sealer, public_url=PUBLIC_URL, timeout=2.0)
+    http = app.Http(allowed=LOOPBACK)
+    sendings = Sendings(Reach(http.session, LOOPBACK, 2.0), sealer, public_url=PUBLIC_URL)
     peers_contacts = peers.Contacts(contacts_client)
     peers_audiences = peers.Audiences(peers.Segments(segments_client), peers.Lists(lists_client, audiences_client))
     servicer = CampaignsServicer(
         templates=Templates(serve_db),
-        senders=Senders(serve_db, sealer),
+        senders=Senders(serve_db, sealer, allowed=LOOPBACK),
         campaigns=Campaigns(serve_db, peers_audiences, wake=lambda: None),
         audiences=Audiences(serve_db, peers_contacts, peers_audiences),
         trials=Trials(serve_db, peers_contacts, sendings.once),

@@ -1,5 +1,6 @@
 """Each noun's calls: what is asked of its service, and the shape of what comes back."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
-from chassis.errors import FailedPrecondition, Reason, ResourceExhausted
+from chassis.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    Reason,
+    ResourceExhausted,
+    Unimplemented,
+    to_status,
+)
 from tests.service.gateway.conftest import Gateway
 
 CNT, CMP, TMPL, SENDER, SUP, RCP = (
@@ -225,33 +233,77 @@ async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:
     assert (deep.status, deep.body["errors"][0]["pointer"]) == (422, "/page")
 
 
+TAKEN = campaigns_pb2.TakeHookResponse(stored=1, body=b"<Response/>", content_type="text/xml")
+
+
+def hook_path(gateway: Gateway, name: str) -> str:
+    return f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/{name}"
+
+
 @pytest.mark.parametrize(
     ("name", "hook"), [("receipts", campaigns_pb2.HOOK_RECEIPTS), ("inbound", campaigns_pb2.HOOK_INBOUND)]
 )
 async def test_what_providers_post_goes_on_as_it_came(gateway: Gateway, name: str, hook: int) -> None:
-    gateway.campaigns.answers["TakeHook"] = campaigns_pb2.TakeHookResponse(
-        stored=1, body=b"<Response/>", content_type="text/xml"
+    gateway.campaigns.answers["TakeHook"] = TAKEN
+    gateway.campaigns.answers["TakeReceipts"] = campaigns_pb2.TakeReceiptsResponse(
+        results=[campaigns_pb2.TakenPost(taken=TAKEN)]
     )
-    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/{name}"
+    path = hook_path(gateway, name)
     body = b"MessageSid=SM1&Body=h%C3%A4+llo"
     headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "abc=", "X-Other": "x"}
     answer = await gateway.call("POST", f"{path}?bodySHA256=ff", key=None, data=body, headers=headers)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
-    got = gateway.campaigns.last("TakeHook")
+    (got,) = gateway.campaigns.received
+    post = got.request.posts[0] if got.method == "TakeReceipts" else got.request
     assert got.call.account == gateway.account_id
-    assert (got.request.sender_id, got.request.token, got.request.hook) == (SENDER, "s3cret", hook)
-    assert (got.request.body, got.request.query) == (body, "bodySHA256=ff")
-    assert got.request.content_type == "application/x-www-form-urlencoded"
-    assert dict(got.request.signatures) == {"x-twilio-signature": "abc="}
+    assert (post.sender_id, post.token, post.hook) == (SENDER, "s3cret", hook)
+    assert (post.body, post.query) == (body, "bodySHA256=ff")
+    assert post.content_type == "application/x-www-form-urlencoded"
+    assert dict(post.signatures) == {"x-twilio-signature": "abc="}
     for bad in (f"/hooks/{SENDER}/short.s/{name}", f"/hooks/x/{path.split('/')[3]}/{name}"):
         assert (await gateway.call("POST", bad, key=None, data=body)).status == 404
     large = await gateway.call("POST", path, key=None, data=b"x" * ((1 << 20) + 1))
     assert (large.status, large.body["code"]) == (413, "payload_too_large")
 
 
-async def test_beyond_the_capacity_providers_are_told_when_to_come_back(gateway: Gateway) -> None:
-    gateway.campaigns.answers["TakeHook"] = ResourceExhausted(Reason.OVERLOADED, "later", metadata={"retry_after": "1"})
-    path = f"/hooks/{SENDER}/{gateway.account.account_id.removeprefix('acct_')}.s3cret/receipts"
+async def test_receipts_that_come_together_are_handed_over_together_and_answered_each(gateway: Gateway) -> None:
+    def take(request: campaigns_pb2.TakeReceiptsRequest) -> campaigns_pb2.TakeReceiptsResponse:
+        bad = to_status(InvalidArgument(Reason.VALIDATION_FAILED, "bad")).SerializeToString()
+        return campaigns_pb2.TakeReceiptsResponse(
+            results=[
+                campaigns_pb2.TakenPost(refused=bad)
+                if post.body == b"7"
+                else campaigns_pb2.TakenPost(
+                    taken=campaigns_pb2.TakeHookResponse(body=post.body, content_type="application/json")
+                )
+                for post in request.posts
+            ]
+        )
+
+    gateway.campaigns.answers["TakeReceipts"] = take
+    path = hook_path(gateway, "receipts")
+    answers = await asyncio.gather(
+        *(gateway.call("POST", path, key=None, data=str(number).encode()) for number in range(20))
+    )
+    assert [answer.status for answer in answers] == [422 if number == 7 else 200 for number in range(20)]
+    assert [answer.body for at, answer in enumerate(answers) if at != 7] == [at for at in range(20) if at != 7]
+    assert sum(len(one.request.posts) for one in gateway.campaigns.received) == 20
+    assert len(gateway.campaigns.received) < 20
+
+
+async def test_campaigns_of_the_version_before_get_receipts_one_by_one(gateway: Gateway) -> None:
+    gateway.campaigns.answers["TakeReceipts"] = Unimplemented(Reason.INTERNAL, "unknown")
+    gateway.campaigns.answers["TakeHook"] = TAKEN
+    answer = await gateway.call("POST", hook_path(gateway, "receipts"), key=None, data=b"x")
+    assert answer.status == 200
+    assert gateway.campaigns.last("TakeHook").request.body == b"x"
+
+
+@pytest.mark.parametrize("method", ["TakeReceipts", "TakeHook"])
+async def test_beyond_the_capacity_providers_are_told_when_to_come_back(gateway: Gateway, method: str) -> None:
+    full = ResourceExhausted(Reason.OVERLOADED, "later", metadata={"retry_after": "1"})
+    gateway.campaigns.answers[method] = full
+    path = hook_path(gateway, "receipts" if method == "TakeReceipts" else "inbound")
     answer = await gateway.call("POST", path, key=None, json={"receipts": []})
     assert (answer.status, answer.headers["retry-after"], answer.body["code"]) == (503, "1", "overloaded")
     assert len(gateway.campaigns.received) == 1

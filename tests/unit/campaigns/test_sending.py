@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.campaigns.domain.campaign import Hold
 from services.campaigns.domain.recipient import Status
 from services.campaigns.domain.sending import (
     MAX_ATTEMPTS,
@@ -11,6 +12,7 @@ from services.campaigns.domain.sending import (
     ROUNDS,
     Accepted,
     Answer,
+    Barred,
     Keys,
     Refused,
     Throttled,
@@ -30,7 +32,8 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
     ("status", "answer"),
     [
         (400, Refused()),
-        (401, Refused()),
+        (401, Barred(Hold.CREDENTIALS_REFUSED)),
+        (403, Barred(Hold.CREDENTIALS_REFUSED)),
         (404, Refused()),
         (422, Refused()),
         (302, Refused()),
@@ -58,6 +61,7 @@ def test_retry_after_is_kept_within_reason(asked: float | None, taken: float) ->
     [
         (Accepted("x"), 1, HONOURED, Status.SENT, ""),
         (Refused(), 1, HONOURED, Status.FAILED, "provider_refused"),
+        (Barred(Hold.CREDENTIALS_REFUSED), MAX_ATTEMPTS, IGNORED, Status.PENDING, ""),
         (Throttled(1), MAX_ATTEMPTS, HONOURED, Status.PENDING, ""),
         (Unavailable(), 1, HONOURED, Status.PENDING, ""),
         (Unavailable(), 1, IGNORED, Status.PENDING, ""),

@@ -2621,6 +2621,78 @@ class TakeHookResponse(_message.Message):
 Global___TakeHookResponse: _TypeAlias = TakeHookResponse  # noqa: Y015
 
 @_typing.final
+class TakeReceiptsRequest(_message.Message):
+    """See TakeReceipts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def posts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TakeHookRequest]:
+        """1 to 500, of HOOK_RECEIPTS."""
+
+    def __init__(
+        self,
+        *,
+        posts: _abc.Iterable[Global___TakeHookRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["posts", b"posts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeReceiptsRequest: _TypeAlias = TakeReceiptsRequest  # noqa: Y015
+
+@_typing.final
+class TakeReceiptsResponse(_message.Message):
+    """See TakeReceipts: one result a post, in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TakenPost]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___TakenPost] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeReceiptsResponse: _TypeAlias = TakeReceiptsResponse  # noqa: Y015
+
+@_typing.final
+class TakenPost(_message.Message):
+    """What became of a post: one of the two."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAKEN_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    refused: _builtins.bytes
+    """A google.rpc.Status, as it comes with a call that failed."""
+    @_builtins.property
+    def taken(self) -> Global___TakeHookResponse: ...
+    def __init__(
+        self,
+        *,
+        taken: Global___TakeHookResponse | None = ...,
+        refused: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["taken", b"taken"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "taken", b"taken"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakenPost: _TypeAlias = TakenPost  # noqa: Y015
+
+@_typing.final
 class FollowLinkRequest(_message.Message):
     """See FollowLink."""
 

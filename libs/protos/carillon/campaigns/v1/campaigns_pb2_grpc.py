@@ -185,6 +185,11 @@ class CampaignsServiceStub:
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.SerializeToString,
                 response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.FromString,
                 _registered_method=True)
+        self.TakeReceipts = channel.unary_unary(
+                '/carillon.campaigns.v1.CampaignsService/TakeReceipts',
+                request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsRequest.SerializeToString,
+                response_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsResponse.FromString,
+                _registered_method=True)
         self.FollowLink = channel.unary_unary(
                 '/carillon.campaigns.v1.CampaignsService/FollowLink',
                 request_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.FollowLinkRequest.SerializeToString,
@@ -425,6 +430,14 @@ class CampaignsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeReceipts(self, request, context):
+        """Takes several posts of receipts, in one commit where it can; each is taken or refused by itself, as by TakeHook.
+        Errors: VALIDATION_FAILED for none, for over 500, for another hook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FollowLink(self, request, context):
         """Follows a link of an email that was sent: notes the opening or the click, opts out. Errors: NOT_FOUND for a token
         that was not signed here; OVERLOADED.
@@ -593,6 +606,11 @@ def add_CampaignsServiceServicer_to_server(servicer, server):
                     servicer.TakeHook,
                     request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.FromString,
                     response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.SerializeToString,
+            ),
+            'TakeReceipts': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeReceipts,
+                    request_deserializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsRequest.FromString,
+                    response_serializer=carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsResponse.SerializeToString,
             ),
             'FollowLink': grpc.unary_unary_rpc_method_handler(
                     servicer.FollowLink,
@@ -1416,6 +1434,33 @@ class CampaignsService:
             '/carillon.campaigns.v1.CampaignsService/TakeHook',
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookRequest.SerializeToString,
             carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeHookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeReceipts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carillon.campaigns.v1.CampaignsService/TakeReceipts',
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsRequest.SerializeToString,
+            carillon_dot_campaigns_dot_v1_dot_campaigns__pb2.TakeReceiptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

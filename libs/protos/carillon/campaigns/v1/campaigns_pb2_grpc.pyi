@@ -99,6 +99,10 @@ class CampaignsServiceStub:
     where the token is not the sender's or the provider's signature is missing or wrong; VALIDATION_FAILED;
     OVERLOADED beyond the capacity, UNAVAILABLE while contacts does not answer (an opt-out is stored by then).
     """
+    TakeReceipts: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.TakeReceiptsRequest, _campaigns_pb2.TakeReceiptsResponse]
+    """Takes several posts of receipts, in one commit where it can; each is taken or refused by itself, as by TakeHook.
+    Errors: VALIDATION_FAILED for none, for over 500, for another hook.
+    """
     FollowLink: _aio.UnaryUnaryMultiCallable[_campaigns_pb2.FollowLinkRequest, _campaigns_pb2.FollowLinkResponse]
     """Follows a link of an email that was sent: notes the opening or the click, opts out. Errors: NOT_FOUND for a token
     that was not signed here; OVERLOADED.
@@ -372,6 +376,16 @@ class CampaignsServiceServicer(metaclass=_abc_1.ABCMeta):
         message that opts out or in, when contacts has it. What is told again changes nothing. Errors: UNAUTHENTICATED
         where the token is not the sender's or the provider's signature is missing or wrong; VALIDATION_FAILED;
         OVERLOADED beyond the capacity, UNAVAILABLE while contacts does not answer (an opt-out is stored by then).
+        """
+
+    @_abc_1.abstractmethod
+    def TakeReceipts(
+        self,
+        request: _campaigns_pb2.TakeReceiptsRequest,
+        context: _aio.ServicerContext[_campaigns_pb2.TakeReceiptsRequest, _abc.Awaitable[_campaigns_pb2.TakeReceiptsResponse]],
+    ) -> _abc.Awaitable[_campaigns_pb2.TakeReceiptsResponse]:
+        """Takes several posts of receipts, in one commit where it can; each is taken or refused by itself, as by TakeHook.
+        Errors: VALIDATION_FAILED for none, for over 500, for another hook.
         """
 
     @_abc_1.abstractmethod

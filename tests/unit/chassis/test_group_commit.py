@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import Counter, Histogram
 
 from chassis import ids
-from chassis.errors import CarillonError, InvalidArgument, ResourceExhausted, Unavailable
+from chassis.errors import CarillonError, InvalidArgument, Reason, ResourceExhausted, Unavailable
+from chassis.group_commit import GroupCommit, Metrics
 from chassis.ids import AccountId
-from services.campaigns import errors
-from services.campaigns.group_commit import GroupCommit
 
+METRICS = Metrics(
+    Counter("test_groups_total", "", registry=None),
+    Histogram("test_group_size", "", registry=None),
+    Counter("test_refused_total", "", registry=None),
+)
 ONE, OTHER = AccountId(ids.new()), AccountId(ids.new())
 
 
@@ -30,12 +35,12 @@ class Store:
         await self.free.wait()
         if self.fails is not None:
             raise self.fails
-        return [errors.invalid("/x", "bad") if item == "bad" else item.upper() for item in items]
+        return [InvalidArgument(Reason.VALIDATION_FAILED, "bad") if item == "bad" else item.upper() for item in items]
 
 
 async def test_those_that_wait_share_a_commit() -> None:
     store = Store()
-    commits: GroupCommit[str, str] = GroupCommit("test", store.write)
+    commits: GroupCommit[str, str] = GroupCommit(METRICS, store.write)
     first = asyncio.create_task(commits.add(ONE, "a", size=1))
     await store.begun.acquire()
     rest = [asyncio.create_task(commits.add(ONE, item, size=1)) for item in ("b", "bad", "c")]
@@ -53,7 +58,7 @@ async def test_those_that_wait_share_a_commit() -> None:
 @pytest.mark.parametrize(("limit", "size"), [({"max_waiting": 3}, 1), ({"max_bytes": 30}, 10)], ids=["number", "bytes"])
 async def test_beyond_the_capacity_it_says_so_at_once(limit: dict[str, int], size: int) -> None:
     store = Store()
-    commits: GroupCommit[str, str] = GroupCommit("test", store.write, **limit)
+    commits: GroupCommit[str, str] = GroupCommit(METRICS, store.write, **limit)
     waiting = [asyncio.create_task(commits.add(ONE, str(at), size=size)) for at in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(ResourceExhausted) as caught:
@@ -68,7 +73,7 @@ async def test_what_the_database_refuses_all_are_told_and_the_next_are_written()
     store = Store()
     store.free.set()
     store.fails = Unavailable("unavailable", "down")
-    commits: GroupCommit[str, str] = GroupCommit("test", store.write, max_waiting=2)
+    commits: GroupCommit[str, str] = GroupCommit(METRICS, store.write, max_waiting=2)
     found = await asyncio.gather(*(commits.add(ONE, item, size=1) for item in "ab"), return_exceptions=True)
     assert [type(one) for one in found] == [Unavailable, Unavailable]
     store.fails = None
@@ -77,7 +82,7 @@ async def test_what_the_database_refuses_all_are_told_and_the_next_are_written()
 
 async def test_who_stops_waiting_keeps_nobody() -> None:
     store = Store()
-    commits: GroupCommit[str, str] = GroupCommit("test", store.write)
+    commits: GroupCommit[str, str] = GroupCommit(METRICS, store.write)
     gone, stays = (asyncio.create_task(commits.add(ONE, item, size=1)) for item in "ab")
     await store.begun.acquire()
     gone.cancel()

@@ -1,10 +1,10 @@
-"""Where a webhook may go."""
+"""Where customers may have us connect to."""
 
 from ipaddress import ip_address
 
 import pytest
 
-from services.gateway.domain.destinations import Refused, check_address, check_host, read_url
+from chassis.destinations import Refused, check_address, check_host, read_url
 
 INSIDE = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "169.254.169.254",

@@ -1,16 +1,23 @@
-"""Where a webhook may be sent: public addresses only, so that nobody reaches our inside through us.
+"""Where customers may have us connect to: public addresses only, so that nobody reaches our inside through us.
 
-The lists are explicit, because `ipaddress.is_global` calls NAT64 and multicast addresses global. A mapped or NAT64
-address is as good or bad as the IPv4 address inside; other ways to put one inside (6to4, Teredo) are refused.
+Webhooks and senders' providers are held to it: by their settings, when these are written, and by the address, whenever
+one is connected to. The lists are explicit, because `ipaddress.is_global` calls NAT64 and multicast addresses global. A
+mapped or NAT64 address is as good or bad as the IPv4 address inside; other ways to put one inside (6to4, Teredo) are
+refused.
 """
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 MAX_URL_LENGTH = 2000
 
 Address = IPv4Address | IPv6Address
+# Where connections may go besides the public Internet.
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 REFUSED_V4 = [
     IPv4Network(one)
@@ -60,15 +67,41 @@ class Refused(ValueError):
     """The reason, for a person."""
 
 
-def check_address(address: Address) -> None:
-    """Raises Refused where it is not on the public Internet."""
+class RefusedAddress(OSError):
+    """A name led where no connection may."""
+
+
+def read_networks(text: str) -> Networks:
+    """`10.1.2.0/24, ::1/128`. Raises ValueError."""
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+def guarded_socket(allowed: Networks) -> Callable[[Any], socket.socket]:
+    """Makes the socket for one entry of getaddrinfo, just before it is connected, so that what a name leads to cannot
+    change in between. It raises RefusedAddress."""
+
+    def make(info: Any) -> socket.socket:
+        kind, variant, protocol, _, (host, *_) = info
+        try:
+            check_address(ip_address(host), allowed=allowed)
+        except ValueError as error:
+            raise RefusedAddress(str(error)) from error
+        return socket.socket(kind, variant, protocol)
+
+    return make
+
+
+def check_address(address: Address, *, allowed: Networks = ()) -> None:
+    """Raises Refused where it is not on the public Internet, nor in a network that is allowed besides."""
+    if any(address in network for network in allowed):
+        return
     if isinstance(address, IPv4Address):
         if any(address in network for network in REFUSED_V4):
             raise Refused("the address is not on the public Internet")
         return
     inner = embedded(address)
     if inner is not None:
-        check_address(inner)
+        check_address(inner, allowed=allowed)
     elif address not in INTERNET_V6 or any(address in network for network in REFUSED_V6):
         raise Refused("the address is not on the public Internet")
 
@@ -81,7 +114,7 @@ def embedded(address: IPv6Address) -> IPv4Address | None:
 
 
 def read_url(text: str, *, plain: bool) -> str:
-    """The host of a URL that a webhook may have. plain: http:// is taken too. Raises Refused.
+    """The host of a URL that we may post to. plain: http:// is taken too. Raises Refused.
 
     A literal address is checked here; what a name leads to is checked whenever it is connected to.
     """
@@ -103,17 +136,25 @@ def read_url(text: str, *, plain: bool) -> str:
     return host
 
 
-def check_host(host: str) -> None:
-    """Raises Refused for a literal address that is not public, and for names that never lead to a public one."""
+def check_host(host: str, *, allowed: Networks = ()) -> None:
+    """Raises Refused for a literal address that is not public, and for names that never lead to a public one.
+
+    allowed: networks whose addresses will do, and then any name: it may lead there.
+    """
     address = literal(host)
     if address is not None:
-        check_address(address)
+        check_address(address, allowed=allowed)
     elif NUMERIC.search(host):
         raise Refused("the host is a number; write an IPv4 address in four decimal parts")
     elif len(host) > 253 or not NAME.fullmatch(host):
         raise Refused("the host is no domain name")
-    elif "." not in host.rstrip(".") or host.rstrip(".").lower().endswith((".localhost", ".local", ".internal")):
+    elif not allowed and is_inside(host):
         raise Refused("the host is not a name of the public Internet")
+
+
+def is_inside(name: str) -> bool:
+    name = name.rstrip(".").lower()
+    return "." not in name or name.endswith((".localhost", ".local", ".internal"))
 
 
 def literal(host: str) -> Address | None:

@@ -1,4 +1,4 @@
-"""Many requests, one commit: what comes while a transaction runs is written by the next, together.
+"""Many requests, one commit: what comes while a transaction, or a call, is under way is written by the next, together.
 
 Each account has a lane of its own, so that no transaction holds the rows of two. A request waits until its part is
 committed. What waits is bounded in number and bytes; beyond that a request is refused at once, to be sent again.
@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from chassis.errors import CarillonError
-from chassis.ids import AccountId
-from services.campaigns import errors, metrics
+from prometheus_client import Counter, Histogram
 
-# Of one transaction.
+from chassis.errors import CarillonError, Reason, ResourceExhausted
+from chassis.ids import AccountId
+
+# Of one group.
 MAX_GROUP = 500
 MAX_GROUP_BYTES = 4 * 1024 * 1024
 MAX_WAITING = 5000
@@ -38,20 +39,27 @@ class Lane(Generic[Item, Result]):
     task: asyncio.Task[None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Groups that were written, the requests in each, and requests beyond the capacity."""
+
+    groups: Counter
+    sizes: Histogram
+    refused: Counter
+
+
 class GroupCommit(Generic[Item, Result]):
     def __init__(
         self,
-        kind: str,
+        metrics: Metrics,
         write: Callable[[AccountId, Sequence[Item]], Awaitable[Sequence[Result | CarillonError]]],
         *,
         max_waiting: int = MAX_WAITING,
         max_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
-        """kind: names the metrics. write: in one transaction; of each item what came of it, or why it is refused. What
-        it raises, all of its items are refused with."""
-        # From 0 on, so that the first one shows as a step.
-        self._refused = metrics.HOOKS_REFUSED.labels(kind)
-        self._commits, self._groups = metrics.HOOK_COMMITS.labels(kind), metrics.HOOK_GROUPS.labels(kind)
+        """write: at once; of each item what came of it, or why it is refused. What it raises, all of its items are
+        refused with."""
+        self._metrics = metrics
         self._write = write
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
@@ -62,8 +70,8 @@ class GroupCommit(Generic[Item, Result]):
     async def add(self, account: AccountId, item: Item, *, size: int) -> Result:
         """Answers when the item is committed. Raises ResourceExhausted(OVERLOADED), and what `write` says."""
         if self._waiting >= self._max_waiting or self._bytes + size > self._max_bytes:
-            self._refused.inc()
-            raise errors.overloaded()
+            self._metrics.refused.inc()
+            raise overloaded()
         lane = self._lanes.setdefault(account, Lane())
         waiting: Waiting[Item, Result] = Waiting(item, size, asyncio.get_running_loop().create_future())
         lane.queue.append(waiting)
@@ -86,9 +94,15 @@ class GroupCommit(Generic[Item, Result]):
             finally:
                 self._waiting -= len(group)
                 self._bytes -= sum(one.size for one in group)
-            self._commits.inc()
-            self._groups.observe(len(group))
+            self._metrics.groups.inc()
+            self._metrics.sizes.observe(len(group))
         del self._lanes[account]
+
+
+def overloaded() -> ResourceExhausted:
+    return ResourceExhausted(
+        Reason.OVERLOADED, "More comes in than can be stored just now; send it again.", metadata={"retry_after": "1"}
+    )
 
 
 def next_group(queue: deque[Waiting[Item, Result]]) -> list[Waiting[Item, Result]]:
