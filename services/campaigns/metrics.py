@@ -14,7 +14,7 @@ HELD = Gauge("carillon_campaigns_chunks_held", "Chunks of recipients leased by t
 # `none`: not called after all, as the check was too old.
 ATTEMPTS = from_zero(
     Counter("carillon_campaigns_attempts_total", "Calls to providers by answer", ["answer"]),
-    *("accepted", "refused", "throttled", "unavailable", "unanswered", "none"),
+    *("accepted", "refused", "throttled", "unavailable", "unanswered", "barred", "none"),
 )
 PROVIDER_SECONDS = Histogram(
     "carillon_campaigns_provider_seconds", "A call to a provider, of one message or several", ["provider"]
