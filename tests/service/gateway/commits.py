@@ -5,18 +5,20 @@ import contextlib
 from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
-WRITE = b"INSERT INTO idempotency_keys"
-COMMITTED = b"COMMIT\x00"
+# The server waits for the next command, outside of any transaction.
+IDLE = b"Z\x00\x00\x00\x05I"
 READ_BYTES = 1 << 16
 
 
 class CommitTrap:
-    """Forwards everything, until a connection that has written an Idempotency-Key hears of its commit.
+    """Forwards everything, until a connection that has sent an Idempotency-Key hears that its transaction is over.
 
-    Then `kill` is called instead: the transaction is in the database, and its process never learns it.
+    Then `kill` is called instead: the transaction is in the database, and its process never learns it. It may be of one
+    statement, which says nothing of a commit.
     """
 
-    def __init__(self, url: str, kill: Callable[[], None]) -> None:
+    def __init__(self, url: str, *, key: str, kill: Callable[[], None]) -> None:
+        self._key = key.encode()
         self._upstream = urlsplit(url)
         self._kill = kill
         self._server: asyncio.Server | None = None
@@ -40,15 +42,15 @@ class CommitTrap:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
-        writes = asyncio.Event()
+        begun = asyncio.Event()
 
         def sent(data: bytes) -> bool:
-            if WRITE in data:
-                writes.set()
+            if self._key in data:
+                begun.set()
             return True
 
         def heard(data: bytes) -> bool:
-            if not (self.armed and writes.is_set() and COMMITTED in data):
+            if not (self.armed and begun.is_set() and IDLE in data):
                 return True
             self.sprung += 1
             self._kill()

@@ -121,7 +121,7 @@ async def test_a_write_is_not_made_twice_by_a_crash_before_its_answer(
     tmp_path: Path,
 ) -> None:
     urls = gateway_urls if service == "gateway" else await make_database(service)
-    trap = CommitTrap(urls.serve, kill=lambda: serving.kill())
+    trap = CommitTrap(urls.serve, key=KEY["Idempotency-Key"], kill=lambda: serving.kill())
     listen, ops = free_port(), free_port()
     env = environment(service, gateway, broker, keys, database=await trap.start()) | {
         "CARILLON_GRPC_BIND": f"127.0.0.1:{listen}",
