@@ -148,10 +148,23 @@ DASHBOARD = Dashboard(
                     decimals=1,
                 ),
                 Panel(
+                    "Handed over",
+                    "Calls a second by which the gateway hands receipts over, and how many posts are in one on average: "
+                    "more under load.",
+                    [
+                        Query(rate("carillon_gateway_receipt_calls_total"), "calls a second"),
+                        Query(mean("carillon_gateway_receipt_posts"), "posts together"),
+                    ],
+                    decimals=1,
+                ),
+                Panel(
                     "Refused to providers",
                     "Receipts and messages beyond the capacity, answered 503, a second; providers send them again. The "
                     "database is slow, or more `campaigns` are needed.",
-                    [Query(rate("carillon_campaigns_hooks_refused_total", by="kind"), "{{kind}}")],
+                    [
+                        Query(rate("carillon_campaigns_hooks_refused_total", by="kind"), "{{kind}}"),
+                        Query(rate("carillon_gateway_receipts_refused_total"), "at the gateway"),
+                    ],
                     unit="ops",
                     steps=[(None, GREEN), (0.01, RED)],
                 ),
