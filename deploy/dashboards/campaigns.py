@@ -149,8 +149,8 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Handed over",
-                    "Calls a second by which the gateway hands receipts over, and how many posts are in one on average: "
-                    "more under load.",
+                    "Calls a second by which the gateway hands receipts over, and how many posts are in one on "
+                    "average: more under load.",
                     [
                         Query(rate("carillon_gateway_receipt_calls_total"), "calls a second"),
                         Query(mean("carillon_gateway_receipt_posts"), "posts together"),
