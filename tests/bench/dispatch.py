@@ -30,8 +30,6 @@ ROUNDS = 3
 LEAST_HELD = 1_500.0
 LEAST_WITH_RECEIPTS = 800.0
 LEAST_RATIO = 0.5
-# With fifty in a call, what sends without a ledger does next to nothing a message; see docs/adr/0020.
-LEAST_RATIO_BATCHED = 0.15
 # Whose processor time is counted.
 USING = ("campaigns-work", "campaigns", "contacts", "gateway", "gateway-work", "contacts-work", "segments-work",
     "postgres", "nats", "carrier")  # fmt: skip
@@ -81,7 +79,6 @@ WAYS = (
         "up to 50 in a call, receipts held back",
         is_batched=True,
         least_per_second=LEAST_HELD,
-        least_ratio=LEAST_RATIO_BATCHED,
     ),
     Way("SMTP, one mail each", provider="smtp"),
 )
