@@ -98,8 +98,9 @@ class Transport(TcpTransport):
 
 
 class Connection(Client):
-    """nats-py's own talks in the clear, passwords first, where a server of a tls:// URL offers no TLS; and it would
-    keep its context, with certificates as they once were, for good."""
+    """nats-py's own talks in the clear, passwords first, where a server of a tls:// URL offers no TLS; it would keep
+    its context, with certificates as they once were, for good; and it ends its reading for good where the server
+    answers a PING that nobody waits for any longer, as it does when it comes back from a standstill."""
 
     def __init__(self, context: Callable[[], ssl.SSLContext] | None) -> None:
         super().__init__()
@@ -109,6 +110,11 @@ class Connection(Client):
     @property
     def ssl_context(self) -> ssl.SSLContext:
         return self._make_context()
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         server = self._current_server

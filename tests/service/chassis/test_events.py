@@ -425,3 +425,13 @@ async def test_a_batch_that_takes_too_long_is_broken_off_and_given_back(
                 return got.ids == ["a"]
 
             await eventually(taken_over)
+
+
+async def test_an_answer_that_nobody_waits_for_any_longer_is_passed_by(nats: Nats) -> None:
+    """A broker that comes back from a standstill answers the PINGs that were given up meanwhile."""
+    given_up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    await nats.client._send_ping(given_up)
+    await nats.client.flush()
+
+    assert (await nats.jetstream.stream_info(EVENTS)).config.name == EVENTS
