@@ -20,6 +20,9 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 from prometheus_client import Counter, Gauge
 
+from chassis import tls
+from chassis.config import BrokerSettings
+
 log = structlog.get_logger()
 
 CONNECTED = Gauge("carillon_nats_connected", "1 while the connection stands", ["client"])
@@ -151,6 +154,18 @@ class Nats:
         self._kept: list[tuple[str, Callback]] = []
         CONNECTED.labels(name).set_function(lambda: self.client.is_connected)
         self._disconnects = DISCONNECTS.labels(name)
+
+    @classmethod
+    def of(cls, settings: BrokerSettings, name: str, *, wait: bool = True) -> Self:
+        """A process's own. wait: see above."""
+        return cls(
+            settings.nats_url,
+            name,
+            kept=settings.retention,
+            replicas=settings.stream_replicas,
+            wait=wait,
+            context=tls.to_others(settings.nats_ca, settings.tls_files),
+        )
 
     @classmethod
     async def connect(

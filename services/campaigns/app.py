@@ -183,14 +183,7 @@ async def connect(process: Process, settings: CampaignsSettings) -> tuple[Databa
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE, idle_seconds=idle)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
-    nats = Nats(
-        settings.nats_url,
-        SERVICE,
-        kept=settings.retention,
-        replicas=settings.stream_replicas,
-        wait=needed,
-        context=tls.to_others(settings.nats_ca, settings.tls_files),
-    )
+    nats = Nats.of(settings, SERVICE, wait=needed)
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)

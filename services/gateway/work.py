@@ -34,14 +34,7 @@ log = structlog.get_logger()
 async def work(process: Process, settings: WorkSettings) -> None:
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name="gateway-work")
     tls.opened(process, settings)
-    context = tls.to_others(settings.nats_ca, settings.tls_files)
-    nats = Nats(
-        settings.nats_url,
-        "gateway-work",
-        kept=settings.retention,
-        replicas=settings.stream_replicas,
-        context=context,
-    )
+    nats = Nats.of(settings, "gateway-work")
     transport = Transport(timeout=settings.webhook_timeout_seconds, private=settings.webhook_private_addresses)
 
     async def ready() -> None:

@@ -73,13 +73,8 @@ async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         db = await Database.open(settings.database_url, pool_size=2, name=SERVICE)
         stack.push_async_callback(db.stop)
-        nats = await Nats.connect(
-            settings.nats_url,
-            SERVICE,
-            kept=settings.retention,
-            wait=False,
-            context=tls.to_others(settings.nats_ca, settings.tls_files),
-        )
+        nats = Nats.of(settings, SERVICE, wait=False)
+        await nats.start()
         stack.push_async_callback(nats.stop)
         await connected(nats)
         contacts = contacts_client(settings, tls.Tls(settings.tls_files) if settings.tls_files else None)
@@ -121,14 +116,7 @@ async def connect(process: Process, settings: ServeSettings | WorkSettings) -> t
     db = await Database.open(settings.database_url, pool_size=settings.database_pool, name=SERVICE)
     # Who serves needs no broker: events wait in the outbox.
     needed = isinstance(settings, WorkSettings)
-    nats = Nats(
-        settings.nats_url,
-        SERVICE,
-        kept=settings.retention,
-        replicas=settings.stream_replicas,
-        wait=needed,
-        context=tls.to_others(settings.nats_ca, settings.tls_files),
-    )
+    nats = Nats.of(settings, SERVICE, wait=needed)
     db.on_events = Poker(nats, topic(SERVICE))
     process.add(db)
     process.add(nats)
