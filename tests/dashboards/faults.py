@@ -11,7 +11,7 @@ import asyncpg
 
 from chassis.consumer import DEAD_LIMIT
 from chassis.nats import EVENTS, Nats
-from deploy.local import plan, readiness
+from deploy.local import identity, plan, readiness
 from tests.dashboards.scene import Scene
 from tests.e2e.client import eventually
 from tests.throwaway_stack import ThrowawayStack
@@ -70,12 +70,17 @@ async def held(database: str, change: str, rows: str) -> AsyncIterator[None]:
 
 
 async def nats_that_hangs(scene: Scene) -> None:
-    """Until events were not acknowledged in time; then it is killed, and comes back."""
+    """Until events were not acknowledged in time; then it is away for as long as nobody starts it again."""
     with stopped(scene.stack.pid("nats")):
         (await scene.api.post("/v1/contacts", {"phone": "+14158880011"})).ok(201)
         await scene.seen("carillon_outbox_oldest_seconds > 0")
         await scene.seen("carillon_outbox_publish_failures_total > 0")
-    await killed(scene.stack, "nats")
+    supervisor = identity.read(scene.stack.home.record("supervisor"))
+    assert supervisor is not None
+    with stopped(supervisor.identity.pid):
+        os.kill(scene.stack.pid("nats"), signal.SIGKILL)
+        await scene.seen("count(carillon_nats_connected == 0) > 0")
+    await back(scene.stack, "nats")
 
 
 async def contacts_away(scene: Scene) -> None:
@@ -174,11 +179,6 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-async def killed(stack: ThrowawayStack, name: str) -> None:
-    os.kill(stack.pid(name), signal.SIGKILL)
-    await back(stack, name)
 
 
 async def back(stack: ThrowawayStack, name: str) -> None:
