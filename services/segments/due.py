@@ -20,7 +20,8 @@ INSERT INTO due (account_id, contact_id, due_at)
 SELECT $1, d.contact_id, coalesce(d.due_at, {NEVER}) FROM unnest($2::uuid[], $3::bigint[]) AS d (contact_id, due_at)
 WHERE d.due_at IS NOT NULL OR EXISTS (SELECT FROM due k WHERE k.account_id = $1 AND k.contact_id = d.contact_id)
 ORDER BY d.contact_id
-ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at <> excluded.due_at
+ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at
+WHERE due.due_at <> excluded.due_at AND due.due_at > $4
 RETURNING contact_id, due_at
 """
 # For a rule that is added to those that are watched already. Rows that are soon enough are passed by: a conflict would
@@ -41,9 +42,9 @@ SELECT account_id, contact_id FROM due WHERE due_at <= $1 AND account_id <> ALL 
 """
 
 
-async def put(tx: WriteTx, moments: Mapping[UUID, int | None]) -> None:
-    """Replace what is known of these contacts; None: never."""
-    written = await tx.fetch(PUT, tx.account, list(moments), list(moments.values()))
+async def put(tx: WriteTx, moments: Mapping[UUID, int | None], *, unless_due_by: int = 0) -> None:
+    """Replace what is known of these contacts, but not of those that are due by then; None: never."""
+    written = await tx.fetch(PUT, tx.account, list(moments), list(moments.values()), unless_due_by)
     if gone := [row["contact_id"] for row in written if row["due_at"] == NEVER]:
         await forget(tx, gone)
 

@@ -110,7 +110,8 @@ class Evaluator:
         batch = Batch([contact.facts for contact in contacts], self._clock())
         # Where no rule that the clock moves reads what changed, the clock's next moment is what it was.
         if len(rules.relative):
-            await watch(tx, book.rules.relative, contacts, batch)
+            every = len(rules.relative) == len(book.rules.relative)
+            await watch(tx, book.rules.relative, contacts, batch, every=every)
         stored = await membership.stored(tx, tx.account, [contact.contact_id for contact in contacts])
         before = stored_masks(book, rules, contacts, stored)
         started = time.perf_counter()
@@ -143,10 +144,17 @@ def union(changes: Iterable[frozenset[str] | None]) -> frozenset[str]:
     return frozenset().union(*(changed for changed in changes if changed is not None))
 
 
-async def watch(tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], batch: Batch) -> None:
-    """Note when the clock may move the contacts next."""
+async def watch(
+    tx: WriteTx, relative: RuleSet[int], contacts: Sequence[ContactVersion], batch: Batch, *, every: bool
+) -> None:
+    """Note when the clock may move the contacts next.
+
+    every: whether all of these rules are asked about now. If not, a contact that is due stays so: it may be for one of
+    the others, whose flip is before the batch's moment and would be found by nobody.
+    """
     flips = zip(contacts, relative.flips(batch), strict=True)
-    await due.put(tx, {contact.contact_id: None if contact.deleted else flip for contact, flip in flips})
+    moments = {contact.contact_id: None if contact.deleted else flip for contact, flip in flips}
+    await due.put(tx, moments, unless_due_by=0 if every else batch.now)
 
 
 def stored_masks(

@@ -276,6 +276,22 @@ async def test_a_change_at_the_moment_itself_sees_to_it(api, clock, segment, acc
     assert await steps_told(work_db, account, made) == [(ana.id, True)]
 
 
+async def test_a_change_at_the_moment_of_another_rule_leaves_that_to_the_clock(api, clock, segment, account, work_db):
+    """The change moves rules by the clock that read it. The others were not asked, and their moment has come."""
+    month, dated = await segment(), await segment(rule(("metadata.at", "in_last", "1d")))
+    ana = contact(created_at=stamp(MOMENT - DAY), metadata_json=orjson.dumps({"at": "2026-03-10T08:00:00Z"}).decode())
+    await deliver(clock.evaluator, account, "contact.created", changes(ana))
+    came = clock.now = micros("2026-03-10T08:00:00Z")
+
+    renamed = contact(2, id=ana.id, created_at=ana.created_at, metadata_json=ana.metadata_json, name="Ana")
+    await deliver(clock.evaluator, account, "contact.updated", changes(renamed, fields=["name"]))
+
+    assert await api.member_ids(month) == {ana.id}
+    assert await clock.to(came) == 1
+    assert await api.member_ids(dated) == {ana.id}
+    assert await due_of(work_db, account) == {ana.id: came + DAY}
+
+
 async def test_a_deleted_contact_is_due_no_more(api, clock, segment, account, work_db):
     made = await segment()
     ana, ben = created(), created()
