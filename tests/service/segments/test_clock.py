@@ -292,6 +292,20 @@ async def test_a_change_at_the_moment_of_another_rule_leaves_that_to_the_clock(a
     assert await due_of(work_db, account) == {ana.id: came + DAY}
 
 
+async def test_a_message_leaves_the_moment_of_a_rule_that_it_does_not_touch(api, clock, segment, account, work_db):
+    made = await segment()
+    await segment(rule(("last_opened_at", "in_last", "1d")))
+    ana = created()
+    await deliver(clock.evaluator, account, "contact.created", changes(ana))
+    clock.now = MOMENT
+
+    await tell(clock.evaluator, account, "opened", recipient(ana.id), at=MOMENT)
+    await clock.to(clock.now)
+
+    assert await api.member_ids(made) == {ana.id}
+    assert await due_of(work_db, account) == {ana.id: MOMENT + DAY}
+
+
 async def test_a_deleted_contact_is_due_no_more(api, clock, segment, account, work_db):
     made = await segment()
     ana, ben = created(), created()
