@@ -54,7 +54,11 @@ WHERE (account_id, id) = (
     ORDER BY state = 'retired', lease_until NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}
 """
-HELD = f"SELECT {COLUMNS} FROM builds WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4"
+# Steps do not wait for the disk: where a crash of the server took one back, the position is an earlier one.
+HELD = f"""
+SELECT {COLUMNS} FROM builds
+WHERE account_id = $1 AND id = $2 AND lease_generation = $3 AND state = $4 AND position IS NOT DISTINCT FROM $5
+"""
 ADVANCE = """
 UPDATE builds SET position = $4, members = members + $5, looked_at = looked_at + $6, to_look_at = $7, failures = 0,
     lease_until = now() + $8
@@ -86,7 +90,7 @@ class State(StrEnum):
 
 
 class Lost(Exception):
-    """The build was taken over, or its segment was edited or deleted: leave it alone."""
+    """The build was taken over or taken back, or its segment was edited or deleted: leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,8 @@ async def claim(db: Database) -> Build | None:
 
 
 async def held(tx: ReadTx, build: Build) -> Build:
-    """The build as it is now. Raises Lost where the lease or the state is no longer the one that was claimed."""
-    row = await tx.fetchrow(HELD, build.account, build.id, build.lease, build.state)
+    """The build as it is now. Raises Lost where its lease, its state or its position is another one."""
+    row = await tx.fetchrow(HELD, build.account, build.id, build.lease, build.state, build.position)
     if row is None:
         raise Lost
     return Build.of(row)

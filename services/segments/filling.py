@@ -11,6 +11,7 @@ whole pages to the log.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -19,8 +20,10 @@ from chassis import ids
 from chassis.db import Database, WriteTx
 from services.segments import builds, due, locks, projection
 from services.segments.builds import Build, Chunk
-from services.segments.domain.comparisons import Compiled
+from services.segments.domain.boolean import leaves
+from services.segments.domain.comparisons import RELATIVE, Compiled
 from services.segments.domain.definitions import compile_with
+from services.segments.domain.matcher import is_engagement
 from services.segments.predicate import compile_found, compile_sql
 
 # Contacts looked at in one go: what a killed worker costs.
@@ -68,14 +71,15 @@ ON CONFLICT DO NOTHING
 """
 
 
-async def step(db: Database, build: Build, *, now: int) -> Build:
+async def step(db: Database, build: Build, *, clock: Callable[[], int]) -> Build:
     """Find those behind the build's position, if none are at hand, and let the next of them join.
 
-    Returns the build as it is then, at ids.HIGHEST when nobody is left. Raises builds.Lost.
+    Returns the build as it is then, at ids.HIGHEST when nobody is left. Raises builds.Lost. clock: microseconds since
+    1970; asked once evaluations are kept away, or the rows are locked, for they must not have gone by a later one.
     """
     rule = compile_with(build.definition, orjson.loads(build.inlined))
     if not build.found:
-        build = await find(db, build, rule, now=now)
+        build = await find(db, build, rule, now=clock())
     async with db.write(build.account, repeatable=True) as tx:
         # Taken before evaluations are kept away: they may come to wait on all others.
         async with db.write(build.account, repeatable=True) as beside:
@@ -85,9 +89,9 @@ async def step(db: Database, build: Build, *, now: int) -> Build:
             await builds.held(tx, build)
             chunks = build.found[: 2 if alone else 1]
             if len(chunks) == 2:
-                joined = await join_both(tx, beside, build, rule, *chunks, now=now)
+                joined = await join_both(tx, beside, build, rule, *chunks, clock=clock)
             else:
-                joined = await join(tx, build, rule, *chunks, alone=alone, now=now)
+                joined = await join(tx, build, rule, *chunks, alone=alone, clock=clock)
         end, looked_at = chunks[-1].end, sum(chunk.contacts for chunk in chunks)
         await builds.advance(tx, build, end, members=joined, looked_at=looked_at)
     return replace(build, position=end, found=build.found[len(chunks) :])
@@ -119,10 +123,12 @@ async def find(db: Database, build: Build, rule: Compiled, *, now: int) -> Build
     return replace(build, to_look_at=contacts, found=chunks)
 
 
-async def join(tx: WriteTx, build: Build, rule: Compiled, chunk: Chunk, *, alone: bool, now: int) -> int:
+async def join(
+    tx: WriteTx, build: Build, rule: Compiled, chunk: Chunk, *, alone: bool, clock: Callable[[], int]
+) -> int:
     """How many of the chunk became members. alone: no evaluation of the account runs."""
     # Contacts, then the clock's next moments, then builds: everybody takes them in that order.
-    joined = await let_in(tx, build, rule, chunk.people, alone=alone, now=now) if chunk.people != NOBODY else 0
+    joined = await let_in(tx, build, rule, chunk.people, alone=alone, clock=clock) if chunk.people != NOBODY else 0
     # A contact that changed meanwhile has its moment already, and keeps it where that is sooner.
     if chunk.watched != NOBODY:
         await due.put_all_sooner(tx, chunk.watched, chunk.moments)
@@ -130,7 +136,7 @@ async def join(tx: WriteTx, build: Build, rule: Compiled, chunk: Chunk, *, alone
 
 
 async def join_both(
-    tx: WriteTx, beside: WriteTx, build: Build, rule: Compiled, first: Chunk, second: Chunk, *, now: int
+    tx: WriteTx, beside: WriteTx, build: Build, rule: Compiled, first: Chunk, second: Chunk, *, clock: Callable[[], int]
 ) -> int:
     """How many of the first chunk became members.
 
@@ -140,26 +146,30 @@ async def join_both(
 
     async def join_second() -> None:
         await beside.plan_each()
-        await builds.count(beside, build, members=await join(beside, build, rule, second, alone=True, now=now))
+        await builds.count(beside, build, members=await join(beside, build, rule, second, alone=True, clock=clock))
 
     joined, failed = await asyncio.gather(
-        join(tx, build, rule, first, alone=True, now=now), join_second(), return_exceptions=True
+        join(tx, build, rule, first, alone=True, clock=clock), join_second(), return_exceptions=True
     )
     # Only now that no statement runs on either connection.
     if isinstance(joined, BaseException):
         raise joined
     if failed is not None:
         raise failed
+    # Where its connection is gone, so is the lock, and evaluations went on while the second looked.
+    await builds.held(tx, build)
     return joined
 
 
-async def let_in(tx: WriteTx, build: Build, rule: Compiled, contacts: str, *, alone: bool, now: int) -> int:
+async def let_in(
+    tx: WriteTx, build: Build, rule: Compiled, contacts: str, *, alone: bool, clock: Callable[[], int]
+) -> int:
     """Those of the contacts, the text form of an array, that the rule matches become members. How many were not."""
-    predicate = compile_sql(rule, first=5, now=now)
-    if predicate.join and not alone:
-        # Messages leave the contact's row as it is. Once it is locked, what is known of them stands still, for the
-        # statements that follow.
+    if not alone and any(one.how in RELATIVE or is_engagement(one.column) for one in leaves(rule)):
+        # Messages and time leave the contact's row as it is. Once it is locked, what is known of messages stands still
+        # for the statements that follow, and nobody has evaluated it at a later moment than theirs.
         await tx.execute(LOCK, build.account, contacts)
+    predicate = compile_sql(rule, first=5, now=clock())
     sql = JOIN.format(join=predicate.join, predicate=predicate.sql, lock="" if alone else LOCKED)
     done = await tx.execute(sql, build.account, build.id, contacts, build.segment, *predicate.args)
     return int(done.removeprefix("INSERT 0 "))

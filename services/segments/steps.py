@@ -58,7 +58,7 @@ async def take(db: Database, build: Build, *, clock: Callable[[], int] = contact
 async def fill(db: Database, build: Build, clock: Callable[[], int]) -> Build:
     if build.position == ids.HIGHEST:
         return await cut(db, build)
-    return await filling.step(db, build, now=clock())
+    return await filling.step(db, build, clock=clock)
 
 
 async def cut(db: Database, build: Build) -> Build:
@@ -74,7 +74,7 @@ async def cut(db: Database, build: Build) -> Build:
         await tx.execute(SERVE_BUILD, build.account, build.id, served["id"], (served["revision"] or 0) + 1)
         await tx.execute(SERVE_SEGMENT, build.account, build.segment, build.id)
         await rulebooks.advance(tx)
-        return await builds.held(tx, replace(build, state=State.ANNOUNCING))
+        return await builds.held(tx, replace(build, state=State.ANNOUNCING, position=None))
 
 
 async def announce(db: Database, build: Build) -> Build | None:
@@ -90,7 +90,7 @@ async def announce(db: Database, build: Build) -> Build | None:
         if now.replaces is not None:
             await tx.execute(DROP_MEMBERS, now.account, now.replaces, now.position or ids.LOWEST, end)
         await builds.advance(tx, now, end)
-        return await builds.held(tx, now)
+        return replace(now, position=end)
 
 
 async def next_members(tx: WriteTx, build: Build) -> tuple[list[asyncpg.Record], list[asyncpg.Record], UUID | None]:
@@ -139,4 +139,4 @@ async def sweep(db: Database, build: Build) -> Build | None:
             return None
         await tx.execute(DROP_MEMBERS, build.account, build.id, ids.LOWEST, end)
         await builds.advance(tx, build, end)
-        return await builds.held(tx, build)
+        return replace(build, position=end)
