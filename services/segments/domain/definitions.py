@@ -13,10 +13,10 @@ from services.segments.domain.boolean import leaves
 from services.segments.domain.comparisons import Compiled, compile_rule
 from services.segments.domain.faults import Fault, InvalidRule
 from services.segments.domain.fields import Kind
-from services.segments.domain.grammar import Leaf, Rule, parse
+from services.segments.domain.grammar import Leaf, Operator, Rule, parse
 
 MAX_BYTES = 256 * 1024
-# Conditions of a rule with all that it names, each counted as often as it is named.
+# Conditions of all that a rule names, each counted as often as it is named, and as often as it has values to contain.
 MAX_INLINED = 1_000
 # Segments that name one another, from the rule itself down to one that names none: rules are walked by recursion.
 MAX_CHAIN = 10
@@ -44,6 +44,14 @@ def read(text: str) -> Definition:
 def conditions_of(definition: Definition) -> int:
     """How many are written in it."""
     return sum(1 for _ in leaves(definition.rule))
+
+
+def size_of(rule: Rule) -> int:
+    """Its conditions, of which `contains_all` is one for each value."""
+    return sum(
+        len(leaf.operand) if leaf.operator is Operator.CONTAINS_ALL and isinstance(leaf.operand, tuple) else 1
+        for leaf in leaves(rule)
+    )
 
 
 def named(rule: Rule) -> Iterator[tuple[str, Leaf]]:
@@ -107,8 +115,7 @@ class References:
     def _size(self, segment: str, sizes: dict[str, int]) -> int:
         if segment not in sizes:
             rule = self._definitions[segment].rule
-            own = conditions_of(self._definitions[segment])
-            sizes[segment] = own + sum(self._size(inner, sizes) for inner, _ in named(rule))
+            sizes[segment] = size_of(rule) + sum(self._size(inner, sizes) for inner, _ in named(rule))
         return sizes[segment]
 
     def _depth(self, segment: str, depths: dict[str, int]) -> int:

@@ -45,6 +45,8 @@ from services.segments.domain.fields import Field, Kind, find
 MAX_DEPTH = 8
 MAX_LEAVES = 100
 MAX_VALUES = 500
+# Of all `contains_all` together: each is a comparison by itself, and a statement of Postgres takes so many parameters.
+MAX_ALL_VALUES = 2_000
 # Characters of an unknown key that its error repeats.
 MAX_TOLD = 64
 NEGATION = "not_"
@@ -126,6 +128,7 @@ class _Parser:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._leaves = 0
+        self._all_values = 0
 
     def fault(self, pointer: str, detail: str) -> None:
         # A definition can be wrong in more places than anybody reads about.
@@ -284,11 +287,17 @@ class _Parser:
             self.fault(pointer, "The condition needs a value.")
         elif len(values) > MAX_VALUES:
             self.fault(pointer, f"A condition has at most {MAX_VALUES} values.")
+        elif operator is Operator.CONTAINS_ALL and self.too_many_of_all(len(values)):
+            self.fault(pointer, f"The values of contains_all are at most {MAX_ALL_VALUES} in a segment.")
         else:
             for at, one in enumerate(values):
                 if detail := fault_of_scalar(field, operator, one):
                     self.fault(f"{pointer}/{at}" if is_array else pointer, detail)
         return tuple(as_scalar(one) for one in values)
+
+    def too_many_of_all(self, more: int) -> bool:
+        self._all_values += more
+        return self._all_values > MAX_ALL_VALUES
 
 
 def named_operator(name: object) -> tuple[bool, Operator | None]:

@@ -254,6 +254,10 @@ async def test_together_they_have_a_thousand_conditions_at_most(api):
     with pytest.raises(InvalidArgument) as caught:
         await api.create(rule(named(ten), ("tags", "exists"), named(hundred)))
     assert pointers(caught) == ["/conditions/2/value"]
+    many = await api.create(rule(("tags", "contains_all", [f"t{n}" for n in range(101)])))
+    with pytest.raises(InvalidArgument) as caught:
+        await api.create(rule(named(ten), named(many)))
+    assert pointers(caught) == ["/conditions/1/value"]
     # What grows is refused also where it is named; the pointer is into the request, which has no such place.
     user = await api.create(rule(named(ten)))
     with pytest.raises(InvalidArgument) as caught:

@@ -123,6 +123,9 @@ def test_nine_deep():
     ]
 
 
+ALL_OF_MANY = {"field": "tags", "operator": "contains_all", "value": ["x"] * 500}
+
+
 def test_a_hundred_and_one_leaves_in_several_groups():
     halves = [{"any": [VIP] * 51}, {"any": [VIP] * 50}]
 
@@ -154,6 +157,7 @@ def test_a_hundred_and_one_leaves_in_several_groups():
         pytest.param(one("name", "equals", "\ud800"), ["/conditions/0/value"], id="surrogate"),
         pytest.param(one("name", "equals", "x" * 1025), ["/conditions/0/value"], id="long"),
         pytest.param(one("name", "in", ["x"] * 501), ["/conditions/0/value"], id="many"),
+        pytest.param({"conditions": [ALL_OF_MANY, VIP] * 5}, ["/conditions/8/value"], id="too many to contain"),
         pytest.param(one("name", "in", "x"), ["/conditions/0/value"], id="in without an array"),
         pytest.param(one("name", "exists", True), ["/conditions/0/value"], id="exists with a value"),
         pytest.param(one("metadata.age", "gt", "5"), ["/conditions/0/value"], id="text as number"),
