@@ -23,7 +23,8 @@ RULES = {
     "opened": rule(("last_opened_at", "in_last", "10h")),
     "quiet": rule(("last_opened_at", "not_in_last", "9h"), ("name", "equals", "Ana")),
 }
-NAMES, TAGS = ("Ana", "Ben"), ([], ["vip"])
+NAMES = ("Ana", "Ben")
+TAGS: Sequence[Sequence[str]] = ([], ["vip"])
 
 
 class People:
