@@ -14,7 +14,7 @@ from services.segments.consumers import contact_uuid, decode
 from services.segments.evaluation import Evaluator
 from tests.service.segments.clockwork import MONTH, created, stamp
 from tests.service.segments.test_builds import build_of, fill_account, finish, take_over
-from tests.service.segments.world import changes, contact, counts_differ, deliver, leaf, received, tree
+from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, leaf, received, rule, tree
 from tests.service.stack import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left_to_build")
@@ -31,12 +31,23 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1 AND mode = 'ExclusiveLock' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+SHARED = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1 AND mode = 'ShareLock' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 SOMEBODY_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
 
 
 @pytest.fixture
 def evaluator(work_db):
     return Evaluator(work_db)
+
+
+async def step_of(db, build):
+    following = await steps.take(db, build)
+    assert following is not None
+    return following
 
 
 async def somebody_waits(tx):
@@ -125,6 +136,8 @@ async def test_a_step_goes_by_the_clock_as_it_is_once_the_contacts_are_its_own(a
         await projection.hold(tx, [contact_uuid(ben.id)])
         filling = asyncio.create_task(steps.take(work_db, build, clock=clock))
         await eventually(partial(somebody_waits, tx))
+        # An edit would wait for both.
+        assert await tx.fetchval(SHARED, locks.SPACE) == 2
         # By now `at` is a day ago.
         clock.now += 1
         changed = changes(contact(2, id=ana.id, metadata_json=orjson.dumps({"at": at}).decode()))
@@ -134,6 +147,24 @@ async def test_a_step_goes_by_the_clock_as_it_is_once_the_contacts_are_its_own(a
     assert build is not None
     await builder.work(work_db, build, clock=clock)
     assert await api.member_ids(segment.id) == {ben.id}
+    assert await counts_differ(work_db, account) == []
+
+
+async def test_who_is_deleted_once_found_does_not_join(api, evaluator, account, work_db, monkeypatch):
+    """Nothing is known of who is gone, so that every rule that negates something would hold."""
+    ana, ben, eve = (contact() for _ in range(3))
+    await deliver(evaluator, account, "contact.created", changes(ana, ben, eve))
+    segment = await api.create(rule(("tags", "not_contains", "premium")))
+    monkeypatch.setattr(filling, "JOIN_ROWS", 1)
+    build = await builds.claim(work_db)
+    assert build is not None
+    build = await step_of(work_db, build)
+    assert len(build.found) == 1
+
+    await deliver(evaluator, account, "contact.deleted", deletions(eve))
+
+    await builder.work(work_db, build)
+    assert await api.member_ids(segment.id) == {ana.id, ben.id}
     assert await counts_differ(work_db, account) == []
 
 
@@ -218,12 +249,6 @@ async def test_nobody_joins_beside_where_the_lock_is_gone(api, evaluator, accoun
     await builder.work(work_db, build)
     assert await api.member_ids(segment.id) == expected
     assert await counts_differ(work_db, account) == []
-
-
-async def step_of(db, build):
-    following = await steps.take(db, build)
-    assert following is not None
-    return following
 
 
 @pytest.mark.parametrize("lost", ["in-between", "the-last-one"])

@@ -132,8 +132,10 @@ async def create_by_hand(tx):
     await rulebooks.advance(tx)
 
 
-async def test_filling_waits_for_a_change_under_way(api, work_db, account):
+async def test_filling_waits_for_a_change_under_way(api, work_db, account, monkeypatch):
     """What a transaction that is not committed yet makes of a contact counts, not what was there before it."""
+    # More than a step's worth, of which two would be taken if nobody evaluated.
+    monkeypatch.setattr(filling, "JOIN_ROWS", 1)
     ana, ben = contact(tags=["red"]), contact(tags=["red"])
     await deliver(Evaluator(work_db), account, "contact.created", changes(ana, ben))
     segment = await api.create(tagged("red"))
@@ -144,14 +146,14 @@ async def test_filling_waits_for_a_change_under_way(api, work_db, account):
     async with work_db.write(account) as tx:
         await locks.share(tx, account)
         assert len(await projection.upsert(tx, untagged)) == 1
-        filling = asyncio.create_task(steps.take(work_db, build))
+        waiting = asyncio.create_task(steps.take(work_db, build))
 
         async def waits_or_is_done():
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
-            return filling.done() or await tx.fetchval(waiting)
+            blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+            return waiting.done() or await tx.fetchval(blocked)
 
         await eventually(waits_or_is_done)
-    build = await filling
+    build = await waiting
     assert build is not None
     await builder.work(work_db, build)
 
