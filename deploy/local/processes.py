@@ -129,6 +129,9 @@ def service_settings(state: State, service: str, *, mode: str, nats_url: str) ->
     settings |= {f"{name.upper()}_TARGET": address(state.ports[f"{name}-grpc"]) for name in SERVICES}
     if mode == "serve":
         settings["GRPC_BIND"] = address(state.ports[f"{service}-grpc"])
+    if mode == "work" and service in ("segments", "gateway"):
+        # All share a few processors.
+        settings["BULK_SHARE"] = "0.15"
     if service == "contacts":
         settings["ERASURE_KEY"] = state.erasure_key
     if service == "gateway":

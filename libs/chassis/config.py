@@ -67,6 +67,17 @@ class BrokerSettings(Settings):
     )
 
 
+class PacedSettings(BrokerSettings):
+    """Of a process whose bulk events can wait."""
+
+    bulk_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Of the time, what bulk events take while contacts are imported: 1 where imports run elsewhere",
+    )
+
+
 class MigrateSettings(BaseSettings):
     """What `migrate` needs: the owner's database URL and nothing else."""
 

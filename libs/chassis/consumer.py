@@ -30,6 +30,7 @@ from nats.js.errors import NotFoundError
 from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.errors import Unavailable
+from chassis.haste import Pace
 from chassis.ids import AccountId, decode_account
 from chassis.measuring import LAG_BUCKETS
 from chassis.nats import DEAD, EVENTS, Nats, rest
@@ -95,14 +96,22 @@ class Consumer:
     """Any number of processes may run the same durable; they share its events."""
 
     def __init__(
-        self, nats_connection: Nats, *, durable: str, filters: Sequence[str], handler: Handler, batch: int = 64
+        self,
+        nats_connection: Nats,
+        *,
+        durable: str,
+        filters: Sequence[str],
+        handler: Handler,
+        batch: int = 64,
+        pace: Pace | None = None,
     ) -> None:
-        """batch: most events a handler is given at once."""
+        """batch: most events a handler is given at once. pace: where it gives way to others."""
         self._nats = nats_connection
         self._durable = durable
         self._filters = list(filters)
         self._handler = handler
         self._batch = batch
+        self._pace = pace
         self._dead: deque[float] = deque()
         self._arrived: deque[Msg] = deque()
         self._signal = asyncio.Event()
@@ -190,6 +199,8 @@ class Consumer:
                     began = time.monotonic()
                     wanted -= len(messages)
                     await self._handle(messages)
+                    if self._pace is not None and messages:
+                        await self._pace.rest(time.monotonic() - began, waited=age(messages[0]))
                     if ended or wanted <= 0:
                         break
                     await asyncio.sleep(began + rest(len(messages)) - time.monotonic())
@@ -339,6 +350,11 @@ class Consumer:
             STOPPED.labels(self._durable).set(1)
             log.critical("consumer.stopped", durable=self._durable, dead_letters=len(self._dead))
             raise Drowning
+
+
+def age(message: Msg) -> float:
+    """Seconds since the broker stored it."""
+    return (datetime.now(UTC) - message.metadata.timestamp).total_seconds()
 
 
 def parse(message: Msg) -> Received:

@@ -21,7 +21,7 @@ from carillon.contacts.v1 import (
 )
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.segments.v1.segments_pb2_grpc import SegmentsServiceStub
-from chassis import collector, schema, telemetry, tls
+from chassis import collector, haste, schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
@@ -125,7 +125,7 @@ async def work(process: Process, settings: WorkSettings) -> None:
     for slot in range(1, settings.import_slots + 1):
         wake = asyncio.Event()
         await nats.on_poke(POKE, wake)
-        process.loop(f"imports-{slot}", ImportWorker(db, wake).run)
+        process.loop(f"imports-{slot}", ImportWorker(db, wake, hasten=Poker(nats, haste.TOPIC)).run)
     wake = asyncio.Event()
     await nats.on_poke(BULK_POKE, wake)
     process.loop("bulk", BulkWorker(db, wake, read_filter=read_filter).run)

@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from chassis.config import BrokerSettings, Settings
+from chassis.config import PacedSettings, Settings
 
 
 class WebhookSettings(Settings):
@@ -37,7 +37,7 @@ class GatewaySettings(WebhookSettings):
     key_cache_seconds: float = Field(default=4.0, ge=0, description="How long a revoked key may still be accepted")
 
 
-class WorkSettings(BrokerSettings, WebhookSettings):
+class WorkSettings(PacedSettings, WebhookSettings):
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60, description="For one attempt, name to answer")
     webhook_endpoints: int = Field(default=256, ge=2, le=5000, description="Endpoints that are delivered to at once")
     webhook_lease_seconds: float = Field(

@@ -11,6 +11,7 @@ import structlog
 from chassis import idempotency, outbox, schema, tls
 from chassis.db import Database
 from chassis.errors import CarillonError
+from chassis.haste import Pace
 from chassis.nats import Nats
 from chassis.relay import OUTBOX, Relay
 from chassis.runner import Process
@@ -45,7 +46,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
     process.add(transport)
     process.loop("relay", Relay(db, nats, service="gateway").run)
     process.loop("watch", Watch(db, OUTBOX).run)
-    for durable, consumer in FeedWriter(db, nats).consumers().items():
+    pace = Pace(settings.bulk_share)
+    await pace.listen(nats)
+    for durable, consumer in FeedWriter(db, nats).consumers(pace).items():
         process.loop(durable, consumer.run)
     process.loop("webhooks", dispatcher(settings, db, nats, transport).run)
     process.loop("cleaner", functools.partial(clean, db, kept=settings.retention, interval=settings.cleaning_seconds))

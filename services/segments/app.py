@@ -12,6 +12,7 @@ from chassis import collector, schema, telemetry, tls
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.haste import Pace
 from chassis.ids import AccountId
 from chassis.nats import Nats, Poker
 from chassis.relay import Relay, topic
@@ -53,8 +54,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "work", log_level=settings.log_level)
     process.collector = collector.BATCHES
     db, nats = await connect(process, settings)
-    evaluator, lanes = Evaluator(db), Lanes()
-    for consumer in consumers(nats, evaluator, lanes):
+    evaluator, lanes, pace = Evaluator(db), Lanes(), Pace(settings.bulk_share)
+    await pace.listen(nats)
+    for consumer in consumers(nats, evaluator, lanes, pace):
         process.loop("consumer", consumer.run)
     process.loop("flips", Flips(db, evaluator, lanes).run)
     process.loop("builder", Builder(db, nats).run)

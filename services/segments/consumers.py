@@ -13,6 +13,7 @@ from nats.js.errors import NotFoundError
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Consumer, Invalid, Received
+from chassis.haste import Pace
 from chassis.ids import AccountId
 from chassis.nats import EVENTS, Nats
 from services.segments import metrics
@@ -37,14 +38,16 @@ CHANGED = {"contact.created", "contact.updated"}
 DELETED = "contact.deleted"
 
 
-def consumers(nats: Nats, evaluator: Evaluator, lanes: Lanes) -> list[Consumer]:
-    """Those of `work`, to be run."""
+def consumers(nats: Nats, evaluator: Evaluator, lanes: Lanes, pace: Pace) -> list[Consumer]:
+    """Those of `work`, to be run. pace: of the contacts' bulk events."""
     contacts = ContactEvents(evaluator, lanes).handle
     messages = MessageEvents(evaluator, lanes).handle
     of_messages = ["events.message.*.*", "events.message.*.*.bulk"]
     return [
         Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=contacts, batch=LIVE_EVENTS),
-        Consumer(nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=contacts, batch=BULK_EVENTS),
+        Consumer(
+            nats, durable=BULK, filters=["events.contact.*.*.bulk"], handler=contacts, batch=BULK_EVENTS, pace=pace
+        ),
         Consumer(nats, durable=MESSAGES, filters=of_messages, handler=messages, batch=BULK_EVENTS),
     ]
 

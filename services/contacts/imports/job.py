@@ -7,7 +7,7 @@ nothing. A killed worker's import is taken up, when the lease ran out, behind it
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -57,12 +57,14 @@ class ImportWorker:
         *,
         chunk_records: int = batches.CHUNK_RECORDS,
         turn_seconds: float = TURN_SECONDS,
+        hasten: Callable[[], None] = lambda: None,
     ) -> None:
-        """wake: set when an import was queued; the poll is the safety net."""
+        """wake: set when an import was queued; the poll is the safety net. hasten: called while one is worked on."""
         self._db = db
         self._wake = wake
         self._chunk_records = chunk_records
         self._turn_seconds = turn_seconds
+        self._hasten = hasten
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -234,6 +236,7 @@ class ImportWorker:
 
     async def _beat(self, lease: Lease) -> None:
         while True:
+            self._hasten()
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 async with self._db.across() as tx:

@@ -2,6 +2,7 @@
 
 Without a search, one statement with the conditions that were asked for. With one, the index proposes contacts and each
 is compared with its row, so that words which are out of date never yield a wrong one. The plan is chosen by counting:
+  heads      where one word is asked for, by age, and few kept words begin so: the first contacts of each of these
   postings   where every reading has a rare word: the contacts of the rare words, intersected, then sorted
   walk       where all words are common: the contacts in order, until a page is full. It gives up after so many, for
              matches may lie together at the other end
@@ -34,6 +35,8 @@ FEW = 1_000
 WALK = {"id": 20_000, "updated_at": 500, "sort_name": 500}
 # A word by itself that a longer walk would find is so seldom that its postings are short. Two may be seldom together.
 WALK_FOR_ONE = 5_000
+# Words whose first contacts are looked up, each at the cost of reading some hundred rows of a posting.
+HEADS = 64
 # A plan for unknown values would lose the ranges and the frequencies; and workers take longer to start than most of a
 # page does to read.
 PLAN_ALONE = f"{PLAN_EACH}, set_config('max_parallel_workers_per_gather', '0', true)"
@@ -70,15 +73,20 @@ async def page(
     if search is None:
         sql, args = plain(Query(account, wanted, order, after, limit))
         return hits(await tx.fetch(sql, *args), order)
-    counts = await postings.counts(tx, account, search, cap=RARE)
     found: list[Hit] = []
+    query = Query(account, wanted, order, after, limit)
+    words = await few_words(tx, query, search)
+    counts = {} if words is not None else await postings.counts(tx, account, search, cap=RARE)
     while True:
-        query = Query(account, wanted, order, after, limit - len(found))
-        proposed = hits(await propose(tx, query, search, counts), order)
+        if words is not None:
+            sql, args = by_heads(query, words)
+            proposed = hits(await tx.fetch(sql, *args), order)
+        else:
+            proposed = hits(await propose(tx, query, search, counts), order)
         found += [hit for hit in proposed if finds(search, hit.contact)]
         if len(proposed) < query.limit or len(found) == limit:
             return found
-        after = proposed[-1].key
+        query = query._replace(after=proposed[-1].key, limit=limit - len(found))
 
 
 async def selection(
@@ -115,6 +123,19 @@ async def propose(tx: ReadTx, query: Query, search: Search, counts: dict[str, in
             chosen = await less_common(tx, query, search)
         sql, args = by_postings(query, search, chosen)
     return await tx.fetch(sql, *args)
+
+
+async def few_words(tx: ReadTx, query: Query, search: Search) -> list[str] | None:
+    """What each contact that is found has one of; None where that is not to be told, or more than HEADS."""
+    if not decided_by_id(query) or any(len(reading) > 1 for reading in search.readings):
+        return None
+    return await postings.distinct(tx, query.account, search, most=HEADS)
+
+
+def by_heads(query: Query, words: Sequence[str]) -> tuple[str, Arguments]:
+    args = Arguments([query.account])
+    behind, order = behind_id(query, args), "DESC" if query.order.descending else "ASC"
+    return first_ids(postings.heads(words, args, behind=behind, order=order, limit=query.limit), query, args)
 
 
 def having(search: Search, counts: dict[str, int], *, most: int) -> list[list[str]]:

@@ -11,6 +11,18 @@ from services.contacts.domain.search import Search, beginnings
 LAST_CHARACTER = "\U0010ffff"
 # The longest words of a reading; the others only narrow what these find.
 COUNTED_WORDS = 6
+# From one word to the next, whatever lies between them. $2 and $3: from where, and below what; $4: how many at most.
+DISTINCT = """
+WITH RECURSIVE found AS (
+    (SELECT word, 1 AS number FROM search_words
+    WHERE account_id = $1 AND word >= $2 AND word < $3 ORDER BY word LIMIT 1)
+    UNION ALL
+    SELECT following.word, found.number + 1 FROM found, LATERAL (
+        SELECT word FROM search_words WHERE account_id = $1 AND word > found.word AND word < $3 ORDER BY word LIMIT 1
+    ) AS following WHERE found.number < $4
+)
+SELECT word FROM found
+"""
 
 
 def posting(word: str, args: Arguments, *, limit: str = "") -> str:
@@ -21,6 +33,28 @@ def posting(word: str, args: Arguments, *, limit: str = "") -> str:
         for start in beginnings(word)
     ]
     return " UNION ALL ".join(f"({select})" for select in selects)
+
+
+async def distinct(tx: ReadTx, account: AccountId, search: Search, *, most: int) -> list[str] | None:
+    """The kept words that begin as a word of the search does; None where they are more than `most`."""
+    words: list[str] = []
+    for word in dict.fromkeys(word for reading in search.readings for word in reading):
+        for start in beginnings(word):
+            rows = await tx.fetch(DISTINCT, account, start, start + LAST_CHARACTER, most + 1 - len(words))
+            words += [row[0] for row in rows]
+            if len(words) > most:
+                return None
+    return words
+
+
+def heads(words: Sequence[str], args: Arguments, *, behind: str, order: str, limit: int) -> str:
+    """The first contacts of each word, some of them twice. behind, order: as SQL, by contact_id, the order of a word's
+    postings."""
+    return (
+        f"SELECT first.contact_id FROM unnest({args.add(words)}::text[]) AS w(word), LATERAL (SELECT contact_id "
+        f"FROM search_words AS s WHERE s.account_id = $1 AND s.word = w.word{behind} "
+        f"ORDER BY contact_id {order} LIMIT {args.add(limit)}) AS first"
+    )
 
 
 def counted(reading: Sequence[str]) -> list[str]:

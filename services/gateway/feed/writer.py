@@ -9,6 +9,7 @@ from uuid import UUID
 
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.db import Database
+from chassis.haste import Pace
 from chassis.ids import AccountId, encode_account
 from chassis.nats import Nats
 from services.gateway import plans
@@ -31,11 +32,16 @@ class FeedWriter:
         self._db = db
         self._nats = nats
 
-    def consumers(self) -> dict[str, Consumer]:
-        """By the name of the durable. Any number of processes may run them."""
+    def consumers(self, pace: Pace) -> dict[str, Consumer]:
+        """By the name of the durable. Any number of processes may run them. pace: of bulk events."""
         return {
             durable: Consumer(
-                self._nats, durable=durable, filters=FILTERS[durable], handler=self.write, batch=BATCHES[durable]
+                self._nats,
+                durable=durable,
+                filters=FILTERS[durable],
+                handler=self.write,
+                batch=BATCHES[durable],
+                pace=pace if durable == BULK else None,
             )
             for durable in (LIVE, BULK)
         }

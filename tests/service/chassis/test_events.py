@@ -1,7 +1,7 @@
 """Outbox → relay → JetStream → consumer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import pytest
 from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.events.v1 import events_pb2
 from chassis import consumer as consumers
+from chassis import haste
 from chassis import relay as relays
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.errors import Reason, Unavailable
+from chassis.haste import Pace
 from chassis.ids import AccountId, encode_account
 from chassis.nats import DEAD, EVENTS, Nats, Poker
 from chassis.relay import Relay
@@ -435,3 +437,56 @@ async def test_an_answer_that_nobody_waits_for_any_longer_is_passed_by(nats: Nat
     await nats.client.flush()
 
     assert (await nats.jetstream.stream_info(EVENTS)).config.name == EVENTS
+
+
+async def ends_soon(resting: Awaitable[object]) -> bool:
+    task = asyncio.ensure_future(resting)
+    done, _ = await asyncio.wait([task], timeout=0.2)
+    task.cancel()
+    return bool(done)
+
+
+@asynccontextmanager
+async def somebody_in_haste(nats: Nats, pace: Pace) -> AsyncIterator[None]:
+    """pace: hears of it before the block begins."""
+
+    async def say_so() -> None:
+        while True:
+            await nats.poke(haste.TOPIC)
+            await asyncio.sleep(0.1)
+
+    async def heard() -> bool:
+        return not await ends_soon(pace.rest(60.0, waited=0.0))
+
+    saying = asyncio.create_task(say_so())
+    try:
+        await eventually(heard)
+        yield
+    finally:
+        saying.cancel()
+
+
+async def test_bulk_events_give_way_while_somebody_is_in_haste(
+    dbs: Databases, nats: Nats, account: AccountId, durable: str
+) -> None:
+    """A batch is handled and the next one waits, but not for longer than the haste lasts."""
+    pace, got = Pace(1e-6), Recorder()
+    await pace.listen(nats)
+    lane = Consumer(nats, durable=durable, filters=[live_lane(account) + ".bulk"], handler=got, batch=1, pace=pace)
+
+    async def both() -> bool:
+        return len(got.ids) == 2
+
+    async with running(lane.run, Relay(dbs.work, nats, service="contacts").run):
+        async with somebody_in_haste(nats, pace):
+            await tell(dbs, account, "a", "b", bulk=True)
+            assert not await ends_soon(eventually(both))
+            assert len(got.ids) < 2
+        await eventually(both)
+
+
+async def test_what_has_waited_for_long_gives_way_no_more(nats: Nats) -> None:
+    pace = Pace(1e-6)
+    await pace.listen(nats)
+    async with somebody_in_haste(nats, pace):
+        assert await ends_soon(pace.rest(60.0, waited=haste.PATIENCE_SECONDS))

@@ -23,17 +23,18 @@ from tests.service.contacts.search_index import events, index, kept_words
 from tests.service.stack import eventually, new_account
 
 
-@pytest.fixture(params=["postings", "texts", "closer", "walk", "sift", "sift_scarce"])
+@pytest.fixture(params=["heads", "postings", "texts", "closer", "walk", "sift", "sift_scarce"])
 def plan_kind(request, monkeypatch):
     """Small accounts take every way that large ones do."""
     settings: dict[str, dict[str, object]] = {
-        "postings": {},
+        "heads": {},
+        "postings": {"HEADS": 0},
         # What occurs once is rare; the texts have the other words.
-        "texts": {"RARE": 1},
-        "closer": {"RARE": 1, "FEW": 0, "SCARCE": 2},
-        "walk": {"RARE": 0},
-        "sift": {"RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 0},
-        "sift_scarce": {"RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 1},
+        "texts": {"HEADS": 0, "RARE": 1},
+        "closer": {"HEADS": 0, "RARE": 1, "FEW": 0, "SCARCE": 2},
+        "walk": {"HEADS": 0, "RARE": 0},
+        "sift": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 0},
+        "sift_scarce": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 1},
     }
     for name, value in settings[request.param].items():
         monkeypatch.setattr(pages, name, value)

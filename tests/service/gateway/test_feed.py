@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from chassis import ids
+from chassis.haste import Pace
 from chassis.ids import AccountId
 from chassis.nats import Nats
 from services.gateway import service
@@ -52,7 +53,7 @@ async def test_events_come_in_order_with_the_ids_that_nats_carries(
     gateway: Gateway, mine: tuple[AccountId, str], nats: Nats, writer: FeedWriter
 ) -> None:
     account, key = mine
-    consumers = [asyncio.create_task(one.run()) for one in writer.consumers().values()]
+    consumers = [asyncio.create_task(one.run()) for one in writer.consumers(Pace(1)).values()]
     try:
         live = [await publish(nats, account, contact(f"c{number}")) for number in range(5)]
         bulk = await publish(nats, account, contact("many"), bulk=True)

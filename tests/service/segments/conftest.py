@@ -11,6 +11,7 @@ from carillon.segments.v1 import segments_pb2_grpc as rpc
 from chassis.db import Database
 from chassis.grpc_client import Client
 from chassis.grpc_server import Server
+from chassis.haste import Pace
 from chassis.nats import Poker
 from chassis.relay import Relay, topic
 from services.segments.builder import TOPIC, Builder
@@ -108,7 +109,7 @@ async def worker(nats, work_db, builder) -> AsyncIterator[Evaluator]:
     work_db.on_events = Poker(nats, topic("segments"))
     evaluator, lanes = Evaluator(work_db), Lanes()
     async with contextlib.AsyncExitStack() as stack:
-        for consumer in consumers(nats, evaluator, lanes):
+        for consumer in consumers(nats, evaluator, lanes, Pace(1)):
             await stack.enter_async_context(background(consumer.run()))
         await stack.enter_async_context(background(Flips(work_db, evaluator, lanes).run()))
         await stack.enter_async_context(background(Relay(work_db, nats, service="segments").run()))

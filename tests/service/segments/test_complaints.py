@@ -3,6 +3,7 @@
 import contextlib
 
 from chassis import ids
+from chassis.haste import Pace
 from services.segments import builder, builds, steps
 from services.segments.consumers import consumers
 from services.segments.evaluation import Evaluator
@@ -40,7 +41,7 @@ async def test_dittofeed_1844_what_was_told_while_nobody_listened(api, builder, 
     await contacts.deleted(*gone)
 
     async with contextlib.AsyncExitStack() as stack:
-        for consumer in consumers(nats, Evaluator(work_db), Lanes()):
+        for consumer in consumers(nats, Evaluator(work_db), Lanes(), Pace(1)):
             await stack.enter_async_context(background(consumer.run()))
 
         async def all_there():
