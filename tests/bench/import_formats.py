@@ -1,4 +1,5 @@
-"""The same 100,000 people as CSV, as a workbook and as vCards, by REST, each against the CSV of its round."""
+"""The same 100,000 people as CSV, as a workbook and as vCards, by REST, each against the CSV of its round, and against
+a bare COPY of what it made."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from deploy.local.demo.rest import Rest
 from tests import throwaway_stack, workbooks
-from tests.bench.import_file import Imported, import_once
+from tests.bench.import_file import Imported, copy_again, import_once
 from tests.bench.import_million import indexed
 from tests.bench.measure import median
 from tests.bench.record import Outcome
@@ -53,39 +54,43 @@ async def one(stack: ThrowawayStack, file: Path) -> Imported:
     return done
 
 
-async def measure(stack: ThrowawayStack, rounds: int) -> dict[str, list[Imported]]:
+async def measure(stack: ThrowawayStack, rounds: int) -> tuple[dict[str, list[Imported]], list[float]]:
+    """By format; and the seconds of a COPY for each round."""
     folder = stack.home.folder / "demo"
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     people = [person(number) for number in range(ROWS)]
     found: dict[str, list[Imported]] = {kind: [] for kind in WRITERS}
     for kind, write in WRITERS.items():
         await asyncio.to_thread((folder / f"people.{kind}").write_bytes, write(people))
-    imported = 0
+    imported, copied = 0, []
     for _ in range(rounds):
         for kind, done in found.items():
             done.append(await one(stack, folder / f"people.{kind}"))
             imported += ROWS
             # The next one should not pay for the search words of this one.
             await indexed(stack.database_url("contacts"), imported)
-    return found
+        copied.append(await copy_again(stack.database_url("contacts"), people[0][0]))
+    return found, copied
 
 
 def run(rounds: int = ROUNDS) -> Outcome:
     with throwaway_stack.started("bench") as stack:
-        found = asyncio.run(measure(stack, rounds))
+        found, copies = asyncio.run(measure(stack, rounds))
     seconds = {kind: median([one.import_seconds for one in done]) for kind, done in found.items()}
     peaks = {kind: max(one.peak_bytes for one in done) for kind, done in found.items()}
+    copied = median(copies)
     ratios = {kind: seconds["csv"] / taken for kind, taken in seconds.items()}
     return Outcome(
         "import_formats",
-        f"Import of {ROWS:,} rows by REST, by format",
-        ["format", "import s", "rows/s", "CSV s / import s", "upload s", "CPU s", "peak RSS MB"],
+        f"Import of {ROWS:,} rows by REST, by format; a bare COPY of them took {copied:.2f} s",
+        ["format", "import s", "rows/s", "CSV s / import s", "COPY s / import s", "upload s", "CPU s", "peak RSS MB"],
         [
             [
                 kind,
                 f"{seconds[kind]:.2f}",
                 f"{ROWS / seconds[kind]:,.0f}",
                 f"{ratios[kind]:.2f}",
+                f"{copied / seconds[kind]:.2f}",
                 f"{median([one.upload_seconds for one in done]):.2f}",
                 f"{median([one.cpu_seconds for one in done]):.2f}",
                 f"{peaks[kind] / 1e6:.0f}",
@@ -97,6 +102,7 @@ def run(rounds: int = ROUNDS) -> Outcome:
                 "import_seconds_median": seconds[kind],
                 "rows_per_second_median": ROWS / seconds[kind],
                 "csv_to_import_ratio": ratios[kind],
+                "copy_to_import_ratio": copied / seconds[kind],
                 "peak_rss_bytes": peaks[kind],
             }
             for kind in WRITERS
