@@ -131,7 +131,7 @@ def service_settings(state: State, service: str, *, mode: str, nats_url: str) ->
         settings["GRPC_BIND"] = address(state.ports[f"{service}-grpc"])
     if mode == "work" and service in ("segments", "gateway"):
         # All share a few processors.
-        settings["BULK_SHARE"] = "0.15"
+        settings["BULK_SHARE"] = "0.1"
     if service == "contacts":
         settings["ERASURE_KEY"] = state.erasure_key
     if service == "gateway":

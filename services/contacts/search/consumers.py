@@ -3,22 +3,22 @@
 The bulk lane gives way while an import runs: both would share the processors, and the file's own row count is what
 somebody waits for. It does so for LONG_PATIENCE_SECONDS after an event; for PATIENCE_SECONDS where an import has ended
 since, because somebody waits for its words then and events are taken in their order. Two consumers share the lane: one
-makes words while the database stores those of the other.
+makes words while the database stores those of the other. Who else follows the bulk events gives way to them.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
 
 from carillon.events.v1 import events_pb2
-from chassis import ids
+from chassis import haste, ids
 from chassis.consumer import Consumer, Invalid, Received
 from chassis.db import Database
 from chassis.ids import AccountId
-from chassis.nats import Nats
+from chassis.nats import Nats, Poker
 from services.contacts.domain import search
 from services.contacts.search import entries
 from services.contacts.search.entries import Entry
@@ -45,7 +45,7 @@ READ_FIELDS = {"phone", "email", "first_name", "last_name", "name"}
 
 def consumers(nats: Nats, db: Database) -> list[Consumer]:
     """The consumers of `work`, to be run."""
-    indexer = SearchIndexer(db)
+    indexer = SearchIndexer(db, hasten=Poker(nats, haste.TOPIC))
     return [
         Consumer(nats, durable=LIVE, filters=["events.contact.*.*"], handler=indexer.handle, batch=LIVE_EVENTS),
         *(
@@ -56,8 +56,10 @@ def consumers(nats: Nats, db: Database) -> list[Consumer]:
 
 
 class SearchIndexer:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, hasten: Callable[[], None] = lambda: None) -> None:
+        """hasten: called while words of bulk events are stored."""
         self._db = db
+        self._hasten = hasten
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
@@ -75,6 +77,8 @@ class SearchIndexer:
             await asyncio.sleep(0)
         # A transaction each: entries are locked in the order of ids, so that nobody waits in a circle.
         if newest:
+            if events[0].bulk:
+                self._hasten()
             async with self._db.write(account) as tx:
                 await entries.keep(tx, account, list(newest.values()))
         if gone:
