@@ -6,12 +6,15 @@ is compared with its row, so that words which are out of date never yield a wron
   postings   where every reading has a rare word: the contacts of the rare words, intersected, then sorted
   walk       where all words are common: the contacts in order, until a page is full. It gives up after so many, for
              matches may lie together at the other end
+  names      then, by name, where one word is asked for: the contacts whose names begin with it lie together in that
+             order, and hardly any others have it
   sift       then: the contacts in order, against a hash of the postings, which costs a fraction of a walk for each;
              of the words those that are less common than others, if there are such
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -117,6 +120,12 @@ async def propose(tx: ReadTx, query: Query, search: Search, counts: dict[str, in
         from_start = query.after is None and is_unfiltered(query)
         if not from_start and not await goes_on(tx, query, search):
             return rows
+        word = one_word(query, search) if query.order.column == "sort_name" else None
+        if word is not None:
+            others = await other_names(tx, query, word)
+            if len(others) <= FEW:
+                sql, args = by_name(query, word, others)
+                return await tx.fetch(sql, *args)
         sql, args = sift(query, search, await less_common(tx, query, search))
     else:
         if most_texts(search, chosen, counts) > FEW:
@@ -278,6 +287,47 @@ def proposed(search: Search, chosen: Sequence[Sequence[str]], args: Arguments) -
         f"WHERE s.account_id = $1 AND s.contact_id = p.contact_id OFFSET 0) AS s "
         f"WHERE {postings.text_condition(search, args)}"
     )
+
+
+def one_word(query: Query, search: Search) -> str | None:
+    """All that the contacts are narrowed to; None where it is more."""
+    if not is_unfiltered(query) or len(search.readings) > 1 or len(search.readings[0]) > 1:
+        return None
+    return search.readings[0][0]
+
+
+def begins(word: str, args: Arguments) -> str:
+    """On `contacts AS c`: the name does, as far as marks are left aside."""
+    return f"c.sort_name >= {args.add(word)} AND c.sort_name < {args.add(word + postings.LAST_CHARACTER)}"
+
+
+async def other_names(tx: ReadTx, query: Query, word: str) -> list[UUID]:
+    """The contacts that have the word, and whose names do not begin with it; FEW, or one more."""
+    args = Arguments([query.account])
+    found, named = postings.posting(word, args), begins(word, args)
+    rows = await tx.fetch(
+        f"SELECT contact_id FROM ({found}) AS p WHERE (contact_id IN "
+        f"(SELECT c.id FROM contacts AS c WHERE c.account_id = $1 AND {named})) IS NOT TRUE LIMIT {FEW + 1}",
+        *args,
+    )
+    return [row[0] for row in rows]
+
+
+def by_name(query: Query, word: str, others: Sequence[UUID]) -> tuple[str, Arguments]:
+    args = Arguments([query.account])
+    behind = narrowed(query, args).also
+    first = (
+        f"(SELECT c.id, c.sort_name FROM contacts AS c WHERE c.account_id = $1 AND {begins(word, args)}{behind} "
+        f"ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}) UNION "
+        f"(SELECT c.id, c.sort_name FROM contacts AS c WHERE c.account_id = $1 "
+        f"AND c.id = ANY({args.add(others)}::uuid[]){behind})"
+    )
+    return (
+        f"WITH first AS MATERIALIZED (SELECT c.id FROM ({first}) AS c "
+        f"ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}) "
+        f"SELECT {selected(query.order)} FROM first AS f JOIN contacts AS c ON c.account_id = $1 AND c.id = f.id "
+        f"WHERE c.account_id = $1 ORDER BY {query.order.sql}"
+    ), args
 
 
 def sift(query: Query, search: Search, chosen: Sequence[Sequence[str]]) -> tuple[str, Arguments]:

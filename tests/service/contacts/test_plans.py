@@ -21,6 +21,7 @@ from services.contacts.listing.filters import ANY, Filter
 from services.contacts.listing.order import NEWEST, Order
 from services.contacts.lists import memberships
 from services.contacts.lists import repository as lists
+from services.contacts.search import postings
 from services.contacts.suppressions import repository as suppressions
 from tests.service import stack
 
@@ -196,6 +197,31 @@ async def test_words_are_found_by_ranges(busy, serve_db, search):
     assert_indexed(text)
     conditions = re.findall(r"Index Cond: .*word >= .*word < ", text)
     assert len(conditions) == ranges, text
+
+
+async def test_the_first_contacts_of_words_are_read_and_no_others(busy, serve_db):
+    """From word to word, and of each word in the order of its postings."""
+    async with serve_db.write(busy) as tx:
+        words = await planned_now(tx, postings.DISTINCT, busy, "mar", "mar" + postings.LAST_CHARACTER, 65)
+        sql, args = pages.by_heads(pages.Query(busy, Filter(search="x"), NEWEST, (ID,), 51), ["mara", "marc"])
+        heads = await planned_now(tx, sql, *args)
+    assert (
+        len(re.findall(r"Index Only Scan using search_words_pkey.*\n *Index Cond: .*word >=? .*word < ", words)) == 2
+    ), words
+    assert re.search(
+        r"Index Only Scan Backward using search_words_pkey.*\n *Index Cond: .*word = .*contact_id < ", heads
+    ), heads
+
+
+async def test_a_name_that_begins_with_the_word_is_found_in_its_order(busy, serve_db):
+    query = pages.Query(busy, Filter(search="x"), Order("sort_name", descending=False), ("mara", ID), 51)
+    sql, args = pages.by_name(query, "mar", [ID])
+    async with serve_db.write(busy) as tx:
+        text = await planned_now(tx, sql, *args)
+    assert_indexed(text)
+    assert re.search(
+        r"Index Only Scan using contacts_sort_name.*\n *Index Cond: .*sort_name >= .*sort_name < ", text
+    ), text
 
 
 @pytest.mark.parametrize("order", [NEWEST, Order("sort_name", descending=False)], ids=str)

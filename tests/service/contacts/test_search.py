@@ -23,7 +23,7 @@ from tests.service.contacts.search_index import events, index, kept_words
 from tests.service.stack import eventually, new_account
 
 
-@pytest.fixture(params=["heads", "postings", "texts", "closer", "walk", "sift", "sift_scarce"])
+@pytest.fixture(params=["heads", "postings", "texts", "closer", "walk", "names", "sift", "sift_scarce"])
 def plan_kind(request, monkeypatch):
     """Small accounts take every way that large ones do."""
     settings: dict[str, dict[str, object]] = {
@@ -33,8 +33,10 @@ def plan_kind(request, monkeypatch):
         "texts": {"HEADS": 0, "RARE": 1},
         "closer": {"HEADS": 0, "RARE": 1, "FEW": 0, "SCARCE": 2},
         "walk": {"HEADS": 0, "RARE": 0},
-        "sift": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 0},
-        "sift_scarce": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "SCARCE": 1},
+        # Names that begin with the word, and a few others; or no others are few enough.
+        "names": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "FEW": 2},
+        "sift": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "FEW": -1, "SCARCE": 0},
+        "sift_scarce": {"HEADS": 0, "RARE": 0, "WALK": dict.fromkeys(pages.WALK, 1), "FEW": -1, "SCARCE": 1},
     }
     for name, value in settings[request.param].items():
         monkeypatch.setattr(pages, name, value)
@@ -95,6 +97,26 @@ async def test_pages_of_a_search_have_each_contact_once(book, work_db, order):
             break
     assert len(walked) == len(made)
     assert set(walked) == made
+
+
+@pytest.mark.usefixtures("plan_kind")
+@pytest.mark.parametrize("order", [pb.CONTACT_ORDER_UNSPECIFIED, pb.CONTACT_ORDER_CREATED_AT, pb.CONTACT_ORDER_NAME])
+async def test_pages_of_one_word_are_in_order(book, work_db, order):
+    """Which is the name's beginning, or not, or the email's."""
+    people = ["Ann Lee", "Ánn Ray", "Bob Ann", "Anna Ash", "Annika Bo", "Zoe Lee"]
+    for n, name in enumerate(people * 2):
+        email = {"email": f"ann{n}@example.org"} if name == "Zoe Lee" else {}
+        await book.create(name=name, phone=f"+1201555{n:04}", **email)
+    await index(work_db, book.account)
+    everybody = [contact.id for contact in (await book.page(page_size=100, order=order)).contacts]
+    walked, cursor = [], ""
+    while True:
+        answer = await book.page(search="ann", page_size=5, cursor=cursor, order=order)
+        walked += [contact.id for contact in answer.contacts]
+        cursor = answer.next_cursor
+        if not cursor:
+            break
+    assert walked == everybody
 
 
 @pytest.mark.usefixtures("plan_kind")
@@ -260,7 +282,9 @@ async def agree(client, work_db, *, changes, typed, seed):
         await change(book, people, step)
     await index(work_db, book.account, shuffled=random.Random(seed))
     for text in typed:
-        assert await found(book, text) == naive(people, text), text
+        expected = naive(people, text)
+        assert await found(book, text) == expected, text
+        assert await found(book, text, order=pb.CONTACT_ORDER_NAME) == expected, text
 
 
 CASES = given(changes=CHANGES, typed=st.lists(TYPED, min_size=1, max_size=6), seed=st.integers(0, 2**16))
