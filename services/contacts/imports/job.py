@@ -236,8 +236,9 @@ class ImportWorker:
 
     async def _beat(self, lease: Lease) -> None:
         while True:
-            self._hasten()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            # Short ones are not worth that others give way.
+            self._hasten()
             try:
                 async with self._db.across() as tx:
                     await repository.heartbeat(tx, lease)
