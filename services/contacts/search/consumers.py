@@ -57,14 +57,13 @@ def consumers(nats: Nats, db: Database) -> list[Consumer]:
 
 class SearchIndexer:
     def __init__(self, db: Database, *, hasten: Callable[[], None] = lambda: None) -> None:
-        """hasten: called while words of bulk events are stored."""
+        """hasten: called while words of an import are stored."""
         self._db = db
         self._hasten = hasten
 
     async def handle(self, account: AccountId, events: Sequence[Received]) -> None:
         """Raises Invalid for an event that breaks the contract of carillon.events.v1."""
-        if events[0].bulk:
-            await self._give_way(events[0].time)
+        awaited = events[0].bulk and await self._give_way(events[0].time)
         newest: dict[UUID, Entry] = {}
         gone: dict[UUID, int] = {}
         for event in events:
@@ -77,7 +76,7 @@ class SearchIndexer:
             await asyncio.sleep(0)
         # A transaction each: entries are locked in the order of ids, so that nobody waits in a circle.
         if newest:
-            if events[0].bulk:
+            if awaited:
                 self._hasten()
             async with self._db.write(account) as tx:
                 await entries.keep(tx, account, list(newest.values()))
@@ -85,16 +84,17 @@ class SearchIndexer:
             async with self._db.write(account) as tx:
                 await entries.forget(tx, account, list(gone.items()))
 
-    async def _give_way(self, since: datetime) -> None:
-        """since: when the event was made."""
+    async def _give_way(self, since: datetime) -> bool:
+        """since: when the event was made. Whether an import has ended since, whose words somebody waits for."""
         while (waited := datetime.now(UTC) - since) < timedelta(seconds=LONG_PATIENCE_SECONDS):
             async with self._db.across() as tx:
                 row = await tx.fetchrow(IMPORTING, since)
             assert row is not None
             importing, ended = row
             if not importing or (ended and waited >= timedelta(seconds=PATIENCE_SECONDS)):
-                return
+                return bool(ended)
             await asyncio.sleep(POLL_SECONDS)
+        return False
 
 
 def decode(event: Received) -> Iterator[tuple[UUID, int, Entry | None]]:
