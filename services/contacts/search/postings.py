@@ -52,7 +52,7 @@ def heads(words: Sequence[str], args: Arguments, *, behind: str, order: str, lim
     postings."""
     return (
         f"SELECT first.contact_id FROM unnest({args.add(words)}::text[]) AS w(word), LATERAL (SELECT contact_id "
-        f"FROM search_words AS s WHERE s.account_id = $1 AND s.word = w.word{behind} "
+        f'FROM search_words AS s WHERE s.account_id = $1 AND s.word = w.word COLLATE "C"{behind} '
         f"ORDER BY contact_id {order} LIMIT {args.add(limit)}) AS first"
     )
 

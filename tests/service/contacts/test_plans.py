@@ -206,10 +206,11 @@ async def test_the_first_contacts_of_words_are_read_and_no_others(busy, serve_db
         sql, args = pages.by_heads(pages.Query(busy, Filter(search="x"), NEWEST, (ID,), 51), ["mara", "marc"])
         heads = await planned_now(tx, sql, *args)
     assert (
-        len(re.findall(r"Index Only Scan using search_words_pkey.*\n *Index Cond: .*word >=? .*word < ", words)) == 2
+        len(re.findall(r"Index (?:Only )?Scan using search_words_pkey.*\n *Index Cond: .*word >=? .*word < ", words))
+        == 2
     ), words
     assert re.search(
-        r"Index Only Scan Backward using search_words_pkey.*\n *Index Cond: .*word = .*contact_id < ", heads
+        r"Index (?:Only )?Scan Backward using search_words_pkey.*\n *Index Cond: .*word = .*contact_id < ", heads
     ), heads
 
 
@@ -220,7 +221,7 @@ async def test_a_name_that_begins_with_the_word_is_found_in_its_order(busy, serv
         text = await planned_now(tx, sql, *args)
     assert_indexed(text)
     assert re.search(
-        r"Index Only Scan using contacts_sort_name.*\n *Index Cond: .*sort_name >= .*sort_name < ", text
+        r"Index (?:Only )?Scan using contacts_sort_name.*\n *Index Cond: .*sort_name >= .*sort_name < ", text
     ), text
 
 
