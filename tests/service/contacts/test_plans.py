@@ -205,13 +205,10 @@ async def test_the_first_contacts_of_words_are_read_and_no_others(busy, serve_db
         words = await planned_now(tx, postings.DISTINCT, busy, "mar", "mar" + postings.LAST_CHARACTER, 65)
         sql, args = pages.by_heads(pages.Query(busy, Filter(search="x"), NEWEST, (ID,), 51), ["mara", "marc"])
         heads = await planned_now(tx, sql, *args)
-    assert (
-        len(re.findall(r"Index (?:Only )?Scan using search_words_pkey.*\n *Index Cond: .*word >=? .*word < ", words))
-        == 2
-    ), words
-    assert re.search(
-        r"Index (?:Only )?Scan Backward using search_words_pkey.*\n *Index Cond: .*word = .*contact_id < ", heads
-    ), heads
+    steps = re.findall(r"Scan using search_words_pkey.*\n *Index Cond: .*word >=? .*word < ", words)
+    assert len(steps) == 2, words
+    first = r"Scan Backward using search_words_pkey.*\n *Index Cond: .*word = .*contact_id < "
+    assert re.search(first, heads), heads
 
 
 async def test_a_name_that_begins_with_the_word_is_found_in_its_order(busy, serve_db):
@@ -220,9 +217,8 @@ async def test_a_name_that_begins_with_the_word_is_found_in_its_order(busy, serv
     async with serve_db.write(busy) as tx:
         text = await planned_now(tx, sql, *args)
     assert_indexed(text)
-    assert re.search(
-        r"Index (?:Only )?Scan using contacts_sort_name.*\n *Index Cond: .*sort_name >= .*sort_name < ", text
-    ), text
+    named = r"Scan using contacts_sort_name.*\n *Index Cond: .*sort_name >= .*sort_name < "
+    assert re.search(named, text), text
 
 
 @pytest.mark.parametrize("order", [NEWEST, Order("sort_name", descending=False)], ids=str)
