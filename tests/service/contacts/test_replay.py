@@ -14,6 +14,7 @@ import pytest_asyncio
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.db import Database
+from chassis.haste import Pace
 from chassis.nats import EVENTS
 from chassis.outbox import MAX_OBJECTS
 from chassis.relay import Relay
@@ -54,7 +55,7 @@ class SegmentsAway:
         self._nats = nats
 
     def running(self):
-        return running(*(one.run() for one in consumers(self._nats, Evaluator(self._db), Lanes())))
+        return running(*(one.run() for one in consumers(self._nats, Evaluator(self._db), Lanes(), Pace(1))))
 
     async def make_segment(self, account) -> None:
         segment, build = ids.new(), ids.new()
