@@ -24,10 +24,9 @@ Made = TypeVar("Made")
 
 @dataclass(slots=True)
 class Taken:
-    """Records taken out of the file, and of each whether its contact is known to be there; see `KnownRows.ask`."""
+    """Records taken out of the file."""
 
     records: list[Record]
-    known: list[bool]
     # Behind its last record.
     records_done: int
     bytes_done: int
@@ -50,13 +49,22 @@ def read_ahead(
 
 
 async def batches(db: Database, lease: Lease, known: KnownRows, size: int) -> AsyncGenerator[Batch, None]:
-    # While the database says which rows are known, others are read.
-    async with aclosing(ahead(taken(db, lease, known, size), 1)) as pieces:
+    # While the database says which rows are known, others are taken out of the file, and others are read.
+    async with aclosing(ahead(asked(db, lease, known, size), 1)) as pieces:
+        async for piece, there in pieces:
+            yield Batch(await known.read(piece.records, there), piece.records_done, piece.bytes_done)
+
+
+async def asked(
+    db: Database, lease: Lease, known: KnownRows, size: int
+) -> AsyncGenerator[tuple[Taken, list[bool]], None]:
+    """With what `KnownRows.ask` says of each record."""
+    async with aclosing(ahead(taken(db, lease, size), 1)) as pieces:
         async for piece in pieces:
-            yield Batch(await known.read(piece.records, piece.known), piece.records_done, piece.bytes_done)
+            yield piece, await known.ask(piece.records)
 
 
-async def taken(db: Database, lease: Lease, known: KnownRows, size: int) -> AsyncGenerator[Taken, None]:
+async def taken(db: Database, lease: Lease, size: int) -> AsyncGenerator[Taken, None]:
     """Raises Unreadable behind the last record that could be taken."""
     done = max(lease.records_done, lease.plan.skipped_records)
     fed = weighed = 0
@@ -71,13 +79,13 @@ async def taken(db: Database, lease: Lease, known: KnownRows, size: int) -> Asyn
                 weighed += sum(map(weight, fresh))
                 unread += fresh
                 if len(unread) >= size or weighed >= CHUNK_BYTES:
-                    yield Taken(unread, await known.ask(unread), done, fed)
+                    yield Taken(unread, done, fed)
                     unread, weighed = [], 0
                 await asyncio.sleep(0)
     except Unreadable as unreadable:
         broken_off = unreadable
     if unread:
-        yield Taken(unread, await known.ask(unread), done, fed)
+        yield Taken(unread, done, fed)
     if broken_off is not None:
         raise broken_off
 
