@@ -291,7 +291,7 @@ CASES = given(changes=CHANGES, typed=st.lists(TYPED, min_size=1, max_size=6), se
 
 
 @pytest.mark.usefixtures("plan_kind")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @CASES
 async def test_the_service_finds_what_a_naive_search_finds(client, work_db, changes, typed, seed):
     await agree(client, work_db, changes=changes, typed=typed, seed=seed)
