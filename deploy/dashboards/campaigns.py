@@ -1,7 +1,7 @@
 """Campaigns: from audience to click, and what sends the messages."""
 
 from deploy.dashboards.grafana import GREEN, RED, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, mean, quantile, rate, total
+from deploy.dashboards.promql import highest, increase, mean, quantile, quantiles, rate, total
 
 RECIPIENTS, ATTEMPTS = "carillon_campaigns_recipients_total", "carillon_campaigns_attempts_total"
 NOT_TAKEN = 'answer!~"accepted|none"'
@@ -68,12 +68,9 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Campaigns that stand still",
-                    "For how long a campaign whose work is due has had no worker, and for how long it has sent to, "
-                    "skipped or added nobody, of the one that was left alone longest.",
-                    [
-                        Query(highest("carillon_campaigns_idle_seconds", by="state"), "{{state}}: no worker"),
-                        Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}: no step"),
-                    ],
+                    "For how long a campaign whose work is due has sent to, skipped or added nobody, with a worker or "
+                    "without, of the one that stands still longest.",
+                    [Query(highest("carillon_campaigns_stalled_seconds", by="state"), "{{state}}")],
                     unit="s",
                     steps=[(None, GREEN), (60, RED)],
                 ),
@@ -110,7 +107,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Micro-batches",
                     "Time of one, from the check with contacts to the outcomes.",
-                    [Query(quantile(q, "carillon_campaigns_batch_seconds"), f"p{q * 100:.0f}") for q in (0.5, 0.95)],
+                    quantiles((0.5, 0.95), "carillon_campaigns_batch_seconds"),
                     unit="s",
                 ),
                 Panel(

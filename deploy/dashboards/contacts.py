@@ -1,7 +1,7 @@
 """Contacts: jobs in the background, imports, exports, bulk changes, and what follows the contacts' events."""
 
 from deploy.dashboards.grafana import GREEN, RED, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, most, quantile, rate
+from deploy.dashboards.promql import highest, increase, quantile, quantiles, rate, ten_most
 
 SERVED, SECONDS = "carillon_grpc_server_calls_total", "carillon_grpc_server_seconds"
 ROWS, FAILED_ROW = "carillon_contacts_import_rows_total", 'outcome="failed"'
@@ -22,13 +22,10 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Jobs that stand still",
-                    "For how long a job has had no worker, and for how long one whose turn it is has made no step, of "
-                    "the one that was left alone longest. High: no worker runs, all are busy (`import_slots`, "
-                    "`export_slots`, replicas of contacts-work), or a worker hangs.",
-                    [
-                        Query(highest("carillon_contacts_jobs_idle_seconds", by="kind"), "{{kind}}: no worker"),
-                        Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}: no step"),
-                    ],
+                    "For how long a job whose turn it is has made no step, of the one that stands still longest. High: "
+                    "no worker runs, all are busy (`import_slots`, `export_slots`, replicas of contacts-work), or a "
+                    "worker hangs.",
+                    [Query(highest("carillon_contacts_stalled_seconds", by="kind"), "{{kind}}")],
                     unit="s",
                     steps=[(None, GREEN), (300, RED)],
                 ),
@@ -63,7 +60,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Time of an import",
                     "That a worker spent on one, from lease to end.",
-                    [Query(quantile(q, "carillon_contacts_import_seconds"), f"p{q * 100:.0f}") for q in (0.5, 0.95)],
+                    quantiles((0.5, 0.95), "carillon_contacts_import_seconds"),
                     unit="s",
                 ),
                 Panel(
@@ -98,7 +95,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Time of an export",
                     "That a worker spent on one, from lease to end.",
-                    [Query(quantile(q, "carillon_contacts_export_seconds"), f"p{q * 100:.0f}") for q in (0.5, 0.95)],
+                    quantiles((0.5, 0.95), "carillon_contacts_export_seconds"),
                     unit="s",
                 ),
                 Panel(
@@ -116,14 +113,14 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Calls",
                     "gRPC calls a second, the ten methods called most.",
-                    [Query(most(10, rate(SERVED, CONTACTS, by="method")), "{{method}}")],
+                    [Query(ten_most(rate(SERVED, CONTACTS, by="method")), "{{method}}")],
                     unit="reqps",
                     leads_to="carillon-grpc",
                 ),
                 Panel(
                     "Time to answer",
                     "p95 by method, the ten slowest. Streams last as long as what they carry.",
-                    [Query(most(10, quantile(0.95, SECONDS, CONTACTS, by="method")), "{{method}}", exemplars=True)],
+                    [Query(ten_most(quantile(0.95, SECONDS, CONTACTS, by="method")), "{{method}}", exemplars=True)],
                     unit="s",
                     leads_to="carillon-grpc",
                 ),

@@ -1,7 +1,7 @@
 """REST: what is asked, how long it takes, what fails; and deliveries to webhooks."""
 
 from deploy.dashboards.grafana import GREEN, RED, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, most, quantile, rate, total
+from deploy.dashboards.promql import highest, increase, quantile, quantiles, rate, ten_most, total
 
 REQUESTS, SECONDS = "carillon_gateway_requests_total", "carillon_gateway_request_seconds"
 CALLS, FAILED = 'kind="call"', 'status=~"5.."'
@@ -24,7 +24,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Requests by route",
                     "The ten routes that are asked most. `none`: no route matched.",
-                    [Query(most(10, rate(REQUESTS, by="method, route")), "{{method}} {{route}}")],
+                    [Query(ten_most(rate(REQUESTS, by="method, route")), "{{method}} {{route}}")],
                     unit="reqps",
                 ),
                 Panel(
@@ -37,7 +37,7 @@ DASHBOARD = Dashboard(
                     "Answers 4xx a second, the ten most frequent. 429: an account's rate limit.",
                     [
                         Query(
-                            most(10, rate(REQUESTS, 'status=~"4.."', by="method, route, status")),
+                            ten_most(rate(REQUESTS, 'status=~"4.."', by="method, route, status")),
                             "{{status}} {{method}} {{route}}",
                         )
                     ],
@@ -49,7 +49,7 @@ DASHBOARD = Dashboard(
                     "trace in the log (`request.failed`).",
                     [
                         Query(
-                            most(10, rate(REQUESTS, FAILED, by="method, route, status")),
+                            ten_most(rate(REQUESTS, FAILED, by="method, route, status")),
                             "{{status}} {{method}} {{route}}",
                         )
                     ],
@@ -77,10 +77,7 @@ DASHBOARD = Dashboard(
                     "Duration of calls",
                     "From a request's head to its answer's end, without uploads, streams and waiting for jobs. Points "
                     "are traces.",
-                    [
-                        Query(quantile(q, SECONDS, CALLS), f"p{q * 100:.0f}", exemplars=True)
-                        for q in (0.5, 0.9, 0.95, 0.99)
-                    ],
+                    quantiles((0.5, 0.9, 0.95, 0.99), SECONDS, CALLS, exemplars=True),
                     unit="s",
                 ),
                 Panel(
@@ -88,7 +85,7 @@ DASHBOARD = Dashboard(
                     "The ten routes with the longest p95 of calls.",
                     [
                         Query(
-                            most(10, quantile(0.95, SECONDS, CALLS, by="method, route")),
+                            ten_most(quantile(0.95, SECONDS, CALLS, by="method, route")),
                             "{{method}} {{route}}",
                             exemplars=True,
                         )
@@ -119,8 +116,8 @@ DASHBOARD = Dashboard(
                     "p95 of the gRPC calls that the gateway makes, the ten slowest methods.",
                     [
                         Query(
-                            most(
-                                10, quantile(0.95, "carillon_grpc_client_seconds", 'component="gateway"', by="method")
+                            ten_most(
+                                quantile(0.95, "carillon_grpc_client_seconds", 'component="gateway"', by="method")
                             ),
                             "{{method}}",
                             exemplars=True,
@@ -145,7 +142,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Time to a delivery",
                     "From an event's making to its delivery, where the first attempt got through.",
-                    [Query(quantile(q, "carillon_webhook_seconds"), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)],
+                    quantiles((0.5, 0.95, 0.99), "carillon_webhook_seconds"),
                     unit="s",
                 ),
                 Panel(

@@ -1,7 +1,7 @@
 """The calls between services, as their servers and as their callers saw them."""
 
 from deploy.dashboards.grafana import Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import mean, most, quantile, rate, series
+from deploy.dashboards.promql import mean, quantile, quantiles, rate, series, ten_most
 
 SERVED, SERVER_SECONDS = "carillon_grpc_server_calls_total", "carillon_grpc_server_seconds"
 CALLED, CLIENT_SECONDS = "carillon_grpc_client_calls_total", "carillon_grpc_client_seconds"
@@ -27,7 +27,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Methods called most",
                     "The ten with the most calls a second.",
-                    [Query(most(10, rate(SERVED, CHOSEN, by="method")), "{{method}}")],
+                    [Query(ten_most(rate(SERVED, CHOSEN, by="method")), "{{method}}")],
                     unit="reqps",
                 ),
                 Panel(
@@ -40,10 +40,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Time to answer",
                     "Quantiles over all methods. Points are traces.",
-                    [
-                        Query(quantile(q, SERVER_SECONDS, CHOSEN), f"p{q * 100:.0f}", exemplars=True)
-                        for q in (0.5, 0.95, 0.99)
-                    ],
+                    quantiles((0.5, 0.95, 0.99), SERVER_SECONDS, CHOSEN, exemplars=True),
                     unit="s",
                 ),
                 Panel(
@@ -51,7 +48,7 @@ DASHBOARD = Dashboard(
                     "The ten with the longest p95. Streams last as long as what they carry.",
                     [
                         Query(
-                            most(10, quantile(0.95, SERVER_SECONDS, CHOSEN, by="method")), "{{method}}", exemplars=True
+                            ten_most(quantile(0.95, SERVER_SECONDS, CHOSEN, by="method")), "{{method}}", exemplars=True
                         )
                     ],
                     unit="s",
@@ -59,7 +56,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Failed by method",
                     "Calls a second that ended in a fault of the server, or found no room.",
-                    [Query(most(10, rate(SERVED, FAULTS, by="method, code")), "{{code}} {{method}}")],
+                    [Query(ten_most(rate(SERVED, FAULTS, by="method, code")), "{{code}} {{method}}")],
                     unit="reqps",
                 ),
             ],
@@ -89,10 +86,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Time to an answer",
                     "Quantiles over all methods, with the way and the waiting for a connection.",
-                    [
-                        Query(quantile(q, CLIENT_SECONDS, CHOSEN), f"p{q * 100:.0f}", exemplars=True)
-                        for q in (0.5, 0.95, 0.99)
-                    ],
+                    quantiles((0.5, 0.95, 0.99), CLIENT_SECONDS, CHOSEN, exemplars=True),
                     unit="s",
                 ),
                 Panel(
@@ -101,7 +95,7 @@ DASHBOARD = Dashboard(
                     "longest way: the network, both event loops, waiting for a server that restarts.",
                     [
                         Query(
-                            most(10, f"{mean(CLIENT_SECONDS, by='method')} - {mean(SERVER_SECONDS, by='method')}"),
+                            ten_most(f"{mean(CLIENT_SECONDS, by='method')} - {mean(SERVER_SECONDS, by='method')}"),
                             "{{method}}",
                         )
                     ],

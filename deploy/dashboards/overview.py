@@ -1,7 +1,7 @@
 """Is it well? The service level, and one look at each part; every panel leads on to its own dashboard."""
 
 from deploy.dashboards.grafana import GREEN, RED, YELLOW, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, quantile, rate, series, total
+from deploy.dashboards.promql import highest, increase, quantile, quantiles, rate, series, total
 
 OBJECTIVE = 0.999
 ALLOWED = 0.001
@@ -90,14 +90,7 @@ DASHBOARD = Dashboard(
                     "Duration of calls",
                     "From a request's head to its answer's end, without uploads, streams and waiting for jobs. Points "
                     "are traces.",
-                    [
-                        Query(
-                            quantile(q, "carillon_gateway_request_seconds", 'kind="call"'),
-                            f"p{q * 100:.0f}",
-                            exemplars=True,
-                        )
-                        for q in (0.5, 0.95, 0.99)
-                    ],
+                    quantiles((0.5, 0.95, 0.99), "carillon_gateway_request_seconds", 'kind="call"', exemplars=True),
                     unit="s",
                     leads_to="carillon-gateway",
                 ),

@@ -1,5 +1,9 @@
 """The queries that panels are made of. Selectors are of the namespaces and jobs that the dashboard was asked for."""
 
+from collections.abc import Sequence
+
+from deploy.dashboards.grafana import Query
+
 SELECTED = 'namespace=~"$namespace",job=~"$job"'
 # Grafana's: long enough for a rate, whatever is zoomed to.
 STEP = "$__rate_interval"
@@ -35,12 +39,17 @@ def quantile(q: float, histogram: str, matchers: str = "", *, by: str = "") -> s
     return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', matchers, by=kept)})"
 
 
+def quantiles(qs: Sequence[float], histogram: str, matchers: str = "", *, exemplars: bool = False) -> list[Query]:
+    """Of all its series together: p50, p95, …"""
+    return [Query(quantile(q, histogram, matchers), f"p{q * 100:.0f}", exemplars=exemplars) for q in qs]
+
+
 def mean(histogram: str, matchers: str = "", *, by: str = "") -> str:
     return f"{rate(f'{histogram}_sum', matchers, by=by)} / {rate(f'{histogram}_count', matchers, by=by)}"
 
 
-def most(number: int, query: str) -> str:
-    return f"topk({number}, {query})"
+def ten_most(query: str) -> str:
+    return f"topk(10, {query})"
 
 
 def keeping(by: str) -> str:

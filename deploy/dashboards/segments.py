@@ -1,7 +1,7 @@
 """Segments: how far membership is behind changes, builds, the clock, reconciliation."""
 
 from deploy.dashboards.grafana import GREEN, RED, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, quantile, rate
+from deploy.dashboards.promql import highest, increase, quantile, quantiles, rate
 
 FRESHNESS = "carillon_segments_freshness_seconds"
 
@@ -17,7 +17,7 @@ DASHBOARD = Dashboard(
                     "Live changes",
                     "From a contact's change by a person to the commit of the membership that follows. Seconds at p99: "
                     "more comes than is evaluated, or a database is slow.",
-                    [Query(quantile(q, FRESHNESS, 'lane="live"'), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)],
+                    quantiles((0.5, 0.95, 0.99), FRESHNESS, 'lane="live"'),
                     unit="s",
                     steps=[(None, GREEN), (5, RED)],
                 ),
@@ -25,7 +25,7 @@ DASHBOARD = Dashboard(
                     "Bulk changes",
                     "The same of imports and bulk changes, which wait behind one another and never before live "
                     "changes.",
-                    [Query(quantile(q, FRESHNESS, 'lane="bulk"'), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)],
+                    quantiles((0.5, 0.95, 0.99), FRESHNESS, 'lane="bulk"'),
                     unit="s",
                 ),
                 Panel(
@@ -104,7 +104,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Matching",
                     "Time to match one batch of up to 500 contacts against an account's rules.",
-                    [Query(quantile(q, "carillon_segments_match_seconds"), f"p{q * 100:.0f}") for q in (0.5, 0.99)],
+                    quantiles((0.5, 0.99), "carillon_segments_match_seconds"),
                     unit="s",
                 ),
             ],

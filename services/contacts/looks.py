@@ -5,21 +5,21 @@ from prometheus_client import Gauge
 from chassis.relay import OUTBOX
 from chassis.watch import Look
 
-# Unfinished jobs: since when each could have a worker, and whether it has one.
+# Unfinished jobs, and whether each has a worker.
 OPEN = """
 WITH open AS (
-    SELECT 'import' AS kind, greatest(queued_at, lease_until) AS since, lease_until >= now() AS running FROM imports
+    SELECT 'import' AS kind, lease_until >= now() AS running FROM imports
     WHERE account_id IS NOT NULL AND (status IN ('queued', 'running') OR (status = 'uploaded' AND rows_total IS NULL))
     UNION ALL
-    SELECT 'undo', greatest(queued_at, lease_until), true FROM imports
-    WHERE account_id IS NOT NULL AND status = 'undoing'
+    SELECT 'undo', true FROM imports WHERE account_id IS NOT NULL AND status = 'undoing'
     UNION ALL
-    SELECT 'export', greatest(created_at, lease_until), lease_until >= now() FROM exports
+    SELECT 'export', lease_until >= now() FROM exports
     WHERE account_id IS NOT NULL AND status IN ('queued', 'running')
     UNION ALL
-    SELECT 'bulk', due_at, status = 'running' FROM bulk_jobs
+    SELECT 'bulk', status = 'running' FROM bulk_jobs
     WHERE account_id IS NOT NULL AND status IN ('queued', 'running')
 )
+SELECT kind, CASE WHEN running THEN 'running' ELSE 'waiting' END, count(*) FROM open GROUP BY 1, 2
 """
 # Those of them whose turn it is, and since when they have made no step. Of imports that is each with a worker, and the
 # next of an account that has none under way; exports wait for one another.
@@ -50,17 +50,8 @@ LOOKS = (
     *OUTBOX,
     Look(
         Gauge("carillon_contacts_jobs", "Jobs in the background that have not ended", ["kind", "state"]),
-        f"{OPEN} SELECT kind, CASE WHEN running THEN 'running' ELSE 'waiting' END, count(*) FROM open GROUP BY 1, 2",
+        OPEN,
         labels=[(kind, state) for kind in KINDS for state in ("waiting", "running")],
-    ),
-    Look(
-        Gauge(
-            "carillon_contacts_jobs_idle_seconds",
-            "For how long the job that was left alone longest has had no worker",
-            ["kind"],
-        ),
-        f"{OPEN} SELECT kind, max(greatest(0, extract(epoch FROM now() - since)))::float8 FROM open GROUP BY 1",
-        labels=[(kind,) for kind in KINDS],
     ),
     Look(
         Gauge(

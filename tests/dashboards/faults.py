@@ -10,16 +10,18 @@ from typing import Any
 import asyncpg
 
 from chassis.consumer import DEAD_LIMIT
+from chassis.group_commit import MAX_WAITING_BYTES
 from chassis.nats import EVENTS, Nats
 from deploy.local import identity, plan, readiness
-from tests.dashboards.scene import Scene
+from services.gateway.routes import JSON_LIMIT_BYTES
+from tests.dashboards.scene import Scene, make_segment
 from tests.e2e.client import eventually
 from tests.throwaway_stack import ThrowawayStack
 
 
 async def inject(scene: Scene) -> None:
-    await providers(scene)
-    await asyncio.gather(nobody_works(scene), nats_that_hangs(scene))
+    await asyncio.gather(providers(scene), build_that_fails(scene))
+    await asyncio.gather(nobody_works(scene), nats_that_hangs(scene), more_receipts_than_fit(scene))
     await contacts_away(scene)
     await cancelled_statement(scene)
     await postgres_away(scene)
@@ -42,6 +44,28 @@ async def providers(scene: Scene) -> None:
     await scene.carrier.behave(error_rate=0, reset_after_accept_rate=0)
 
 
+async def build_that_fails(scene: Scene) -> None:
+    """For want of a right on a table, as after a restore by the wrong role."""
+    async with changing(scene.stack.database_url("segments")) as segments:
+        await segments.execute("REVOKE INSERT ON members FROM segments_work")
+        await make_segment(scene.api, "Denied", field="tags", operator="contains", value="crowd")
+        await scene.seen("increase(carillon_segments_build_failures_total[1h]) > 0")
+        await segments.execute("GRANT INSERT ON members TO segments_work")
+
+
+async def more_receipts_than_fit(scene: Scene) -> None:
+    """While campaigns hangs, the gateway keeps some of what providers post, and refuses the rest at once."""
+    body = b'{"receipts": [], "more": "%s"}' % (b"x" * (JSON_LIMIT_BYTES - 100))
+
+    async def post() -> int:
+        return (await scene.api.call("POST", f"{scene.hook}/receipts", data=body)).status
+
+    with stopped(scene.stack.pid("campaigns")):
+        posts = [asyncio.create_task(post()) for _ in range(MAX_WAITING_BYTES // len(body) + 5)]
+        await scene.seen("rate(carillon_gateway_receipts_refused_total[8s]) > 0")
+    assert set(await asyncio.gather(*posts)) == {200, 503}
+
+
 async def nobody_works(scene: Scene) -> None:
     """An export and a build that are passed over, as if nobody had come to them yet."""
     again = "UPDATE exports SET status = 'queued', lease_until = now() + interval '1 s'"
@@ -51,7 +75,7 @@ async def nobody_works(scene: Scene) -> None:
             "WHERE id = (SELECT id FROM builds ORDER BY created_at DESC LIMIT 1)"
         )
     async with held(scene.stack.database_url("contacts"), again, "SELECT FROM exports FOR UPDATE"):
-        await scene.seen("carillon_contacts_jobs_idle_seconds > 0")
+        await scene.seen("carillon_contacts_stalled_seconds > 0")
         await scene.seen('carillon_segments_oldest_seconds{what="building"} > 0')
 
 
@@ -146,10 +170,11 @@ async def wrong_data(scene: Scene) -> None:
         # No worker finds it without its sender, and none has it in hand any more.
         await campaigns.execute("UPDATE campaigns SET sender_id = gen_random_uuid() WHERE name = 'Forgotten'")
         await campaigns.execute("UPDATE chunks SET lease_until = 'epoch'")
+        await campaigns.execute("UPDATE campaign_minutes SET minute = minute - interval '1 h'")
     for name in ("segments-work", "campaigns-work"):
         await back(stack, name)
     await scene.seen("sum(carillon_segments_repaired_total) > 0 and sum(carillon_campaigns_repaired_total) > 0")
-    await scene.seen('carillon_campaigns_open{state="held"} > 0 and on () carillon_campaigns_idle_seconds > 0')
+    await scene.seen('carillon_campaigns_open{state="held"} > 0 and on () carillon_campaigns_stalled_seconds > 0')
 
 
 @asynccontextmanager
@@ -168,7 +193,7 @@ async def poison(scene: Scene) -> None:
         await nats.jetstream.publish("events.contact.updated.nobody", b"", stream=EVENTS)
     await nats.stop()
     await scene.seen("carillon_consumer_stopped == 1 and on () carillon_consumer_dead_letters > 0")
-    await scene.seen("carillon_consumer_pending > 0")
+    await scene.seen('carillon_consumer_pending{durable=~"segments-.*"} > 0')
 
 
 @contextmanager

@@ -5,17 +5,9 @@ from prometheus_client import Gauge
 from chassis.relay import OUTBOX
 from chassis.watch import Look
 
-# Untouched since they were started, resumed or frozen, and no worker on them since their work was due.
-IDLE = """
-SELECT CASE WHEN c.freezing THEN 'freezing' ELSE 'running' END, max(greatest(0, extract(epoch FROM now() - greatest(
-  c.updated_at, r.due_at, CASE WHEN c.freezing THEN r.freeze_lease_until ELSE coalesce(
-    (SELECT max(greatest(k.due_at, k.lease_until)) FROM chunks AS k
-     WHERE k.account_id = c.account_id AND k.campaign_id = c.id AND NOT k.done), now()) END))))::float8
-FROM campaigns AS c JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
-WHERE c.status = 'running' AND c.deleted_at IS NULL GROUP BY 1
-"""
-# Whose work is due, or will be within the minute: what keeps failing is put off by seconds, who sleeps by more. Since
-# when nobody was sent to or skipped; or, of an audience, since its last page, which is when its last chunk became due.
+# Of campaigns whose work is due, or will be within the minute (what keeps failing is put off by seconds, who sleeps by
+# more): since when nobody was sent to or skipped; or, of an audience, since its last page, which is when its last chunk
+# became due.
 STALLED = """
 SELECT CASE WHEN c.freezing THEN 'freezing' ELSE 'running' END, max(greatest(0, extract(epoch FROM now() - greatest(
   c.updated_at, CASE WHEN c.freezing
@@ -53,15 +45,6 @@ LOOKS = (
         Gauge("carillon_campaigns_pending_recipients", "Recipients of running campaigns not sent to yet", ["channel"]),
         PENDING,
         labels=[("sms",), ("email",), ("whatsapp",)],
-    ),
-    Look(
-        Gauge(
-            "carillon_campaigns_idle_seconds",
-            "For how long the campaign with work that is due has had no worker, of the one that was left alone longest",
-            ["state"],
-        ),
-        IDLE,
-        labels=[("running",), ("freezing",)],
     ),
     Look(
         Gauge(
