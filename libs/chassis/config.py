@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     token_public_keys: dict[str, str] = Field(
         description="JSON: service to base64 of its Ed25519 public key, or of two, comma separated, while it is rotated"
     )
-    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Of what is written at the least"
+    )
     retention_hours: float = Field(
         default=72.0,
         gt=0,

@@ -1,4 +1,4 @@
-"""`carillon campaigns serve|work|reconcile|reseal|after-restore|migrate`."""
+"""`carillon campaigns serve|work|reconcile|reseal|after-restore|erase-account|migrate`."""
 
 import functools
 from collections import Counter
@@ -89,6 +89,15 @@ def after_restore(
     held = commands.run(work, after=commands.AGAIN)
     print(f"done: held until somebody decides: {held.paused} campaigns paused, {held.drafts} drafts that are due")
     print(f"{held.cancelled} cancelled, whose audience was being frozen")
+
+
+@cli.command("erase-account")
+def erase_account(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acct_…")]) -> None:
+    """Take away every row of an account, for good. Beside the services; may be stopped and repeated."""
+    from chassis import erasing  # SQLAlchemy, which processes do without
+    from services.campaigns.tables import metadata
+
+    erasing.command(account, metadata, first=("campaigns", "chunks"))
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""`carillon contacts serve|work|reindex|replay|after-restore|migrate`."""
+"""`carillon contacts serve|work|reindex|replay|after-restore|erase-account|migrate`."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -68,6 +68,15 @@ def after_restore() -> None:
     work = restored(url, service=app.SERVICE, versions=app.VERSIONS, work=restoring.after_restore)
     told = commands.run(work, after=commands.AGAIN)
     print(f"done: {told} contacts, deleted ones among them, are in the outbox; work publishes them")
+
+
+@cli.command("erase-account")
+def erase_account(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acct_…")]) -> None:
+    """Take away every row of an account, for good. Beside the services; may be stopped and repeated."""
+    from chassis import erasing  # SQLAlchemy, which processes do without
+    from services.contacts.tables import metadata
+
+    erasing.command(account, metadata, first=("imports", "exports", "bulk_jobs"))
 
 
 @cli.command()

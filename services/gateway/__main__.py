@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from typing import Annotated
 
 import typer
 
@@ -74,6 +75,15 @@ def after_restore() -> None:
         restored(url, service="gateway", versions=VERSIONS, work=restoring.after_restore), after=commands.AGAIN
     )
     typer.echo("done")
+
+
+@cli.command("erase-account")
+def erase_account(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acct_…")]) -> None:
+    """Take away every row of an account, its keys first, for good. Beside the services; may be stopped and repeated."""
+    from chassis import erasing
+    from services.gateway.tables import metadata
+
+    erasing.command(account, metadata, first=("api_keys", "webhooks"))
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""`carillon segments serve|work|reconcile|after-restore|migrate`."""
+"""`carillon segments serve|work|reconcile|after-restore|erase-account|migrate`."""
 
 from collections import Counter
 from typing import Annotated
@@ -67,6 +67,15 @@ def after_restore() -> None:
     work = restored(url, service=app.SERVICE, versions=app.VERSIONS, work=restoring.after_restore)
     commands.run(work, after=commands.AGAIN)
     print("done")
+
+
+@cli.command("erase-account")
+def erase_account(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acct_…")]) -> None:
+    """Take away every row of an account, for good. Beside the services; may be stopped and repeated."""
+    from chassis import erasing  # SQLAlchemy, which processes do without
+    from services.segments.tables import metadata
+
+    erasing.command(account, metadata, first=("builds", "segments"))
 
 
 @cli.command()

@@ -1,12 +1,18 @@
-"""A contact that was everywhere is deleted: at once no table says who it was, and after the retention nothing does."""
+"""A contact that was everywhere is deleted: at once no table says who it was, and after the retention nothing does.
+
+And an account that leaves takes all it had with it, at once.
+"""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from deploy.local import processes
+from deploy.local.databases import SERVICES
 from tests import throwaway_stack
 from tests.e2e import erasure
 from tests.e2e.client import Api, eventually
@@ -109,3 +115,49 @@ async def test_its_opt_out_lives_on(book: Api) -> None:
     rows = f"phone\n{PHONE}\n{OTHER}\n"
     answer = (await book.upload(f"/v1/campaigns/{draft}/recipients", rows.encode())).ok()
     assert (answer["imported"], answer["suppressed"]) == (1, 1)
+
+
+async def erase_account(stack: ThrowawayStack, account: str) -> list[str]:
+    """The last line of each service's command, while everything runs."""
+
+    async def erase(service: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *processes.carillon(service, "erase-account"), account,
+            env=os.environ | processes.service_settings(stack.known, service, mode="work", nats_url=stack.nats_url),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output
+        return output.decode().splitlines()[-1]
+
+    return await asyncio.gather(*(erase(service) for service in SERVICES))
+
+
+async def test_an_account_that_leaves_is_gone_everywhere_and_no_other_is(
+    stack: ThrowawayStack, api: Api, other: Api
+) -> None:
+    (await api.post("/v1/webhooks", {"url": f"{stack.carrier_url}/nowhere"})).ok(201)
+    await live_everywhere(api, stack.carrier_url)
+    # One that both have.
+    (await other.post("/v1/contacts", {"phone": OTHER, "tags": ["vip"]})).ok(201)
+    rule = {"field": "tags", "operator": "contains", "value": "vip"}
+    theirs_too = (await other.post("/v1/segments", {"name": "V", "conditions": [rule]})).ok(201)["id"]
+    await eventually(lambda: other.get(f"/v1/segments/{theirs_too}"), lambda found: found.body["member_count"] == 1)
+    await campaign(other, segment_id=theirs_too)
+    mine, theirs = await erasure.account_of(api, stack), await erasure.account_of(other, stack)
+    kept = await erasure.rows(stack, theirs)
+    assert kept.keys() >= {"contacts.contacts", "segments.members", "campaigns.campaigns", "gateway.api_keys"}
+
+    await erase_account(stack, mine)
+    await erasure.purge(stack, mine)
+    # What was under way may have written meanwhile.
+    nothing = [f"done: 0 rows of {mine}"] * len(SERVICES)
+    await eventually(lambda: erase_account(stack, mine), lambda found: found == nothing)
+
+    assert await erasure.rows(stack, mine) == {}
+    assert await erasure.tables(stack, *WORDS) == set()
+    assert await erasure.streams(stack, *WORDS) == set()
+    (await api.get("/v1/contacts")).refused(401, "unauthenticated")
+    left = await erasure.rows(stack, theirs)
+    assert {table: left.get(table, 0) >= count for table, count in kept.items()} == dict.fromkeys(kept, True)
+    assert len((await other.get("/v1/contacts")).ok()["data"]) == 1

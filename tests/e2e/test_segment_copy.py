@@ -1,7 +1,6 @@
 """examples/segment_copy.py: a subscriber's copy of a segment is right, whenever it is killed."""
 
 import asyncio
-import hashlib
 import os
 import sqlite3
 import sys
@@ -9,32 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest_asyncio
 
-from chassis.ids import encode
 from deploy.local.home import REPOSITORY
 from services.gateway.domain.subscribers import Subscriber
+from tests.e2e import erasure
 from tests.e2e.client import Api, eventually
 from tests.throwaway_stack import ThrowawayStack
 
 RULE = {"field": "tags", "operator": "contains", "value": "copied"}
 
 
-async def account_of(api: Api, stack: ThrowawayStack) -> str:
-    connection = await asyncpg.connect(stack.database_url("gateway"))
-    try:
-        found = await connection.fetchval(
-            "SELECT account_id FROM api_keys WHERE hash = $1", hashlib.sha256(api.key.encode()).digest()
-        )
-    finally:
-        await connection.close()
-    return encode("acct", found)
-
-
 @pytest_asyncio.fixture(scope="module")
 async def subscriber(api: Api, stack: ThrowawayStack) -> Subscriber:
-    made = Subscriber("copy", await account_of(api, stack), ["segment.members_changed"])
+    made = Subscriber("copy", await erasure.account_of(api, stack), ["segment.members_changed"])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.cli", "events", "subscriber", made.name, "--account", made.account,
         "--types", "segment.members_changed", env=os.environ | {"CARILLON_NATS_URL": stack.nats_url},

@@ -47,7 +47,7 @@ OF_LIBRARIES = {
 }
 READ = re.compile(r"os\.environ(?:\.get\(|\[)\s*\"(\w+)\"")
 # Of a JSON schema, what a reader of values needs; the rest (titles) says it again.
-KEPT = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "description")
+KEPT = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "description")
 
 
 @cache

@@ -1,7 +1,10 @@
 """What is wrong in the values is refused, in words that say what and where."""
 
+import re
+
 import pytest
 
+from services.campaigns.config import WorkSettings
 from tests.helm.rendering import CHART, template
 
 MINIMAL = ("--values", str(CHART / "ci" / "minimal-values.yaml"))
@@ -60,9 +63,35 @@ WRONG = {
         "components.campaigns-work.settings.provider_timeout_seconds=60",
         "components.campaigns-work.graceSeconds: 60 is not more than provider_timeout_seconds, 60",
     ),
+    "provider call that outlasts a short stop": (
+        "components.campaigns-work.graceSeconds=10",
+        "components.campaigns-work.graceSeconds: 10 is not more than provider_timeout_seconds, 10",
+    ),
+    "two authorities": (
+        "database.ca.configMap=one,database.ca.secret=two",
+        "database.ca: the certificate is either in the ConfigMap one or in the Secret two: name one",
+    ),
+    "more copies than servers": (
+        "dev.enabled=true,nats.streamReplicas=3",
+        "nats.streamReplicas: dev.enabled brings one NATS server",
+    ),
+    "renewed before it begins": (
+        "tls.enabled=true,tls.duration=24h,tls.renewBefore=48h",
+        "tls.renewBefore: 48h before the end of a certificate that is good for 24h",
+    ),
+    "url for a host": ("ingress.host=https://api.example.com", "ingress.host: Does not match pattern"),
+    "no level": ("settings.log_level=loud", "settings.log_level must be one of the following"),
     "certificate for no time": ("tls.duration=90", "tls.duration: Invalid type"),
     "route of no gateway": ("httpRoute.enabled=true", "httpRoute.parentRefs is missing"),
 }
+
+
+def test_the_longest_call_to_a_provider_is_the_codes() -> None:
+    """Which the chart has to know, to refuse a stop that is shorter."""
+    (known,) = re.findall(
+        r"provider_timeout_seconds \| default (\d+)", (CHART / "templates" / "_components.tpl").read_text()
+    )
+    assert int(known) == WorkSettings.model_fields["provider_timeout_seconds"].default
 
 
 @pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=WRONG)

@@ -23,10 +23,10 @@ from services.contacts.tables.columns import (
     account_column,
     flag_column,
     id_column,
-    metadata,
     time_column,
     validity_column,
 )
+from services.contacts.tables.columns import metadata as metadata
 from services.contacts.tables.jobs import bulk_jobs, exports, file_chunks, files, import_errors, import_updates, imports
 from services.contacts.tables.search import search_entries, search_words
 

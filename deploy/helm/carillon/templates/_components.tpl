@@ -91,12 +91,21 @@ campaigns-work:
 {{- fail (printf "components.%s.autoscaling.kind is keda: nats.monitoringEndpoint is missing, where KEDA reads how many events wait" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $component := .Values.components -}}
-{{- $grace := (mergeOverwrite (deepCopy $.Values.defaults) $component).graceSeconds -}}
-{{- $call := ($component.settings | default dict).provider_timeout_seconds | default 0 -}}
-{{- if and (eq $name "campaigns-work") (ge (float64 $call) (float64 $grace)) -}}
-{{- fail (printf "components.campaigns-work.graceSeconds: %v is not more than provider_timeout_seconds, %v: a stop would break off calls to providers, and nobody would know what became of them" $grace $call) -}}
+{{- $sender := mergeOverwrite (deepCopy .Values.defaults) (index .Values.components "campaigns-work") -}}
+{{- $call := $sender.settings.provider_timeout_seconds | default 10 -}}
+{{- if ge (float64 $call) (float64 $sender.graceSeconds) -}}
+{{- fail (printf "components.campaigns-work.graceSeconds: %v is not more than provider_timeout_seconds, %v: a stop would break off calls to providers, and nobody would know what became of them" $sender.graceSeconds $call) -}}
 {{- end -}}
+{{- range $name, $ca := dict "database.ca" .Values.database.ca "nats.ca" .Values.nats.ca -}}
+{{- if and $ca.configMap $ca.secret -}}
+{{- fail (printf "%s: the certificate is either in the ConfigMap %s or in the Secret %s: name one" $name $ca.configMap $ca.secret) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.dev.enabled (gt (int .Values.nats.streamReplicas) 1) -}}
+{{- fail (printf "nats.streamReplicas: dev.enabled brings one NATS server, which cannot store everything %v times" .Values.nats.streamReplicas) -}}
+{{- end -}}
+{{- if and .Values.tls.enabled (ge (trimSuffix "h" .Values.tls.renewBefore | int) (trimSuffix "h" .Values.tls.duration | int)) -}}
+{{- fail (printf "tls.renewBefore: %s before the end of a certificate that is good for %s (tls.duration) is before its beginning" .Values.tls.renewBefore .Values.tls.duration) -}}
 {{- end -}}
 {{- if and (or .Values.backup.enabled .Values.restore.backup) (not .Values.backup.existingClaim) -}}
 {{- fail "backup.existingClaim is missing: the PersistentVolumeClaim that backups are put on and restored from" -}}
