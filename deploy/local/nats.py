@@ -12,12 +12,11 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local import ports
+from deploy.local import ports, stopping
 from deploy.local.files import write_private
 
 USER = "carillon"
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 
 # JSON strings are valid in the server's configuration language, so a path may hold spaces and quotes.
 CONFIGURATION = """\
@@ -107,13 +106,7 @@ class Server:
 
     def stop(self, *, remove: bool = False) -> None:
         """With `remove`, drop the streams too."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stopping.stop(self.process)
         if remove:
             shutil.rmtree(self.installation.folder, ignore_errors=True)
 

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local import ports
+from deploy.local import ports, stopping
 
 PACKAGE = "prometheus"
 FETCH_SECONDS = 180.0
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 
 
 class Missing(Exception):
@@ -115,13 +114,7 @@ class Server:
         return list(self.get("/api/v1/query", query=expression)["result"])
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stopping.stop(self.process)
 
 
 def start(folder: Path, targets: Mapping[str, str], *, interval: str = "1s") -> Server:

@@ -167,22 +167,6 @@ class Nats:
             context=tls.to_others(settings.nats_ca, settings.tls_files),
         )
 
-    @classmethod
-    async def connect(
-        cls,
-        url: str,
-        name: str,
-        *,
-        kept: timedelta = KEPT,
-        replicas: int = 1,
-        wait: bool = True,
-        context: Callable[[], ssl.SSLContext] | None = None,
-    ) -> Self:
-        """One that is started."""
-        nats = cls(url, name, kept=kept, replicas=replicas, wait=wait, context=context)
-        await nats.start()
-        return nats
-
     async def start(self) -> None:
         """Keeps trying for ever."""
         self._connecting = asyncio.create_task(self._connect(), name="nats-connect")

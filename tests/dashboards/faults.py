@@ -140,7 +140,8 @@ async def cancelled_statement(scene: Scene) -> None:
 
 async def postgres_away(scene: Scene) -> None:
     """Twice, and each time while an event comes, which then comes again."""
-    nats = await Nats.connect(scene.stack.nats_url, "again")
+    nats = Nats(scene.stack.nats_url, "again")
+    await nats.start()
     event = await nats.jetstream.get_last_msg(EVENTS, "events.contact.updated.*")
     headers = {name: value for name, value in (event.headers or {}).items() if name != "Nats-Msg-Id"}
     for turn in (1, 2):
@@ -188,7 +189,8 @@ async def changing(database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.R
 
 async def poison(scene: Scene) -> None:
     """Many more events that are none than stop a consumer."""
-    nats = await Nats.connect(scene.stack.nats_url, "poison")
+    nats = Nats(scene.stack.nats_url, "poison")
+    await nats.start()
     for _ in range(DEAD_LIMIT * 5):
         await nats.jetstream.publish("events.contact.updated.nobody", b"", stream=EVENTS)
     await nats.stop()

@@ -136,7 +136,8 @@ async def test_a_services_consumers_get_their_events_and_acknowledge_them(
 ) -> None:
     """Through chassis.consumer, since it speaks JetStream's own subjects."""
     teller = await User().connect(server, "contacts")
-    listener = await Nats.connect(server.url(service, f"p{service}"), service)
+    listener = Nats(server.url(service, f"p{service}"), service)
+    await listener.start()
     account = AccountId(ids.new())
     try:
         for durable in sorted(DURABLES[service]):
@@ -162,7 +163,8 @@ async def test_a_services_consumers_get_their_events_and_acknowledge_them(
 
 async def test_segments_sees_how_far_its_consumers_are(server: nats_server.Running) -> None:
     """Where it may not ask, it takes for granted that events wait, and repairs nothing that is younger than an hour."""
-    nats = await Nats.connect(server.url("segments", "psegments"), "segments")
+    nats = Nats(server.url("segments", "psegments"), "segments")
+    await nats.start()
     try:
         await nats.declare_streams()
         assert not await segments.behind(nats)

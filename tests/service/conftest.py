@@ -54,7 +54,8 @@ def make_database(postgres: local_postgres.Server) -> Callable[[str], Awaitable[
 
 @pytest_asyncio.fixture
 async def nats(broker: local_nats.Server) -> AsyncIterator[Nats]:
-    connection = await Nats.connect(broker.url, "test")
+    connection = Nats(broker.url, "test")
+    await connection.start()
     await connection.declare_streams()
     for config in streams(KEPT):
         assert config.name is not None

@@ -178,7 +178,8 @@ async def test_a_restarted_broker_is_asked_again_at_once(
 ) -> None:
     port = free_port()
     server = local_nats.start(tmp_path, port=port)
-    nats = await Nats.connect(server.url, "test")
+    nats = Nats(server.url, "test")
+    await nats.start()
     got = Recorder()
     consumer = Consumer(nats, durable=durable, filters=[live_lane(account)], handler=got)
     dbs.serve.on_events = Poker(nats, relays.topic("contacts"))

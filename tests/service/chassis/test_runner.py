@@ -123,7 +123,8 @@ async def test_what_was_to_be_listened_to_before_the_broker_came_is(
     server = local_nats.start(broker_folder.folder, port=broker_folder.port)
     try:
         await child.answers("/readyz", 200)
-        teller = await Nats.connect(server.url, "teller")
+        teller = Nats(server.url, "teller")
+        await teller.start()
         await teller.poke("test")
         async with asyncio.timeout(15):
             assert await child.process.wait() == 1

@@ -289,7 +289,8 @@ async def test_a_url_that_says_tls_is_never_talked_to_in_the_clear(broker: local
         await refused_twice(nats)
     finally:
         await nats.stop()
-    clear = await Nats.connect(broker.url, "test")
+    clear = Nats(broker.url, "test")
+    await clear.start()
     await clear.ping()
     await clear.stop()
 

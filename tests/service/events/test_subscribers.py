@@ -44,7 +44,8 @@ async def make(server: Server, one: Subscriber, *more: str) -> str:
 @pytest_asyncio.fixture
 async def teller(server: Server) -> AsyncIterator[Nats]:
     """With an empty stream and the consumers of both subscribers."""
-    connection = await Nats.connect(server.operator, "teller")
+    connection = Nats(server.operator, "teller")
+    await connection.start()
     await connection.declare_streams()
     await connection.jetstream.purge_stream(EVENTS)
     for one in (server.crm, server.other):

@@ -1,0 +1,17 @@
+"""The end of a process that this one started."""
+
+import subprocess
+
+PATIENCE_SECONDS = 10.0
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Asked to, and made to where it does not; nothing where it has ended."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
