@@ -64,7 +64,7 @@ expect() { # WHAT IT SHOWS, then the command; says ok or fails
 check_image() {
   tag=${1:-$(version)}
   for service in contacts segments campaigns gateway; do
-    for command in serve work migrate after-restore; do
+    for command in serve work migrate after-restore erase-account; do
       expect "carillon $service $command" run -- "$service" "$command" --help
     done
   done
