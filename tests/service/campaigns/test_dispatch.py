@@ -237,7 +237,7 @@ async def test_one_address_that_always_fails_does_not_stop_the_campaign(
 ) -> None:
     for module in ("domain.sending", "work.chunk"):
         monkeypatch.setattr(f"services.campaigns.{module}.ROUNDS", (0.05, 0.05))
-    monkeypatch.setattr("services.campaigns.domain.sending.MAX_ATTEMPTS", 6)
+    monkeypatch.setattr("services.campaigns.domain.sending.MAX_ATTEMPTS", 4)
     sender = await world.sender(account, rate_limit_per_second=rate)
     campaign = await world.campaign(account, sender_id=sender.id)
     await world.upload(account, campaign, numbers_csv(20))
