@@ -7,8 +7,7 @@ from tests.service.chassis.conftest import METADATA, Databases
 
 NOTES = "INSERT INTO notes SELECT $1, at, 'mine' FROM generate_series(1, 10) AS at"
 KEYS = """
-INSERT INTO idempotency_keys (account_id, key, method, fingerprint, created_at)
-VALUES ($1, 'k', 'm', '\\x00', now())
+INSERT INTO idempotency_keys (account_id, key, method, fingerprint, response) VALUES ($1, 'k', 'm', '', '')
 """
 
 
