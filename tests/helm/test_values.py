@@ -79,6 +79,10 @@ WRONG = {
         "tls.enabled=true,tls.duration=24h,tls.renewBefore=48h",
         "tls.renewBefore: 48h before the end of a certificate that is good for 24h",
     ),
+    "renewed when the alert fires already": (
+        "tls.enabled=true,tls.issuerRef.name=x,prometheusRules.enabled=true,tls.renewBefore=24h",
+        "tls.renewBefore: 24h is within the week before the end in which CarillonCertificateExpiring fires",
+    ),
     "url for a host": ("ingress.host=https://api.example.com", "ingress.host: Does not match pattern"),
     "no level": ("settings.log_level=loud", "settings.log_level must be one of the following"),
     "certificate for no time": ("tls.duration=90", "tls.duration: Invalid type"),

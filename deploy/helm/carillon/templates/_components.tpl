@@ -107,6 +107,9 @@ campaigns-work:
 {{- if and .Values.tls.enabled (ge (trimSuffix "h" .Values.tls.renewBefore | int) (trimSuffix "h" .Values.tls.duration | int)) -}}
 {{- fail (printf "tls.renewBefore: %s before the end of a certificate that is good for %s (tls.duration) is before its beginning" .Values.tls.renewBefore .Values.tls.duration) -}}
 {{- end -}}
+{{- if and .Values.tls.enabled .Values.tls.issuerRef.name .Values.prometheusRules.enabled (lt (trimSuffix "h" .Values.tls.renewBefore | int) 168) (not (has "CarillonCertificateExpiring" .Values.prometheusRules.disabled)) -}}
+{{- fail (printf "tls.renewBefore: %s is within the week before the end in which CarillonCertificateExpiring fires: renew earlier, or name the alert in prometheusRules.disabled" .Values.tls.renewBefore) -}}
+{{- end -}}
 {{- if and (or .Values.backup.enabled .Values.restore.backup) (not .Values.backup.existingClaim) -}}
 {{- fail "backup.existingClaim is missing: the PersistentVolumeClaim that backups are put on and restored from" -}}
 {{- end -}}
