@@ -411,6 +411,8 @@ class World:
 
         async def look() -> bool:
             nonlocal found
+            # What is due is taken up now, and not after the second that the dispatcher sleeps.
+            self.woken.set()
             found = await self.get(account, campaign)
             return probe(found)
 
