@@ -46,8 +46,15 @@ def keys() -> stack.Keys:
 
 @pytest.fixture(scope="session")
 def make_database(postgres: local_postgres.Server) -> Callable[[str], Awaitable[databases.Urls]]:
+    templates: dict[str, str] = {}
+
     async def make(service: str) -> databases.Urls:
-        return await stack.make_database(postgres.url, service, f"{service}_{os.getpid()}_{next(COUNTER)}")
+        name = f"{service}_{os.getpid()}_{next(COUNTER)}"
+        if service not in templates:
+            # Migrated once: a copy is made in no time.
+            templates[service] = f"{name}_template"
+            await stack.make_database(postgres.url, service, templates[service])
+        return await stack.copy_database(postgres.url, service, name, template=templates[service])
 
     return make
 

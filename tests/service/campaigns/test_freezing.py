@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis import ids
@@ -69,7 +71,11 @@ async def test_an_empty_audience_completes(world: World, account: AccountId) -> 
     assert done.stats.total == 0
 
 
-async def test_a_segment_that_is_gone_pauses_the_campaign(world: World, account: AccountId) -> None:
+async def test_a_segment_that_is_gone_pauses_the_campaign(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is resumed waits for the end of the lease.
+    monkeypatch.setattr("services.campaigns.work.freezer.LEASE_SECONDS", 1.0)
     segment_id = world.segments.add(account, [member(1)])
     campaign = await world.campaign(account, segment_id=segment_id)
     pages = world.segments.members.pop((account, segment_id))
