@@ -26,7 +26,7 @@ async def erase(
     db: of the work role or of the owner. first: tables by which work under way sees that it has to end.
     """
     for table in [*first, *(table.name for table in reversed(metadata.sorted_tables))]:
-        some = f"SELECT ctid FROM {table} WHERE account_id = $1 LIMIT {ROWS} FOR UPDATE"
+        some = f"SELECT ctid FROM {table} WHERE account_id = $1 LIMIT {ROWS}"
         rows = ROWS
         while rows:
             async with db.write(account) as tx:
