@@ -7,6 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from chassis import migrations
+from chassis.db import Database
+from chassis.erasing import erase
+from chassis.ids import AccountId
 from deploy.local import databases
 from tests.service.stack import SERVICES
 
@@ -79,6 +82,17 @@ async def test_the_migrations_make_the_tables_that_the_code_describes(
     async with engine.connect() as connection:
         assert await connection.run_sync(migrations.drift, metadata) == []
     await engine.dispose()
+
+
+@pytest.mark.parametrize("service", databases.SERVICES)
+async def test_the_work_role_may_take_an_account_out_of_every_table(
+    service: str, make_database: MakeDatabase, account: AccountId
+) -> None:
+    """With `carillon SERVICE erase-account`; who may not delete is refused where there are no rows, too."""
+    db = await Database.open((await make_database(service)).work, pool_size=1)
+    metadata: sa.MetaData = import_module(f"services.{service}.tables").metadata
+    assert [step async for step in erase(db, account, metadata)] == []
+    await db.stop()
 
 
 @pytest.mark.parametrize("service", databases.SERVICES)

@@ -16,10 +16,10 @@ def urls(gateway_urls: databases.Urls) -> databases.Urls:
     return gateway_urls
 
 
-async def carillon(urls: databases.Urls, *arguments: str, ok: bool = True) -> list[str]:
+async def carillon(urls: databases.Urls, *arguments: str, group: str = "accounts", ok: bool = True) -> list[str]:
     """The lines that it printed; on standard error where it is to fail."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.cli", "accounts", *arguments,
+        sys.executable, "-m", "services.cli", group, *arguments,
         env=os.environ | {"CARILLON_DATABASE_URL": urls.work, "COLUMNS": "300"},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -53,6 +53,15 @@ async def test_an_account_is_made_and_its_keys_come_and_go(gateway: Gateway, url
     assert await status(gateway, more[-1]) == 401
     changes = (await gateway.call("GET", f"/v1/api-keys/{key_id}/audit", key=key)).body["changes"]
     assert [(one["action"], one["actor"]) for one in changes] == [("revoked", "operator"), ("created", "operator")]
+
+    other = (await carillon(urls, "create", "Bold Ltd"))[-1]
+    erased = await carillon(urls, "erase-account", account, group="gateway")
+    assert erased[0] == "api_keys: 2 rows"
+    assert erased[-1].startswith("done: ")
+    assert (await status(gateway, key), await status(gateway, other)) == (401, 200)
+    assert not any(account in line for line in await carillon(urls, "list"))
+    assert await carillon(urls, "erase-account", account, group="gateway") == [f"done: 0 rows of {account}"]
+    assert "no account's id" in "".join(await carillon(urls, "erase-account", "Acme Ltd", group="gateway", ok=False))
 
 
 @pytest.mark.parametrize(
