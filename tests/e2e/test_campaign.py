@@ -81,7 +81,7 @@ async def test_paused_nothing_is_sent_and_resumed_nobody_twice(
     api: Api, carrier: Carrier, sender_id: str, segment_id: str
 ) -> None:
     mark = marked("paused-once")
-    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=25)
+    made = await campaign(api, mark=mark, sender=sender_id, segment_id=segment_id, rate_limit_per_second=60)
     (await api.post(f"/v1/campaigns/{made}/start")).ok()
 
     async def sent() -> int:
