@@ -54,8 +54,10 @@ LIST_USES = """
 SELECT hour_at, requests, refused FROM api_key_uses
 WHERE account_id = $1 AND key_id = $2 ORDER BY hour_at DESC LIMIT $3
 """
+# Of a key that went with its account nothing is kept.
 ADD_USE = """
-INSERT INTO api_key_uses AS known (account_id, key_id, hour_at, requests, refused) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO api_key_uses AS known (account_id, key_id, hour_at, requests, refused)
+SELECT account_id, id, $3, $4, $5 FROM api_keys WHERE account_id = $1 AND id = $2 FOR KEY SHARE
 ON CONFLICT (account_id, key_id, hour_at) DO UPDATE
 SET requests = known.requests + excluded.requests, refused = known.refused + excluded.refused
 """
