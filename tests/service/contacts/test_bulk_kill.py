@@ -8,7 +8,7 @@ from tests.service.contacts.test_lists import DISAGREEMENTS
 from tests.service.contacts.test_processes import START_SECONDS, process, start
 from tests.service.stack import eventually, free_port
 
-CONTACTS = 20_000
+CONTACTS = 10_000
 FILL = """
 WITH made AS (
     INSERT INTO contacts (account_id, id, created_at, updated_at, external_id, tags)
