@@ -19,7 +19,10 @@ from services.gateway import service
 from services.gateway.domain.keys import ALL_SCOPES
 from services.gateway.service import NewAccount
 
-cli = typer.Typer(no_args_is_help=True, help="Accounts and their API keys; needs the gateway's database.")
+cli = typer.Typer(
+    no_args_is_help=True,
+    help="Accounts and their API keys; needs the gateway's database. To erase one: carillon SERVICE erase-account.",
+)
 
 T = TypeVar("T")
 
