@@ -1,7 +1,7 @@
 """Sends one leased chunk of a campaign, micro-batch by micro-batch.
 
-    permits from the budgets → contacts: who may be messaged? → one statement: the campaign runs, the lease is ours,
-    the intent is written → the calls → one transaction: outcomes, stats, events
+    permits from the budgets → the texts → contacts: who may be messaged? → one statement: the campaign runs, the lease
+    is ours, the intent is written → the calls → one transaction: outcomes, stats, events
 
 Killed at any point: before the intent nothing was sent; after it the recipients are `claimed`, and whoever leases the
 chunk next repeats them with the same key where the provider honours keys, else they become `uncertain`.
@@ -42,8 +42,8 @@ from services.campaigns.domain.sending import (
     round_delay,
 )
 from services.campaigns.domain.stats import steps
-from services.campaigns.peers import Contacts
-from services.campaigns.providers.port import Outbound
+from services.campaigns.peers import MAX_TARGETS, Contacts
+from services.campaigns.providers.port import Outbound, Provider
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.templating import TemplateError
@@ -57,14 +57,21 @@ log = structlog.get_logger()
 
 # Recipients of a micro-batch: what a check, an intent and the writing of outcomes cost is shared by so many.
 BATCH = 100
+# Calls of one, where a call takes several messages: no more of them are under way, and so many more share the cost.
+CALLS = 5
 # A check older than this no longer counts: an opt-out may have come since.
 FRESH_SECONDS = 0.75
 LONGEST_NAP = 0.25
+# Seconds of rendering in one piece.
+LONGEST_TURN = 0.02
 # Until contacts is asked again after it did not answer.
 UNCHECKED_SECONDS = 1.0
 OUTCOME_TRIES = 5
 # So many recipients that alone keep failing say nothing of the provider.
 FEW = 5
+
+# A message, or why there is none.
+Draft = Outbound | TemplateError
 
 
 class Stop(Exception):
@@ -105,6 +112,7 @@ class Chunk:
         self._db = db
         self._contacts = contacts
         self._sending = sending
+        self._size = batch_size(sending.provider)
         self._held = held
         self._lease = held.lease
         self._slots = slots
@@ -124,7 +132,7 @@ class Chunk:
             if not self._hours.ever_open:
                 await self._pause(Hold.NEVER_IN_HOURS)
                 raise Stop(0.0)
-            async with self._db.across() as tx:
+            async with self._db.statement() as tx:
                 rows = await queries.open_recipients(tx, self._lease)
             people, asleep = len(rows), Asleep(self._hours)
             rows = asleep.leave(await self._give_up_ambiguous(rows))
@@ -149,7 +157,7 @@ class Chunk:
         idle = 0 if self._settled else self._lease.idle_passes + 1
         if wait is None:
             wait = ROUNDS[min(idle, len(ROUNDS) - 1)] * random.uniform(0.75, 1.25)
-        async with self._db.across() as tx:
+        async with self._db.statement() as tx:
             return await queries.release(tx, self._lease, seconds=wait, idle_passes=idle)
 
     async def _give_up_ambiguous(self, rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
@@ -171,7 +179,7 @@ class Chunk:
                 while True:
                     if self._held.lost:
                         raise Stop(0.0)
-                    draw = await self._permits.draw(account, sender, campaign, min(wanted, BATCH))
+                    draw = await self._permits.draw(account, sender, campaign, min(wanted, self._size))
                     if draw.permits:
                         return draw.permits
                     if draw.wait > self._lease_seconds:
@@ -186,8 +194,9 @@ class Chunk:
         if self._held.lost:
             raise Stop(0.0)
         with metrics.BATCH_SECONDS.time():
+            drafts = await self._drafts(rows)
             checked_at = time.monotonic()
-            messages = await self._fit(rows)
+            messages = await self._fit(rows, drafts)
             if not messages:
                 return
             async with self._db.statement() as tx:
@@ -195,10 +204,27 @@ class Chunk:
             if not attempts:
                 raise Stop(0.0)
             by_id = {row["id"]: row for row in rows}
-            called = {by_id[one]: messages[one] for one in attempts}
+            called = [by_id[one] for one in attempts]
             self._permits.attempted(self._sending.sender_id, len(called))
-            answers = await self._call(list(called.values()), until=checked_at + FRESH_SECONDS)
+            answers = await self._call([messages[one] for one in attempts], until=checked_at + FRESH_SECONDS)
             await self._conclude(list(zip(called, answers, strict=True)), attempts)
+
+    async def _drafts(self, rows: Sequence[asyncpg.Record]) -> list[Draft]:
+        """The message to each, or why there is none. Before the check: a template may take many times as long as a
+        check counts.
+        """
+        drafts: list[Draft] = []
+        began = time.monotonic()
+        for row in rows:
+            try:
+                drafts.append(self._sending.message(row))
+            except TemplateError as error:
+                drafts.append(error)
+            if time.monotonic() - began > LONGEST_TURN:
+                # The heartbeat of the leases has its turn.
+                await asyncio.sleep(0)
+                began = time.monotonic()
+        return drafts
 
     async def _call(self, messages: Sequence[Outbound], *, until: float) -> list[Answer | None]:
         """until: by the monotonic clock, when the check no longer counts. None: not called any more."""
@@ -215,7 +241,7 @@ class Chunk:
         parts = [messages[at : at + size] for at in range(0, len(messages), size)]
         return [answer for answers in await asyncio.gather(*map(call, parts)) for answer in answers]
 
-    async def _fit(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, Outbound]:
+    async def _fit(self, rows: Sequence[asyncpg.Record], drafts: Sequence[Draft]) -> dict[UUID, Outbound]:
         """The messages to those that contacts lets be messaged now. Raises Stop where it does not answer."""
         try:
             refusals = await self._contacts.refusals(
@@ -226,14 +252,13 @@ class Chunk:
             raise Stop(UNCHECKED_SECONDS) from error
         messages: dict[UUID, Outbound] = {}
         left: dict[UUID, Outcome] = {}
-        for row, refusal in zip(rows, refusals, strict=True):
+        for row, refusal, draft in zip(rows, refusals, drafts, strict=True):
             if refusal:
                 left[row["id"]] = not_called(row, refusal)
-                continue
-            try:
-                messages[row["id"]] = self._sending.message(row)
-            except TemplateError as error:
-                left[row["id"]] = not_called(row, error.reason)
+            elif isinstance(draft, TemplateError):
+                left[row["id"]] = not_called(row, draft.reason)
+            else:
+                messages[row["id"]] = draft
         await self._leave_out(left)
         return messages
 
@@ -357,6 +382,11 @@ class Chunk:
             row = await campaign_queries.lock(tx, self._lease.account, self._lease.campaign)
             if row is not None and row["status"] == Status.RUNNING:
                 await lifecycle.pause(tx, row, reason)
+
+
+def batch_size(provider: Provider) -> int:
+    """How many recipients a micro-batch has, where there are so many."""
+    return max(BATCH, min(CALLS * provider.max_batch, MAX_TARGETS))
 
 
 def not_called(row: asyncpg.Record, reason: str) -> Outcome:

@@ -87,7 +87,7 @@ class Dispatcher:
         if len(self._held) >= self._most:
             return False
         try:
-            async with self._db.across() as tx:
+            async with self._db.statement() as tx:
                 ready = await queries.ready(tx)
             leased = False
             while (row := self._next(ready)) is not None:

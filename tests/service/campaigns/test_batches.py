@@ -9,7 +9,14 @@ from chassis.ids import AccountId
 from services.campaigns.domain.sending import Answer, Unavailable
 from services.campaigns.providers.http import HttpProvider
 from services.campaigns.providers.port import Outbound
+from services.campaigns.work.chunk import batch_size
 from tests.service.campaigns.world import World, phone
+
+
+@pytest.mark.parametrize(("max_batch", "size"), [(1, 100), (20, 100), (50, 250), (500, 500)])
+def test_a_micro_batch_has_some_calls_where_a_call_takes_several(max_batch: int, size: int) -> None:
+    settings = {"url": "http://a.test/", "batch_url": "http://a.test/", "max_batch": max_batch}
+    assert batch_size(HttpProvider(None, settings, {}, timeout=1.0)) == size  # type: ignore[arg-type]  # never called
 
 
 async def test_batches_of_a_provider_that_takes_them(
