@@ -9,6 +9,7 @@ chunk next repeats them with the same key where the provider honours keys, else 
 
 import asyncio
 import collections
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -105,7 +106,7 @@ class Chunk:
         recovering: bool,
         hours: Hours,
     ) -> None:
-        """slots: bound the micro-batches of this process that are under way at once.
+        """slots: bound what of this process is under way at once; a whole micro-batch takes BATCH of them.
 
         recovering: nothing went through of late. hours: when recipients may be written to.
         """
@@ -124,6 +125,10 @@ class Chunk:
         self._settled = 0
         # Whether somebody's message went through in this pass.
         self._through = False
+        # How often the provider asked for a pause.
+        self._pauses = 0
+        # What the first micro-batch raised that raised anything.
+        self._failure: Exception | None = None
 
     async def run(self) -> bool:
         """One pass over the chunk; whether it is done. Gives the lease back in any case."""
@@ -135,15 +140,7 @@ class Chunk:
             async with self._db.statement() as tx:
                 rows = await queries.open_recipients(tx, self._lease)
             people, asleep = len(rows), Asleep(self._hours)
-            rows = asleep.leave(await self._give_up_ambiguous(rows))
-            while rows:
-                count = await self._draw(len(rows))
-                async with self._slots.place(self._lease.account, self._lease.campaign):
-                    # Permits and slots may have been waited for.
-                    rows = asleep.leave(rows)
-                    if rows:
-                        await self._batch(rows[:count])
-                rows = rows[count:]
+            await self._send(asleep.leave(await self._give_up_ambiguous(rows)), asleep)
             if asleep.count and asleep.count + self._settled == people:
                 raise Stop(asleep.seconds())
         except Stop as stop:
@@ -151,6 +148,48 @@ class Chunk:
         except Closed:
             wait = 0.0
         return await self._release(wait)
+
+    async def _send(self, rows: list[asyncpg.Record], asleep: Asleep) -> None:
+        """As many micro-batches at once as there are permits and places for: a provider may take its time to answer.
+
+        Raises what the first of them raised, when none is under way any more.
+        """
+        async with asyncio.TaskGroup() as group:
+            try:
+                while rows and self._failure is None:
+                    rows = await self._begin(group, rows, asleep)
+            except Exception as error:
+                # Those under way come to their end all the same.
+                self._failure = self._failure or error
+        if self._failure is not None:
+            raise self._failure
+
+    async def _begin(
+        self, group: asyncio.TaskGroup, rows: list[asyncpg.Record], asleep: Asleep
+    ) -> list[asyncpg.Record]:
+        """One micro-batch; who is left then. Raises Stop, Closed."""
+        pauses = self._pauses
+        count = await self._draw(len(rows))
+        places = math.ceil(count * BATCH / self._size)
+        await self._slots.take(self._lease.account, self._lease.campaign, places)
+        # Permits and places may have been waited for.
+        rows = asleep.leave(rows)
+        if not rows or self._failure is not None or self._pauses > pauses:
+            self._slots.give(places)
+            return rows
+        batch = group.create_task(self._work(rows[:count], places))
+        if self._recovering:
+            # It decides whether there is a next one.
+            await asyncio.wait([batch])
+        return rows[count:]
+
+    async def _work(self, rows: Sequence[asyncpg.Record], places: int) -> None:
+        try:
+            await self._batch(rows)
+        except Exception as error:
+            self._failure = self._failure or error
+        finally:
+            self._slots.give(places)
 
     async def _release(self, wait: float | None) -> bool:
         """wait: seconds; None: by how the pass went."""
@@ -350,6 +389,7 @@ class Chunk:
         if throttled is not None:
             share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)
             await self._permits.block(account, self._sending.sender_id, throttled, share=share)
+            self._pauses += 1
             return
         if any(isinstance(answer, Accepted | Refused) for answer in answers):
             if self._recovering:
