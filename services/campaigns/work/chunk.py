@@ -232,8 +232,8 @@ class Chunk:
     async def _batch(self, rows: Sequence[asyncpg.Record]) -> None:
         if self._held.lost:
             raise Stop(0.0)
+        drafts = await self._drafts(rows)
         with metrics.BATCH_SECONDS.time():
-            drafts = await self._drafts(rows)
             checked_at = time.monotonic()
             messages = await self._fit(rows, drafts)
             if not messages:
