@@ -34,6 +34,7 @@ async def test_whoever_opts_out_between_the_check_and_the_call_is_not_called(
     campaign = await world.ready(account, 10)
     # As when the database took its time for the intent: no check is young enough for a call.
     monkeypatch.setattr("services.campaigns.work.chunk.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("services.campaigns.work.chunk.ROUNDS", (0.05,))
     calls = world.contacts.calls
     async with world.working():
         await world.start(account, campaign)
