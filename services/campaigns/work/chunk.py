@@ -59,7 +59,7 @@ log = structlog.get_logger()
 # Recipients of a micro-batch: what a check, an intent and the writing of outcomes cost is shared by so many.
 BATCH = 100
 # Calls of one, where a call takes several messages: no more of them are under way, and so many more share the cost.
-CALLS = 5
+CALLS = 10
 # A check older than this no longer counts: an opt-out may have come since.
 FRESH_SECONDS = 0.75
 LONGEST_NAP = 0.25
