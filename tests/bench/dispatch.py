@@ -94,10 +94,10 @@ class Sent:
     processor_us: dict[str, float]
 
 
-def write_recipients(path: Path, channel: str = "sms") -> None:
+def write_recipients(path: Path, channel: str = "sms", *, count: int = RECIPIENTS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     heading = "email" if channel == "email" else "phone"
-    lines = [f"{address(channel, number)},Käthe {number},CODE{number}\r\n" for number in range(RECIPIENTS)]
+    lines = [f"{address(channel, number)},Käthe {number},CODE{number}\r\n" for number in range(count)]
     path.write_text(f"{heading},name,code\r\n" + "".join(lines), encoding="utf-8", newline="")
 
 
