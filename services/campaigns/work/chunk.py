@@ -23,8 +23,8 @@ import structlog
 
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
-from services.campaigns import lifecycle, metrics
-from services.campaigns.domain.campaign import Hold, Status
+from services.campaigns import metrics
+from services.campaigns.domain.campaign import Hold
 from services.campaigns.domain.hours import Hours
 from services.campaigns.domain.recipient import Reason
 from services.campaigns.domain.recipient import Status as Recipient
@@ -32,15 +32,12 @@ from services.campaigns.domain.sending import (
     ROUNDS,
     Accepted,
     Answer,
-    Barred,
     Outcome,
     Refused,
     Throttled,
     Unanswered,
     Unavailable,
-    break_delay,
     outcome,
-    round_delay,
 )
 from services.campaigns.domain.stats import steps
 from services.campaigns.peers import MAX_TARGETS, Contacts
@@ -51,6 +48,7 @@ from services.campaigns.templating import TemplateError
 from services.campaigns.work import message_events
 from services.campaigns.work.asleep import Asleep
 from services.campaigns.work.budget import Permits
+from services.campaigns.work.learning import Learning, Stop
 from services.campaigns.work.sending import Sending
 from services.campaigns.work.slots import Closed, Slots
 
@@ -73,14 +71,6 @@ FEW = 5
 
 # A message, or why there is none.
 Draft = Outbound | TemplateError
-
-
-class Stop(Exception):
-    """The chunk goes back, to be taken up again after some seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"{seconds} s")
-        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -120,13 +110,11 @@ class Chunk:
         self._permits = permits
         self._turn = permits.turn(sending.sender_id)
         self._lease_seconds = lease_seconds
-        self._recovering = recovering
+        self._learning = Learning(db, held.lease, sending.sender_id, permits, recovering=recovering)
         self._hours = hours
         self._settled = 0
         # Whether somebody's message went through in this pass.
         self._through = False
-        # How often the provider asked for a pause.
-        self._pauses = 0
         # What the first micro-batch raised that raised anything.
         self._failure: Exception | None = None
 
@@ -135,7 +123,7 @@ class Chunk:
         wait: float | None = None
         try:
             if not self._hours.ever_open:
-                await self._pause(Hold.NEVER_IN_HOURS)
+                await self._learning.pause(Hold.NEVER_IN_HOURS)
                 raise Stop(0.0)
             async with self._db.statement() as tx:
                 rows = await queries.open_recipients(tx, self._lease)
@@ -168,17 +156,17 @@ class Chunk:
         self, group: asyncio.TaskGroup, rows: list[asyncpg.Record], asleep: Asleep
     ) -> list[asyncpg.Record]:
         """One micro-batch; who is left then. Raises Stop, Closed."""
-        pauses = self._pauses
+        pauses = self._learning.pauses
         count = await self._draw(len(rows))
         places = math.ceil(count * BATCH / self._size)
         await self._slots.take(self._lease.account, self._lease.campaign, places)
         # Permits and places may have been waited for.
         rows = asleep.leave(rows)
-        if not rows or self._failure is not None or self._pauses > pauses:
+        if not rows or self._failure is not None or self._learning.pauses > pauses:
             self._slots.give(places)
             return rows
         batch = group.create_task(self._work(rows[:count], places))
-        if self._recovering:
+        if self._learning.recovering:
             # It decides whether there is a next one.
             await asyncio.wait([batch])
         return rows[count:]
@@ -331,7 +319,7 @@ class Chunk:
             late = [one for one in settled if one.id not in done]
             await self._write(late, rows, Recipient.UNCERTAIN)
         lonely = len(called) <= FEW and all(failed_alone(row) for row, _ in called)
-        await self._learn([answer for _, answer in called if answer is not None], lonely=lonely)
+        await self._learning.learn([answer for _, answer in called if answer is not None], lonely=lonely)
 
     def _outcome(self, row: asyncpg.Record, answer: Answer | None, attempts: int) -> Outcome:
         end = Outcome(Recipient.PENDING)
@@ -374,54 +362,6 @@ class Chunk:
         delta = steps(before, (row["status"] for row in done))
         await campaign_queries.add_stats(tx, lease.account, lease.campaign, delta=delta)
         return done
-
-    async def _learn(self, answers: Sequence[Answer], *, lonely: bool) -> None:
-        """What the answers say of the provider. Raises Stop where it is no use to go on now.
-
-        lonely: they are of recipients that alone keep failing; those come to an end by their own attempts.
-        """
-        account, campaign = self._lease.account, self._lease.campaign
-        barred = next((answer for answer in answers if isinstance(answer, Barred)), None)
-        if barred is not None:
-            await self._pause(barred.why)
-            raise Stop(0.0)
-        throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
-        if throttled is not None:
-            share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)
-            await self._permits.block(account, self._sending.sender_id, throttled, share=share)
-            self._pauses += 1
-            return
-        if any(isinstance(answer, Accepted | Refused) for answer in answers):
-            if self._recovering:
-                async with self._db.across() as tx:
-                    await queries.went_through(tx, account, campaign)
-                self._recovering = False
-        elif not lonely and any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
-            await self._failed_round()
-            raise Stop(0.0)
-
-    async def _failed_round(self) -> None:
-        """Nothing went through: the whole campaign waits, longer each time, and takes a break in the end."""
-        account, campaign = self._lease.account, self._lease.campaign
-        async with self._db.across() as tx:
-            row = await campaign_queries.lock(tx, account, campaign)
-            run = await queries.lock_run(tx, account, campaign)
-            # Batches that were under way together are one round.
-            if row is None or row["status"] != Status.RUNNING or run["waiting"]:
-                return
-            delay = round_delay(run["failed_rounds"] + 1, jitter=random.random())
-            if delay is not None:
-                await queries.failed_round(tx, account, campaign, seconds=delay)
-                return
-            seconds = break_delay(run["breaks"] + 1, jitter=random.random())
-            await queries.take_a_break(tx, account, campaign, seconds=seconds)
-            await lifecycle.pause(tx, row, Hold.PROVIDER_UNAVAILABLE)
-
-    async def _pause(self, reason: Hold) -> None:
-        async with self._db.across() as tx:
-            row = await campaign_queries.lock(tx, self._lease.account, self._lease.campaign)
-            if row is not None and row["status"] == Status.RUNNING:
-                await lifecycle.pause(tx, row, reason)
 
 
 def batch_size(provider: Provider) -> int:
