@@ -34,7 +34,7 @@ class ServeSettings(CampaignsSettings):
 
 
 class WorkSettings(CampaignsSettings):
-    dispatch_batches: int = Field(default=6, ge=1, le=64, description="Micro-batches under way at once")
+    dispatch_batches: int = Field(default=4, ge=1, le=64, description="Micro-batches under way at once")
     dispatch_chunks: int = Field(default=64, ge=1, le=1000, description="Chunks of recipients held at once")
     dispatch_lease_seconds: float = Field(
         default=5.0, ge=1, le=60, description="After how long without a heartbeat another worker takes a chunk over"
