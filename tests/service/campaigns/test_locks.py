@@ -100,8 +100,6 @@ async def test_answers_and_receipts_of_the_same_recipients(world: World, account
 
     async def settled() -> None:
         async with world.work_db.across() as tx:
-            # As with many recipients: looked up one by one, in the order in which they are asked for.
-            await tx.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
             out = [dispatch.Settled(one, Outcome(Status.SENT), answered=True) for one in (last, first)]
             await dispatch.settle(tx, lease, sender_id, out)
 
