@@ -37,6 +37,10 @@ class ThrowawayStack:
         """Of the process that runs under the name now. Raises FileNotFoundError where none does."""
         return int(self.home.pid(name).read_text())
 
+    def environment(self, name: str) -> dict[str, str]:
+        """What the process of the name was started with."""
+        return processes.specs(self.home, self.known)[name].env
+
     def log(self, name: str) -> Path:
         return self.home.log(name)
 

@@ -94,10 +94,10 @@ class Sent:
     processor_us: dict[str, float]
 
 
-def write_recipients(path: Path, channel: str = "sms") -> None:
+def write_recipients(path: Path, channel: str = "sms", *, count: int = RECIPIENTS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     heading = "email" if channel == "email" else "phone"
-    lines = [f"{address(channel, number)},Käthe {number},CODE{number}\r\n" for number in range(RECIPIENTS)]
+    lines = [f"{address(channel, number)},Käthe {number},CODE{number}\r\n" for number in range(count)]
     path.write_text(f"{heading},name,code\r\n" + "".join(lines), encoding="utf-8", newline="")
 
 
@@ -152,11 +152,15 @@ def acceptance_times(log: Path, start: int) -> list[float]:
         return [datetime.fromisoformat(orjson.loads(line)["at"]).timestamp() for line in accepted]
 
 
-async def bare(sender: dict[str, Any]) -> float:
-    """Messages a second of the same program without a ledger, in a process of its own. It wants no receipts."""
+async def bare(sender: dict[str, Any], environment: dict[str, str], *, checked: bool) -> float:
+    """Messages a second of the same program without a ledger, in a process of its own. It wants no receipts.
+
+    environment: of the sending worker. checked: contacts is asked before each micro-batch, as by the worker.
+    """
+    asking = "yes" if checked else "no"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.no_ledger", orjson.dumps(sender).decode(), str(RECIPIENTS),
-        stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "tests.bench.no_ledger", orjson.dumps(sender).decode(), str(RECIPIENTS), asking,
+        stdout=asyncio.subprocess.PIPE, env=environment,
     )  # fmt: skip
     told, _ = await process.communicate()
     if process.returncode:
@@ -164,17 +168,31 @@ async def bare(sender: dict[str, Any]) -> float:
     return float(told)
 
 
-async def measure(stack: ThrowawayStack, way: Way, peers: Peers, *, rounds: int) -> list[tuple[Sent, float]]:
-    """By turns, with the ledger and without."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """By turns: with the ledger, without it (messages a second), and with nobody asked for consent either."""
+
+    sent: Sent
+    bare: float
+    unchecked: float
+
+    @property
+    def ratio(self) -> float:
+        return self.sent.per_second / self.bare
+
+
+async def measure(stack: ThrowawayStack, way: Way, peers: Peers, *, rounds: int) -> list[Round]:
     key = await asyncio.to_thread(stack.create_account, way.name)
     wanted, found = way.sender(peers), []
+    environment = stack.environment("campaigns-work")
     async with Rest(stack.url, key) as rest:
         sender = await rest.post("/v1/senders", wanted)
         for _ in range(rounds):
             async with control(stack.carrier_url, {"receipts": "hold"}):
-                without = await bare(wanted)
+                unchecked = await bare(wanted, environment, checked=False)
+                without = await bare(wanted, environment, checked=True)
             async with control(stack.carrier_url, {"receipts": way.receipts}):
-                found.append((await campaign(rest, stack, sender, way.log(peers)), without))
+                found.append(Round(await campaign(rest, stack, sender, way.log(peers)), without, unchecked))
     return found
 
 
@@ -201,17 +219,20 @@ def run(rounds: int = ROUNDS) -> Outcome:
                 found = asyncio.run(measure(stack, way, peers, rounds=rounds))
                 # The first round warms up.
                 counted = found[1:] or found
-                rate = median([sent.per_second for sent, _ in counted])
-                without = median([bare for _, bare in counted])
-                ratio = median([sent.per_second / bare for sent, bare in counted])
-                whole = RECIPIENTS / median([sent.seconds for sent, _ in counted])
-                rows.append([way.name, f"{rate:,.0f}", f"{whole:,.0f}", f"{without:,.0f}", f"{ratio:.2f}"])
+                rate = median([one.sent.per_second for one in counted])
+                without = median([one.bare for one in counted])
+                unchecked = median([one.unchecked for one in counted])
+                ratio = median([one.ratio for one in counted])
+                whole = RECIPIENTS / median([one.sent.seconds for one in counted])
+                numbers = [f"{one:,.0f}" for one in (rate, whole, without, unchecked)]
+                rows.append([way.name, *numbers, f"{ratio:.2f}"])
                 figures[way.name] = {
                     "messages_per_second": rate,
                     "without_ledger_per_second": without,
+                    "without_ledger_and_check_per_second": unchecked,
                     "ratio": ratio,
-                    "rounds": [(sent.per_second, bare) for sent, bare in found],
-                    "processor_us_a_message": found[-1][0].processor_us,
+                    "rounds": [(one.sent.per_second, one.bare, one.unchecked) for one in found],
+                    "processor_us_a_message": found[-1].sent.processor_us,
                 }
                 if rate < way.least_per_second:
                     missed.append(f"{way.name}: {rate:,.0f} messages/s, under {way.least_per_second:,.0f}")
@@ -220,7 +241,7 @@ def run(rounds: int = ROUNDS) -> Outcome:
     return Outcome(
         "dispatch",
         f"Dispatch of {RECIPIENTS:,} messages",
-        ["", "messages/s", "start to completed, messages/s", "no ledger, messages/s", "ratio"],
+        ["", "messages/s", "start to completed", "no ledger", "neither ledger nor consent check", "ratio to no ledger"],
         rows,
         figures,
         {"recipients": RECIPIENTS, "rounds": rounds},

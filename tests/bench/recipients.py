@@ -14,7 +14,7 @@ from tests.bench.record import Outcome
 from tests.throwaway_stack import ThrowawayStack
 
 RECIPIENTS = 1_000_000
-CHUNK = 200
+CHUNK = 500
 PAGES = 60
 LIMIT_MS = 100.0
 # A few of the rare ones, spread over the whole; one chunk in a hundred has the rarest.

@@ -24,6 +24,8 @@ from tests.bench.record import Outcome
 from tests.throwaway_stack import ThrowawayStack
 
 PAUSES = 40
+# Recipients that are sent to, at the most, before a pause takes effect.
+A_PAUSE = 2_000
 OPT_OUTS = 400
 # Whose turn is next when somebody of a chunk has had theirs: about when an opt-out is acknowledged.
 AHEAD = BATCH
@@ -49,12 +51,12 @@ def accepted(log: Path, start: int = 0) -> list[Acceptance]:
     return [Acceptance(datetime.fromisoformat(line["at"]).timestamp(), line["to"]) for line in found]
 
 
-async def draft(rest: Rest, stack: ThrowawayStack, **fields: object) -> str:
-    """The path of a campaign with its recipients."""
+async def draft(rest: Rest, stack: ThrowawayStack, *, count: int) -> str:
+    """The path of a campaign with so many recipients."""
     file = stack.home.folder / "demo" / "recipients.csv"
-    dispatch.write_recipients(file)
+    dispatch.write_recipients(file, count=count)
     template = await rest.post("/v1/templates", {"name": "bench", "channel": "sms", "body": BODY})
-    made = await rest.post("/v1/campaigns", {"name": "bench", "template_id": template["id"], **fields})
+    made = await rest.post("/v1/campaigns", {"name": "bench", "template_id": template["id"]})
     path = f"/v1/campaigns/{made['id']}"
     await rest.upload(f"{path}/recipients", file, on_bytes=lambda done, size: None)
     return path
@@ -67,7 +69,7 @@ async def grown(log: Path, size: int) -> None:
 async def pauses(rest: Rest, stack: ThrowawayStack) -> list[float]:
     """Seconds from each pause's answer to the last acceptance before the resume; 0 where none came after it."""
     log = stack.home.carrier / "accepted.jsonl"
-    path, found = await draft(rest, stack), []
+    path, found = await draft(rest, stack, count=PAUSES * A_PAUSE), []
     for _ in range(PAUSES):
         before = log.stat().st_size if log.exists() else 0
         await rest.post(f"{path}/start")
@@ -93,7 +95,7 @@ class OptOuts:
 
 async def opt_outs(rest: Rest, stack: ThrowawayStack) -> OptOuts:
     log = stack.home.carrier / "accepted.jsonl"
-    path = await draft(rest, stack)
+    path = await draft(rest, stack, count=dispatch.RECIPIENTS)
     before = log.stat().st_size if log.exists() else 0
     await rest.post(f"{path}/start")
     acknowledged: dict[str, float] = {}

@@ -31,7 +31,7 @@ from services.campaigns.repository import uploads as queries
 from services.campaigns.sandboxing import check_may_change
 from services.campaigns.zones import zone_of
 
-CHUNK_SIZE = 200
+CHUNK_SIZE = 500
 MAX_ERRORS = 100
 MAX_VARIABLES_BYTES = 16 * 1024
 

@@ -1,7 +1,7 @@
 """Sends one leased chunk of a campaign, micro-batch by micro-batch.
 
-    permits from the budgets → contacts: who may be messaged? → one statement: the campaign runs, the lease is ours,
-    the intent is written → the calls → one transaction: outcomes, stats, events
+    permits from the budgets → the texts → contacts: who may be messaged? → one statement: the campaign runs, the lease
+    is ours, the intent is written → the calls → one transaction: outcomes, stats, events
 
 Killed at any point: before the intent nothing was sent; after it the recipients are `claimed`, and whoever leases the
 chunk next repeats them with the same key where the provider honours keys, else they become `uncertain`.
@@ -9,6 +9,7 @@ chunk next repeats them with the same key where the provider honours keys, else 
 
 import asyncio
 import collections
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ import structlog
 
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
-from services.campaigns import lifecycle, metrics
-from services.campaigns.domain.campaign import Hold, Status
+from services.campaigns import metrics
+from services.campaigns.domain.campaign import Hold
 from services.campaigns.domain.hours import Hours
 from services.campaigns.domain.recipient import Reason
 from services.campaigns.domain.recipient import Status as Recipient
@@ -31,25 +32,23 @@ from services.campaigns.domain.sending import (
     ROUNDS,
     Accepted,
     Answer,
-    Barred,
     Outcome,
     Refused,
     Throttled,
     Unanswered,
     Unavailable,
-    break_delay,
     outcome,
-    round_delay,
 )
 from services.campaigns.domain.stats import steps
-from services.campaigns.peers import Contacts
-from services.campaigns.providers.port import Outbound
+from services.campaigns.peers import MAX_TARGETS, Contacts
+from services.campaigns.providers.port import Outbound, Provider
 from services.campaigns.repository import campaigns as campaign_queries
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.templating import TemplateError
 from services.campaigns.work import message_events
 from services.campaigns.work.asleep import Asleep
 from services.campaigns.work.budget import Permits
+from services.campaigns.work.learning import Learning, Stop
 from services.campaigns.work.sending import Sending
 from services.campaigns.work.slots import Closed, Slots
 
@@ -57,22 +56,21 @@ log = structlog.get_logger()
 
 # Recipients of a micro-batch: what a check, an intent and the writing of outcomes cost is shared by so many.
 BATCH = 100
+# Calls of one, where a call takes several messages: no more of them are under way, and so many more share the cost.
+CALLS = 10
 # A check older than this no longer counts: an opt-out may have come since.
 FRESH_SECONDS = 0.75
 LONGEST_NAP = 0.25
+# Seconds of rendering in one piece.
+LONGEST_TURN = 0.02
 # Until contacts is asked again after it did not answer.
 UNCHECKED_SECONDS = 1.0
 OUTCOME_TRIES = 5
 # So many recipients that alone keep failing say nothing of the provider.
 FEW = 5
 
-
-class Stop(Exception):
-    """The chunk goes back, to be taken up again after some seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"{seconds} s")
-        self.seconds = seconds
+# A message, or why there is none.
+Draft = Outbound | TemplateError
 
 
 @dataclass(slots=True)
@@ -98,44 +96,39 @@ class Chunk:
         recovering: bool,
         hours: Hours,
     ) -> None:
-        """slots: bound the micro-batches of this process that are under way at once.
+        """slots: bound what of this process is under way at once; a whole micro-batch takes BATCH of them.
 
         recovering: nothing went through of late. hours: when recipients may be written to.
         """
         self._db = db
         self._contacts = contacts
         self._sending = sending
+        self._size = batch_size(sending.provider)
         self._held = held
         self._lease = held.lease
         self._slots = slots
         self._permits = permits
         self._turn = permits.turn(sending.sender_id)
         self._lease_seconds = lease_seconds
-        self._recovering = recovering
+        self._learning = Learning(db, held.lease, sending.sender_id, permits, recovering=recovering)
         self._hours = hours
         self._settled = 0
         # Whether somebody's message went through in this pass.
         self._through = False
+        # What the first micro-batch raised that raised anything.
+        self._failure: Exception | None = None
 
     async def run(self) -> bool:
         """One pass over the chunk; whether it is done. Gives the lease back in any case."""
         wait: float | None = None
         try:
             if not self._hours.ever_open:
-                await self._pause(Hold.NEVER_IN_HOURS)
+                await self._learning.pause(Hold.NEVER_IN_HOURS)
                 raise Stop(0.0)
-            async with self._db.across() as tx:
+            async with self._db.statement() as tx:
                 rows = await queries.open_recipients(tx, self._lease)
             people, asleep = len(rows), Asleep(self._hours)
-            rows = asleep.leave(await self._give_up_ambiguous(rows))
-            while rows:
-                count = await self._draw(len(rows))
-                async with self._slots.place(self._lease.account, self._lease.campaign):
-                    # Permits and slots may have been waited for.
-                    rows = asleep.leave(rows)
-                    if rows:
-                        await self._batch(rows[:count])
-                rows = rows[count:]
+            await self._send(asleep.leave(await self._give_up_ambiguous(rows)), asleep)
             if asleep.count and asleep.count + self._settled == people:
                 raise Stop(asleep.seconds())
         except Stop as stop:
@@ -144,12 +137,54 @@ class Chunk:
             wait = 0.0
         return await self._release(wait)
 
+    async def _send(self, rows: list[asyncpg.Record], asleep: Asleep) -> None:
+        """As many micro-batches at once as there are permits and places for: a provider may take its time to answer.
+
+        Raises what the first of them raised, when none is under way any more.
+        """
+        async with asyncio.TaskGroup() as group:
+            try:
+                while rows and self._failure is None:
+                    rows = await self._begin(group, rows, asleep)
+            except Exception as error:
+                # Those under way come to their end all the same.
+                self._failure = self._failure or error
+        if self._failure is not None:
+            raise self._failure
+
+    async def _begin(
+        self, group: asyncio.TaskGroup, rows: list[asyncpg.Record], asleep: Asleep
+    ) -> list[asyncpg.Record]:
+        """One micro-batch; who is left then. Raises Stop, Closed."""
+        pauses = self._learning.pauses
+        count = await self._draw(len(rows))
+        places = math.ceil(count * BATCH / self._size)
+        await self._slots.take(self._lease.account, self._lease.campaign, places)
+        # Permits and places may have been waited for.
+        rows = asleep.leave(rows)
+        if not rows or self._failure is not None or self._learning.pauses > pauses:
+            self._slots.give(places)
+            return rows
+        batch = group.create_task(self._work(rows[:count], places))
+        if self._learning.recovering:
+            # It decides whether there is a next one.
+            await asyncio.wait([batch])
+        return rows[count:]
+
+    async def _work(self, rows: Sequence[asyncpg.Record], places: int) -> None:
+        try:
+            await self._batch(rows)
+        except Exception as error:
+            self._failure = self._failure or error
+        finally:
+            self._slots.give(places)
+
     async def _release(self, wait: float | None) -> bool:
         """wait: seconds; None: by how the pass went."""
         idle = 0 if self._settled else self._lease.idle_passes + 1
         if wait is None:
             wait = ROUNDS[min(idle, len(ROUNDS) - 1)] * random.uniform(0.75, 1.25)
-        async with self._db.across() as tx:
+        async with self._db.statement() as tx:
             return await queries.release(tx, self._lease, seconds=wait, idle_passes=idle)
 
     async def _give_up_ambiguous(self, rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
@@ -171,7 +206,7 @@ class Chunk:
                 while True:
                     if self._held.lost:
                         raise Stop(0.0)
-                    draw = await self._permits.draw(account, sender, campaign, min(wanted, BATCH))
+                    draw = await self._permits.draw(account, sender, campaign, min(wanted, self._size))
                     if draw.permits:
                         return draw.permits
                     if draw.wait > self._lease_seconds:
@@ -185,9 +220,10 @@ class Chunk:
     async def _batch(self, rows: Sequence[asyncpg.Record]) -> None:
         if self._held.lost:
             raise Stop(0.0)
+        drafts = await self._drafts(rows)
         with metrics.BATCH_SECONDS.time():
             checked_at = time.monotonic()
-            messages = await self._fit(rows)
+            messages = await self._fit(rows, drafts)
             if not messages:
                 return
             async with self._db.statement() as tx:
@@ -195,10 +231,27 @@ class Chunk:
             if not attempts:
                 raise Stop(0.0)
             by_id = {row["id"]: row for row in rows}
-            called = {by_id[one]: messages[one] for one in attempts}
+            called = [by_id[one] for one in attempts]
             self._permits.attempted(self._sending.sender_id, len(called))
-            answers = await self._call(list(called.values()), until=checked_at + FRESH_SECONDS)
+            answers = await self._call([messages[one] for one in attempts], until=checked_at + FRESH_SECONDS)
             await self._conclude(list(zip(called, answers, strict=True)), attempts)
+
+    async def _drafts(self, rows: Sequence[asyncpg.Record]) -> list[Draft]:
+        """The message to each, or why there is none. Before the check: a template may take many times as long as a
+        check counts.
+        """
+        drafts: list[Draft] = []
+        began = time.monotonic()
+        for row in rows:
+            try:
+                drafts.append(self._sending.message(row))
+            except TemplateError as error:
+                drafts.append(error)
+            if time.monotonic() - began > LONGEST_TURN:
+                # The heartbeat of the leases has its turn.
+                await asyncio.sleep(0)
+                began = time.monotonic()
+        return drafts
 
     async def _call(self, messages: Sequence[Outbound], *, until: float) -> list[Answer | None]:
         """until: by the monotonic clock, when the check no longer counts. None: not called any more."""
@@ -215,7 +268,7 @@ class Chunk:
         parts = [messages[at : at + size] for at in range(0, len(messages), size)]
         return [answer for answers in await asyncio.gather(*map(call, parts)) for answer in answers]
 
-    async def _fit(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, Outbound]:
+    async def _fit(self, rows: Sequence[asyncpg.Record], drafts: Sequence[Draft]) -> dict[UUID, Outbound]:
         """The messages to those that contacts lets be messaged now. Raises Stop where it does not answer."""
         try:
             refusals = await self._contacts.refusals(
@@ -226,14 +279,13 @@ class Chunk:
             raise Stop(UNCHECKED_SECONDS) from error
         messages: dict[UUID, Outbound] = {}
         left: dict[UUID, Outcome] = {}
-        for row, refusal in zip(rows, refusals, strict=True):
+        for row, refusal, draft in zip(rows, refusals, drafts, strict=True):
             if refusal:
                 left[row["id"]] = not_called(row, refusal)
-                continue
-            try:
-                messages[row["id"]] = self._sending.message(row)
-            except TemplateError as error:
-                left[row["id"]] = not_called(row, error.reason)
+            elif isinstance(draft, TemplateError):
+                left[row["id"]] = not_called(row, draft.reason)
+            else:
+                messages[row["id"]] = draft
         await self._leave_out(left)
         return messages
 
@@ -267,7 +319,7 @@ class Chunk:
             late = [one for one in settled if one.id not in done]
             await self._write(late, rows, Recipient.UNCERTAIN)
         lonely = len(called) <= FEW and all(failed_alone(row) for row, _ in called)
-        await self._learn([answer for _, answer in called if answer is not None], lonely=lonely)
+        await self._learning.learn([answer for _, answer in called if answer is not None], lonely=lonely)
 
     def _outcome(self, row: asyncpg.Record, answer: Answer | None, attempts: int) -> Outcome:
         end = Outcome(Recipient.PENDING)
@@ -311,52 +363,10 @@ class Chunk:
         await campaign_queries.add_stats(tx, lease.account, lease.campaign, delta=delta)
         return done
 
-    async def _learn(self, answers: Sequence[Answer], *, lonely: bool) -> None:
-        """What the answers say of the provider. Raises Stop where it is no use to go on now.
 
-        lonely: they are of recipients that alone keep failing; those come to an end by their own attempts.
-        """
-        account, campaign = self._lease.account, self._lease.campaign
-        barred = next((answer for answer in answers if isinstance(answer, Barred)), None)
-        if barred is not None:
-            await self._pause(barred.why)
-            raise Stop(0.0)
-        throttled = max((answer.retry_after for answer in answers if isinstance(answer, Throttled)), default=None)
-        if throttled is not None:
-            share = sum(isinstance(answer, Throttled) for answer in answers) / len(answers)
-            await self._permits.block(account, self._sending.sender_id, throttled, share=share)
-            return
-        if any(isinstance(answer, Accepted | Refused) for answer in answers):
-            if self._recovering:
-                async with self._db.across() as tx:
-                    await queries.went_through(tx, account, campaign)
-                self._recovering = False
-        elif not lonely and any(isinstance(answer, Unavailable | Unanswered) for answer in answers):
-            await self._failed_round()
-            raise Stop(0.0)
-
-    async def _failed_round(self) -> None:
-        """Nothing went through: the whole campaign waits, longer each time, and takes a break in the end."""
-        account, campaign = self._lease.account, self._lease.campaign
-        async with self._db.across() as tx:
-            row = await campaign_queries.lock(tx, account, campaign)
-            run = await queries.lock_run(tx, account, campaign)
-            # Batches that were under way together are one round.
-            if row is None or row["status"] != Status.RUNNING or run["waiting"]:
-                return
-            delay = round_delay(run["failed_rounds"] + 1, jitter=random.random())
-            if delay is not None:
-                await queries.failed_round(tx, account, campaign, seconds=delay)
-                return
-            seconds = break_delay(run["breaks"] + 1, jitter=random.random())
-            await queries.take_a_break(tx, account, campaign, seconds=seconds)
-            await lifecycle.pause(tx, row, Hold.PROVIDER_UNAVAILABLE)
-
-    async def _pause(self, reason: Hold) -> None:
-        async with self._db.across() as tx:
-            row = await campaign_queries.lock(tx, self._lease.account, self._lease.campaign)
-            if row is not None and row["status"] == Status.RUNNING:
-                await lifecycle.pause(tx, row, reason)
+def batch_size(provider: Provider) -> int:
+    """How many recipients a micro-batch has, where there are so many."""
+    return max(BATCH, min(CALLS * provider.max_batch, MAX_TARGETS))
 
 
 def not_called(row: asyncpg.Record, reason: str) -> Outcome:

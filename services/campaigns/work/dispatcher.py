@@ -17,7 +17,7 @@ from services.campaigns.peers import Contacts
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.sending_hours import hours
 from services.campaigns.work.budget import Permits
-from services.campaigns.work.chunk import Chunk, Held
+from services.campaigns.work.chunk import BATCH, Chunk, Held
 from services.campaigns.work.finishing import complete
 from services.campaigns.work.polling import wait
 from services.campaigns.work.sending import Sendings
@@ -44,11 +44,11 @@ class Dispatcher:
         woken: asyncio.Event,
         lease_seconds: float,
     ) -> None:
-        """batches: micro-batches under way at once; chunks: leases held at once."""
+        """batches: whole micro-batches under way at once; chunks: leases held at once."""
         self._db = db
         self._contacts = contacts
         self._sendings = sendings
-        self._slots = Slots(batches)
+        self._slots = Slots(batches * BATCH)
         self._permits = Permits(db)
         self._batches = batches
         self._most = chunks
@@ -87,7 +87,7 @@ class Dispatcher:
         if len(self._held) >= self._most:
             return False
         try:
-            async with self._db.across() as tx:
+            async with self._db.statement() as tx:
                 ready = await queries.ready(tx)
             leased = False
             while (row := self._next(ready)) is not None:

@@ -18,9 +18,10 @@ CHUNKS_AT_ONCE = 25
 
 async def complete(db: Database, account: UUID, campaign_id: UUID) -> bool:
     """Complete a campaign with nobody left to send to; whether it was done here."""
-    async with db.across() as tx:
+    async with db.statement() as tx:
         if await queries.has_open_chunk(tx, account, campaign_id):
             return False
+    async with db.across() as tx:
         row = await campaign_queries.lock(tx, account, campaign_id)
         # Asked again: an audience may have been frozen between.
         if row is None or row["freezing"] or await queries.has_open_chunk(tx, account, campaign_id):

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 LEASE_SECONDS = 6.0
 HEARTBEAT_SECONDS = 1.5
 RETRY_SECONDS = 5.0
-CHUNK_SIZE = 200
+CHUNK_SIZE = 500
 
 
 class Lost(Exception):

@@ -10,6 +10,7 @@ from chassis.errors import FailedPrecondition
 from chassis.ids import AccountId
 from services.campaigns.work.chunk import BATCH
 from services.campaigns.work.scheduler import Scheduler
+from tests.service.campaigns.workers import Gate
 from tests.service.campaigns.world import World, numbers_csv, phone
 from tests.service.stack import eventually
 
@@ -43,6 +44,56 @@ async def test_a_campaign_that_its_provider_paused_is_taken_up_again_by_itself(
     assert await told("campaign.resumed") == await told("campaign.paused")
     rows = await world.admin("SELECT failed_rounds, breaks FROM runs WHERE account_id = $1", account)
     assert [tuple(row) for row in rows] == [(0, 0)]
+
+
+async def failed_rounds(world: World, account: AccountId) -> int:
+    """Once nobody works on the campaign."""
+    rows = await world.admin(
+        "SELECT failed_rounds FROM runs WHERE account_id = $1 AND NOT EXISTS (SELECT FROM chunks AS k"
+        " WHERE k.account_id = $1 AND k.lease_until > 'epoch')",
+        account,
+    )
+    return max((row["failed_rounds"] for row in rows), default=0)
+
+
+async def test_one_micro_batch_decides_whether_a_provider_is_back(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.domain.sending.ROUNDS", (1.0, 60.0))
+    campaign, gate = await world.ready(account, 3 * BATCH), Gate(3 * BATCH)
+
+    async def down_together(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        if not gate.opened.is_set():
+            if gate.waiting == 3 * BATCH - 1:
+                gate.opened.set()
+            await gate.hold(message)
+        return 503, {}
+
+    async def twice() -> bool:
+        return await failed_rounds(world, account) == 2
+
+    world.provider.before = down_together
+    async with world.working():
+        await world.start(account, campaign)
+        await eventually(twice)
+    # All of them the first time, and then a hundred.
+    assert len(world.provider.requests) == 4 * BATCH
+
+
+async def test_whoever_waits_for_a_place_is_not_sent_to_when_the_provider_turns_out_to_be_down(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.domain.sending.ROUNDS", (60.0,))
+    campaign = await world.ready(account, 3 * BATCH)
+    world.provider.before = down
+
+    async def once() -> bool:
+        return await failed_rounds(world, account) == 1
+
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await eventually(once)
+    assert len(world.provider.requests) == BATCH
 
 
 async def test_credentials_that_are_refused_pause_the_campaign_at_once_and_nobody_fails(

@@ -184,7 +184,8 @@ async def test_posts_that_come_together_are_taken_or_refused_each(world: World, 
         base: dict[str, Any] = {"sender_id": sender.id, "token": token_of(sender), "hook": RECEIPTS, "body": body}
         return pb.TakeHookRequest(**(base | fields))
 
-    posts = [one(0), one(1, token="wrong"), one(2, body=b"{"), one(3, hook=INBOUND), one(4)]
+    message = orjson.dumps({"messages": [{"id": "m3", "from": "+15550001", "text": "hi"}]})
+    posts = [one(0), one(1, token="wrong"), one(2, body=b"{"), one(3, hook=INBOUND, body=message), one(4)]
     answer = await world.call(account, "TakeReceipts", pb.TakeReceiptsRequest(posts=posts))
     refusals = [errors.from_bytes(result.refused) if result.refused else None for result in answer.results]
     expected = [NoneType, errors.Unauthenticated, errors.InvalidArgument, errors.InvalidArgument, NoneType]

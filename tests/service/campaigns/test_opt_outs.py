@@ -1,5 +1,8 @@
 """Opting out while a campaign is being sent: contacts' word just before the call is what counts."""
 
+import time
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,9 +10,22 @@ import pytest
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
 from chassis.ids import AccountId
-from services.campaigns.work.chunk import BATCH
+from services.campaigns.providers.port import Outbound
+from services.campaigns.work.chunk import BATCH, FRESH_SECONDS
+from services.campaigns.work.sending import Sending
 from tests.service.campaigns.world import World, phone
 from tests.service.stack import eventually
+
+
+class Clock:
+    """The dispatchers', which the test sets forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.late = 0.0
+        monkeypatch.setattr("services.campaigns.work.chunk.time", SimpleNamespace(monotonic=self.monotonic))
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.late
 
 
 async def test_whoever_opts_out_between_the_check_and_the_call_is_not_called(
@@ -62,3 +78,54 @@ async def test_no_micro_batch_after_the_opt_out_has_its_recipients(world: World,
     assert len(world.provider.requests) == 2 * BATCH
     stats = await world.check_stats(account, campaign)
     assert (stats.sent, stats.skipped) == (2 * BATCH, 600 - 2 * BATCH)
+
+
+async def test_a_check_is_as_old_as_its_question(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contacts looked, and its answer took its time."""
+    clock, calls = Clock(monkeypatch), 0
+    campaign = await world.ready(account, 10)
+
+    async def answer_late() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            clock.late += FRESH_SECONDS
+            assert world.provider.requests == []
+
+    world.contacts.before_check = answer_late
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert calls == 2
+    assert (await world.check_stats(account, campaign)).sent == 10
+
+
+async def test_texts_may_take_longer_to_make_than_a_check_counts(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, message = Clock(monkeypatch), Sending.message
+
+    def slowly(self: Sending, row: Mapping[str, Any]) -> Outbound:
+        clock.late += 2 * FRESH_SECONDS / BATCH
+        return message(self, row)
+
+    monkeypatch.setattr(Sending, "message", slowly)
+    campaign = await world.ready(account, BATCH)
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert len(world.provider.requests) == BATCH
+
+
+async def test_who_opted_out_is_told_so_also_where_there_would_be_no_text(world: World, account: AccountId) -> None:
+    template = await world.template(account, "{{ name }}")
+    campaign = await world.campaign(account, template_id=template.id)
+    await world.upload(account, campaign, f"phone,name\n{phone(1)},\n{phone(2)},\n{phone(3)},Ann\n")
+    world.contacts.refused = {phone(1): contacts_pb.REFUSAL_OPTED_OUT}
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    reasons = {line.address: line.reason for line in await world.recipients(account, campaign)}
+    assert reasons == {phone(1): "opted_out", phone(2): "missing_variable:name", phone(3): ""}

@@ -12,6 +12,7 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import errors
 from chassis.ids import AccountId
 from services.campaigns.work.asleep import Asleep
+from services.campaigns.work.chunk import BATCH
 from tests.service.campaigns.workers import Gate
 from tests.service.campaigns.world import World, member, phone
 from tests.service.stack import eventually
@@ -138,8 +139,10 @@ async def test_the_hour_that_counts_is_that_of_the_turn(
     gate = Gate(1)
     world.provider.before = gate.hold_before
     campaigns = {one: await world.campaign(one) for one in (other, account)}
-    for one, campaign in campaigns.items():
-        await world.upload(one, campaign, f"phone,timezone\n{phone(1)},UTC\n")
+    # A whole micro-batch of the other's has all the places.
+    for one, count in ((other, BATCH), (account, 1)):
+        rows = "".join(f"{phone(number)},UTC\n" for number in range(count))
+        await world.upload(one, campaigns[one], f"phone,timezone\n{rows}")
     async with world.working(batches=1):
         await world.start(other, campaigns[other])
         await eventually(gate.someone)
@@ -149,7 +152,7 @@ async def test_the_hour_that_counts_is_that_of_the_turn(
         gate.opened.set()
         await world.until_status(other, campaigns[other], pb.CAMPAIGN_STATUS_COMPLETED)
         await eventually(put_off)
-    assert len(world.provider.requests) == 1
+    assert len(world.provider.requests) == BATCH
 
 
 async def test_windows_that_lie_in_the_quiet_hours_pause_the_campaign(world: World, account: AccountId) -> None:

@@ -86,6 +86,7 @@ async def test_steps_of_the_last_minutes_count_and_receipts_do_not(
         "date_trunc('minute', now()) - $2::interval, $3, 1 FROM campaigns WHERE account_id = $1"
     )
     await world.admin(minute, account, timedelta(0), 0)
+    await world.admin(minute, account, timedelta(hours=2), 1)
     assert await stalled("running") >= HOUR
     await world.admin(minute, account, timedelta(minutes=5), 1)
     assert await stalled("running") < HOUR

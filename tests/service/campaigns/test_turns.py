@@ -6,7 +6,9 @@ from carillon.campaigns.v1 import campaigns_pb2 as pb
 from chassis import ids
 from chassis.ids import AccountId
 from services.campaigns.work.budget import acquire, block
+from tests.service.campaigns.workers import Gate
 from tests.service.campaigns.world import World, numbers_csv
+from tests.service.stack import eventually
 
 
 async def test_accounts_take_turns_however_many_campaigns_they_have(
@@ -46,6 +48,22 @@ async def test_campaigns_of_one_sender_share_its_rate(world: World, account: Acc
     texts = [message["text"] for message in world.provider.requests]
     # Blocks of 20 in turn: when the short one is through, the long one has had about as many.
     assert texts[: len(texts) - texts[::-1].index("short")].count("long") <= 100
+
+
+async def test_a_provider_that_takes_its_time_is_sent_to_at_the_whole_rate(world: World, account: AccountId) -> None:
+    sender = await world.sender(account, rate_limit_per_second=100)
+    campaign = await world.campaign(account, sender_id=sender.id)
+    await world.upload(account, campaign, numbers_csv(30))
+    # Of three blocks, as nobody has an answer yet.
+    gate = Gate(24)
+    world.provider.before = gate.hold_before
+    async with world.working(batches=1):
+        await world.start(account, campaign)
+        await eventually(gate.someone)
+        gate.opened.set()
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 30
+    assert not world.provider.repeats
 
 
 async def test_a_rate_that_is_raised_holds_for_a_campaign_under_way(world: World, account: AccountId) -> None:

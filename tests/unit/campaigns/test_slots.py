@@ -66,6 +66,27 @@ async def test_no_more_than_there_are_places() -> None:
     assert (most, under_way) == (3, 0)
 
 
+async def test_who_wants_several_is_not_passed_by_those_who_want_one() -> None:
+    slots, served = Slots(3), []
+
+    async def work(campaign: UUID, places: int) -> None:
+        await slots.take(A, campaign, places)
+        served.append(campaign)
+        await asyncio.sleep(0)
+        slots.give(places)
+
+    await slots.take(B, THREE)
+    wanted = [(ONE, 3), (TWO, 1), (TWO, 1)]
+    tasks = [asyncio.create_task(work(*one)) for one in wanted]
+    await asyncio.sleep(0)
+    # Two are free, which is one too few.
+    assert served == []
+    slots.give()
+    await asyncio.gather(*tasks)
+    assert served == [ONE, TWO, TWO]
+    await slots.take(A, ONE, 3)
+
+
 async def test_a_place_is_not_lost_with_whoever_gives_up_waiting() -> None:
     slots = Slots(1)
     entered = asyncio.Event()
