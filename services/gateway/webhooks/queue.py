@@ -24,10 +24,16 @@ WHERE q.account_id = due.account_id AND q.webhook_id = due.webhook_id
 RETURNING q.account_id, q.webhook_id, q.failures, w.url, w.secret, w.enabled,
     CASE WHEN w.old_secret_until > now() THEN w.old_secret END AS old_secret
 """
-# What is held stays held, and is looked at anew: it may have been edited, disabled or deleted.
+# What is held stays held, and is looked at anew: it may have been edited, disabled or deleted. Locked in the order in
+# which fan_out.ENDPOINTS locks an account's, fifty times a second: in another one, the two would wait for each other.
 RENEW = """
-UPDATE webhook_queues AS q SET held_until = now() + $2::interval FROM webhooks AS w
-WHERE q.holder = $1 AND w.account_id = q.account_id AND w.id = q.webhook_id
+WITH mine AS MATERIALIZED (
+    SELECT account_id, webhook_id FROM webhook_queues WHERE holder = $1
+    ORDER BY account_id, webhook_id FOR NO KEY UPDATE
+)
+UPDATE webhook_queues AS q SET held_until = now() + $2::interval FROM mine, webhooks AS w
+WHERE q.account_id = mine.account_id AND q.webhook_id = mine.webhook_id
+    AND w.account_id = q.account_id AND w.id = q.webhook_id
 RETURNING q.account_id, q.webhook_id, q.failures, w.url, w.secret, w.enabled,
     CASE WHEN w.old_secret_until > now() THEN w.old_secret END AS old_secret
 """
