@@ -119,7 +119,9 @@ async def follow(
         if not page.more:
             quiet = 0.0 if page.events else quiet + LOOK_SECONDS
             if quiet >= QUIET_SECONDS:
-                yield STILL_HERE
+                # An id without data is no event, but where the client goes on: else, after days in which nothing was
+                # of its types, that would be a place before all that is kept.
+                yield b"id: %d\n" % page.next_after + STILL_HERE
                 quiet = 0.0
             if await ends(stopping):
                 return
