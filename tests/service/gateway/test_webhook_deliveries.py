@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -17,7 +17,8 @@ from chassis.nats import Nats
 from deploy.local import databases
 from services.gateway.domain import retries
 from services.gateway.webhooks import queue
-from services.gateway.webhooks.queue import Held
+from services.gateway.webhooks.queue import Attempt, Delivery, Held
+from services.gateway.webhooks.recorder import Recorder
 from tests.service.gateway.conftest import Gateway
 from tests.service.gateway.delivering import Subscriber, delivering, subscriber
 from tests.service.gateway.receiver import Receiver, for_ever, listening
@@ -228,6 +229,24 @@ async def test_a_slow_endpoint_delays_nobody_else(sub: Subscriber, gateway: Gate
         async with delivering(gateway.work, nats, timeout=30.0):
             await got(healthy, 100)
         assert len(slow.got) < 100
+
+
+async def test_an_attempt_that_cannot_be_recorded_is_its_endpoint_s_alone(sub: Subscriber, receiver: Receiver) -> None:
+    webhook = await sub.webhook(receiver.url)
+    name = ids.decode("whk", webhook["id"]) or ids.new()
+    endpoint = Held(sub.account, name, receiver.url, True, 0, ())
+    now = datetime.now(UTC)
+
+    def attempt(kind: str) -> Attempt:
+        delivery = Delivery(ids.new(), kind, now, 1, b"", 0, True)
+        return Attempt(ids.new(), endpoint, delivery, "delivered", 204, None, now, 1, None)
+
+    recorder = Recorder(sub.gateway.work)
+    # NUL is no text to Postgres.
+    kinds = ("contact.created", "\0", "contact.updated")
+    ended = await asyncio.gather(*(recorder.record(attempt(kind)) for kind in kinds), return_exceptions=True)
+    assert [isinstance(one, Exception) for one in ended] == [False, True, False]
+    assert {one["event_type"] for one in await sub.attempts(webhook)} == {kinds[0], kinds[2]}
 
 
 async def test_what_is_held_is_renewed_in_the_order_in_which_it_is_filled(
