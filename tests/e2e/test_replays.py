@@ -20,7 +20,7 @@ POSTS = [route for route in KEYED if route.method == "POST"]
 PHONE, FILE = "+1234567890", b"phone\n+15550107777\n"
 VCARD = b"BEGIN:VCARD\nVERSION:3.0\nN:Doe;John\nTEL:+15550107778\nEND:VCARD\n"
 # Null in a repetition.
-SECRETS = {"key", "secret"}
+SECRETS = {"key", "secret", "receipts_url"}
 BOOK = "/compat/addressbook/contacts"
 
 
@@ -110,6 +110,8 @@ async def body_of(world: World, route: Route) -> str:
         kind, file = ("upload", FILE) if route.path.endswith("file") else ("upload/vcard", VCARD)
         uploaded = (await world.api.upload(f"{BOOK}/{kind}", file)).ok(201)["import_id"]
         text = json.dumps({"import_id": uploaded})
+    if route.path.endswith("/commit"):
+        text = json.dumps({"mapping": {"phone": "phone"}})
     return text.replace(PHONE, world.phone())
 
 
