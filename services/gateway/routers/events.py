@@ -38,7 +38,11 @@ After = Annotated[
     Position | None,
     Query(description="Events behind this position; `0` is the beginning of what is kept, `latest` its end"),
 ]
-LastEventId = Annotated[Position | None, Header(alias="Last-Event-ID", description="Of a stream: goes before `after`")]
+# Empty from clients that have seen none.
+LastPosition = Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]{1,18})?$")]
+LastEventId = Annotated[
+    LastPosition | None, Header(alias="Last-Event-ID", description="Of a stream: goes before `after`")
+]
 Types = Annotated[
     str | None,
     Query(

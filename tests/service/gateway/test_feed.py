@@ -167,6 +167,17 @@ async def test_who_comes_too_late_is_told_rather_than_given_a_gap(
     assert (await gateway.call("GET", "/v1/events?after=3", key=key)).body["next_after"] == 3
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_nobody_waits_at_a_place_that_there_is_not(
+    gateway: Gateway, mine: tuple[AccountId, str], writer: FeedWriter, accept: str
+) -> None:
+    account, key = mine
+    await writer.write(account, [event(account, contact("a"))])
+    headers = {"Accept": accept, "Last-Event-ID": ""}
+    answer = await gateway.call("GET", "/v1/events?after=2", key=key, headers=headers)
+    assert (answer.status, answer.code, answer.body["errors"][0]["pointer"]) == (422, "validation_failed", "/after")
+
+
 async def test_latest_is_the_end(gateway: Gateway, mine: tuple[AccountId, str], writer: FeedWriter) -> None:
     account, key = mine
     await writer.write(account, [event(account, contact("a"))])
