@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import schemathesis
+from requests import PreparedRequest
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -12,12 +13,19 @@ MAX_LENGTH = 255
 ROTATION = "rotateApiKey"
 
 
+def with_fresh_key(request: PreparedRequest) -> PreparedRequest:
+    """A key that is well formed becomes one that nothing used before: the same one for two requests is refused."""
+    given = request.headers.get(HEADER)
+    if isinstance(given, str) and 1 <= len(given) <= MAX_LENGTH and given.isascii() and given.isprintable():
+        request.headers[HEADER] = uuid.uuid4().hex
+    return request
+
+
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """A key that is well formed becomes one that nothing used before: the same one for two requests is refused."""
-    given = (case.headers or {}).get(HEADER)
-    if isinstance(given, str) and 1 <= len(given) <= MAX_LENGTH and given.isascii() and given.isprintable():
-        case.headers[HEADER] = uuid.uuid4().hex
+    # Not in the case's headers: schemathesis would judge them anew, without those of the security schemes, and take a
+    # case with a made-up API key for one whose data is valid.
+    kwargs["auth"] = with_fresh_key
 
 
 @schemathesis.hook

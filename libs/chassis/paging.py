@@ -9,6 +9,8 @@ from chassis.errors import InvalidArgument, Reason, Violation
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 100
+# What is passed over is read all the same, if less of it.
+MAX_SKIP = 10_000
 DIGEST_BYTES = 9
 
 
@@ -21,6 +23,16 @@ def page_size(asked: int) -> int:
     detail = f"limit must be 1 to {MAX_SIZE}."
     raise InvalidArgument(
         Reason.VALIDATION_FAILED, detail, violations=[Violation("/limit", Reason.VALIDATION_FAILED, detail)]
+    )
+
+
+def skipped(asked: int) -> int:
+    """Raises InvalidArgument outside 0 to MAX_SKIP."""
+    if 0 <= asked <= MAX_SKIP:
+        return asked
+    detail = f"skip must be 0 to {MAX_SKIP:,}."
+    raise InvalidArgument(
+        Reason.VALIDATION_FAILED, detail, violations=[Violation("/skip", Reason.VALIDATION_FAILED, detail)]
     )
 
 

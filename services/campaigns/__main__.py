@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from chassis import commands, runner
+from chassis import commands, resealing, runner
 from chassis.config import MigrateSettings
 from chassis.ids import encode
 from chassis.restoring import restored
 from services.campaigns import app, restoring
 from services.campaigns.config import ServeSettings, WorkSettings
+from services.campaigns.repository import senders
 
 cli = typer.Typer(no_args_is_help=True, help="Campaigns: templates, senders, bulk messages and their ledger.")
 
@@ -60,19 +61,7 @@ def reseal() -> None:
     Beside the services, and as often as wanted. Exits with 1 where none of the keys opens a sender's secrets.
     """
     settings = WorkSettings()  # type: ignore[call-arg]  # read from the environment
-
-    async def run() -> bool:
-        senders, resealed, lost = 0, 0, 0
-        async for step in app.reseal(settings):
-            senders, resealed, lost = senders + step.senders, resealed + step.resealed, lost + len(step.lost)
-            for sender in step.lost:
-                print(f"{sender}: none of the keys opens its secrets; set them again")
-        print(f"done: {senders} senders looked at, {resealed} encrypted anew, {lost} cannot be opened")
-        return lost == 0
-
-    whole = commands.run(run(), after="What is done stays; run it again.")
-    if not whole:
-        raise typer.Exit(1)
+    resealing.command(senders.SEALED, database_url=settings.database_url, keys=settings.secrets_keys.get_secret_value())
 
 
 @cli.command("after-restore")

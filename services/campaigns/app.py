@@ -45,7 +45,6 @@ from services.campaigns.service.timelines import Timelines
 from services.campaigns.service.trials import Trials
 from services.campaigns.service.uploads import Uploads
 from services.campaigns.servicer import CampaignsServicer
-from services.campaigns.work import resealing
 from services.campaigns.work.cleaner import clean
 from services.campaigns.work.dispatcher import Dispatcher
 from services.campaigns.work.finishing import Finisher
@@ -54,7 +53,6 @@ from services.campaigns.work.looks import LOOKS
 from services.campaigns.work.polling import poll
 from services.campaigns.work.receipts import ReceiptApplier
 from services.campaigns.work.reconciling import Checked, Reconciler
-from services.campaigns.work.resealing import Step
 from services.campaigns.work.scheduler import Scheduler
 from services.campaigns.work.sending import Sendings
 
@@ -147,17 +145,6 @@ async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> Asy
     try:
         async for checked in Reconciler(db, interval=timedelta(0)).everything(account):
             yield checked
-    finally:
-        await db.stop()
-
-
-async def reseal(settings: WorkSettings) -> AsyncIterator[Step]:
-    """Raises CarillonError where the database cannot be reached."""
-    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
-    await db.start()
-    try:
-        async for step in resealing.reseal(db, Sealer(settings.secrets_keys.get_secret_value())):
-            yield step
     finally:
         await db.stop()
 

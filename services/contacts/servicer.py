@@ -65,10 +65,10 @@ class ContactsServicer:
     async def ListContacts(self, call: Call, request: pb.ListContactsRequest) -> pb.ListContactsResponse:
         wanted, order = read_filter(request), read_order(request)
         found, cursor = await self._listing.page(
-            call, wanted, order=order, page_size=request.page_size, cursor=request.cursor
+            call, wanted, order=order, page_size=request.page_size, cursor=request.cursor, skip=request.skip
         )
         answer = pb.ListContactsResponse.FromString(snapshot.page(found))
-        answer.next_cursor = cursor
+        answer.next_cursor, answer.skipped = cursor, request.skip
         if request.include_total:
             answer.total, answer.total_is_estimate = await self._listing.total(call, wanted)
         return answer

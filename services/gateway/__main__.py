@@ -39,23 +39,12 @@ def reseal() -> None:
 
     Beside the services, and as often as wanted. Exits with 1 where none of the keys opens a webhook's secret.
     """
-    from chassis import commands
-    from services.gateway import work as worker
+    from chassis import resealing
     from services.gateway.config import WorkSettings
+    from services.gateway.webhooks import queue
 
     settings = WorkSettings()  # type: ignore[call-arg]
-
-    async def run() -> bool:
-        webhooks, resealed, lost = 0, 0, 0
-        async for step in worker.reseal(settings):
-            webhooks, resealed, lost = webhooks + step.webhooks, resealed + step.resealed, lost + len(step.lost)
-            for webhook in step.lost:
-                typer.echo(f"{webhook}: none of the keys opens its secret; rotate it")
-        typer.echo(f"done: {webhooks} webhooks looked at, {resealed} encrypted anew, {lost} cannot be opened")
-        return lost == 0
-
-    if not commands.run(run(), after="What is done stays; run it again."):
-        raise typer.Exit(1)
+    resealing.command(queue.SEALED, database_url=settings.database_url, keys=settings.secrets_keys.get_secret_value())
 
 
 @cli.command("after-restore")

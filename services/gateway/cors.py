@@ -13,7 +13,7 @@ REQUEST_HEADERS = (
 )
 ANSWER_HEADERS = (
     b"ETag, Location, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, "
-    b"Carillon-Ignored-Fields, Link"
+    b"Carillon-Ignored-Fields, Content-Disposition, Link"
 )
 REMEMBERED_SECONDS = b"600"
 ANY = "*"

@@ -9,21 +9,30 @@ import asyncio
 
 from starlette.requests import Request
 
-from services.gateway.errors import too_large
+from services.gateway.errors import malformed, too_large
 
+# Of a body that is no upload. Who sends one a byte at a time is not waited for.
+BODY_SECONDS = 30.0
 DRAIN_BYTES = 32 << 20
 DRAIN_SECONDS = 5.0
 
 
 async def read_up_to(request: Request, limit: int) -> bytes:
-    """The body, up to `limit` bytes. Raises ResourceExhausted(PAYLOAD_TOO_LARGE) beyond, once it is drained."""
+    """The body, up to `limit` bytes. Raises ResourceExhausted(PAYLOAD_TOO_LARGE) beyond, once it is drained, and
+    InvalidArgument where it does not come to its end in time."""
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            await drain(request, received=size)
-            raise too_large(limit)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    break
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise malformed(f"The body did not come to its end within {BODY_SECONDS:.0f} seconds.") from error
+    if size > limit:
+        await drain(request, received=size)
+        raise too_large(limit)
     return b"".join(chunks)
 
 

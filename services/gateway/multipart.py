@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from chassis.pointers import escaped
 from services.gateway.errors import malformed, media_type, refused_field, upload_incomplete
 from services.gateway.problem import FieldCode
 
@@ -134,7 +135,9 @@ class Form:
         unknown = self._fields is not None and name not in self._fields
         if unknown or self._field_count > MAX_FIELDS:
             known = ", ".join(sorted(self._fields or ()))
-            raise refused_field(f"/{name[:64]}", FieldCode.UNKNOWN_FIELD, f"The form may hold `{FILE}`, {known}.")
+            raise refused_field(
+                f"/{escaped(name[:64])}", FieldCode.UNKNOWN_FIELD, f"The form may hold `{FILE}`, {known}."
+            )
         self._field_name = name
         self._field_value.clear()
 

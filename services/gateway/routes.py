@@ -21,12 +21,13 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from chassis.errors import CarillonError, InvalidArgument, Reason, Violation
+from chassis.pointers import escaped
 from services.gateway import caller as callers
 from services.gateway import conditional, idempotency, negotiation
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain, read_up_to
-from services.gateway.errors import malformed, media_type, too_large
+from services.gateway.errors import encoded, malformed, media_type, refused_field, too_large
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.limits import RateLimiter
@@ -271,7 +272,8 @@ class StrictRoute(APIRoute):
         """Raises InvalidArgument: a filter misspelt would otherwise answer with everything."""
         if names:
             violations = [
-                Violation(f"/{name}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.") for name in names
+                Violation(f"/{escaped(name)}", FieldCode.UNKNOWN_FIELD, "The call has no such parameter.")
+                for name in names
             ]
             raise InvalidArgument(
                 Reason.VALIDATION_FAILED,
@@ -342,11 +344,13 @@ async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool,
     # Where Request.body() keeps what it has read.
     request._body = body = await read_up_to(request, limit)
     if body:
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise encoded()
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             raise media_type("JSON (`Content-Type: application/json`)")
         if not takes_json and body.strip() not in (b"{}", b"null"):
-            raise malformed("This call takes no body.")
+            raise refused_field("", FieldCode.NOT_ALLOWED, "This call takes no body.")
     elif needs_json:
         raise malformed("This call needs a JSON body.")
 

@@ -14,10 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from chassis.errors import CarillonError
 from chassis.grpc_client import Client
-from services.gateway import idempotency
+from services.gateway import draining, idempotency
 from services.gateway.caller import Caller
 from services.gateway.draining import drain
-from services.gateway.errors import too_large, upload_incomplete
+from services.gateway.errors import encoded, too_large, upload_incomplete
 from services.gateway.multipart import Event, Field, FileBegins, FileBytes, Form, boundary_of
 
 Part = TypeVar("Part", bound=Message)
@@ -34,6 +34,8 @@ class Upload:
         self._declared = request.headers.get("content-length", "")
         if self._declared.isdigit() and int(self._declared) > limit:
             raise too_large(limit)
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise encoded()
         self._request = request
         self._limit = limit
         self._form = Form(boundary_of(request.headers.get("content-type")), fields=fields)
@@ -145,7 +147,8 @@ async def send(
     """
     upload = Upload(request, limit=caller.settings.upload_limit_bytes, fields=fields)
     try:
-        await upload.open()
+        async with asyncio.timeout(draining.BODY_SECONDS):
+            await upload.open()
         key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
         if key is not None:
             caller.idempotency = (key, upload.fingerprint())
@@ -158,6 +161,8 @@ async def send(
             raise
         await upload.drain()
         raise upload.failure from error
+    except TimeoutError as error:
+        raise upload_incomplete() from error
     except CarillonError as error:
         await upload.drain()
         raise (upload.failure or error) from error

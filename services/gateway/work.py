@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -22,7 +21,7 @@ from services.gateway.config import WorkSettings
 from services.gateway.feed import repository as feed
 from services.gateway.feed.writer import TOPIC, FeedWriter
 from services.gateway.migrations import VERSIONS
-from services.gateway.webhooks import queue, resealing
+from services.gateway.webhooks import queue
 from services.gateway.webhooks.bodies import Bodies
 from services.gateway.webhooks.dispatcher import Dispatcher
 from services.gateway.webhooks.recorder import Recorder
@@ -71,16 +70,6 @@ def dispatcher(settings: WorkSettings, db: Database, nats: Nats, transport: Tran
         places=settings.webhook_endpoints,
         lease=timedelta(seconds=settings.webhook_lease_seconds),
     )
-
-
-async def reseal(settings: WorkSettings) -> AsyncIterator[resealing.Step]:
-    """Raises CarillonError where the database cannot be reached."""
-    db = await Database.open(settings.database_url, pool_size=1, name="gateway-reseal")
-    try:
-        async for step in resealing.reseal(db, Sealer(settings.secrets_keys.get_secret_value())):
-            yield step
-    finally:
-        await db.stop()
 
 
 async def clean(db: Database, *, kept: timedelta, interval: float) -> None:

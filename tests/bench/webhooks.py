@@ -44,6 +44,7 @@ LIMIT_PER_SECOND = 400
 # Of the healthy ones beside the others, against the healthy ones alone.
 LIMIT_P99_MS = 1000.0
 CAUGHT_UP_SECONDS = 150.0
+COLUMNS = ("webhooks_per_second", "p50_ms", "p99_ms", "missing", "feed_p99_ms", "wait_p99_ms", "post_p99_ms")
 
 
 @contextmanager
@@ -121,10 +122,37 @@ def latencies(file: Path, names: list[str], published: dict[str, float]) -> list
     ]
 
 
+# Of the first attempts at healthy endpoints, from a moment on: from the publishing to the place in the feed, from there
+# to the attempt, and the attempt. In milliseconds.
+STAGES = """
+SELECT extract(epoch FROM feed.received_at - feed.time) * 1000,
+    extract(epoch FROM tried.started_at - feed.received_at) * 1000, tried.duration_ms
+FROM webhook_attempts AS tried
+JOIN feed_events AS feed ON feed.account_id = tried.account_id AND feed.id = tried.event_id
+JOIN webhooks AS hook ON hook.account_id = tried.account_id AND hook.id = tried.webhook_id
+WHERE tried.number = 1 AND hook.url LIKE '%/healthy-%' AND feed.time >= $1
+"""
+
+
+async def stages(stack: ThrowawayStack, since: datetime) -> dict[str, float]:
+    connection = await asyncpg.connect(stack.database_url("gateway"))
+    try:
+        rows = await connection.fetch(STAGES, since)
+    finally:
+        await connection.close()
+    columns = {name: [float(row[at]) for row in rows] for at, name in enumerate(("feed", "wait", "post"))}
+    return {
+        f"{name}_{part}_ms": round(percentile(took, quantile), 1)
+        for name, took in columns.items()
+        for part, quantile in (("p50", 0.5), ("p99", 0.99), ("longest", 1.0))
+    }
+
+
 async def half(
     stack: ThrowawayStack, jetstream: JetStreamContext, account: str, file: Path, names: list[str], *, seconds: int
 ) -> tuple[dict[str, float], dict[str, object]]:
     """A run at the full rate; the healthy endpoints have everything at its end."""
+    since = datetime.now(UTC)
     with watched(stack.pid("gateway-work")) as used:
         published = await publish(jetstream, account, EVENTS_PER_SECOND * seconds, per_second=EVENTS_PER_SECOND)
         missing = await all_there(file, names, set(published), seconds=30)
@@ -136,6 +164,7 @@ async def half(
         "p50_ms": round(percentile(took, 0.5), 1),
         "p99_ms": round(percentile(took, 0.99), 1),
         "missing": sum(missing.values()),
+        **await stages(stack, since),
         "worker_cpu_seconds": round(used.cpu_seconds, 1),
         "worker_peak_mb": round(used.peak_bytes / 1e6),
     }
@@ -185,14 +214,14 @@ def run(seconds: int = SECONDS) -> Outcome:
         missed.append(f"p99 of healthy endpoints beside the others {beside['p99_ms']} ms, over {LIMIT_P99_MS:.0f}")
     missed += [f"{count} events never reached the {name} endpoint" for name, count in missing.items() if count]
     rows = [
-        [name, *(json.dumps(found[column]) for column in ("webhooks_per_second", "p50_ms", "p99_ms", "missing"))]
+        [name, *(json.dumps(found[column]) for column in COLUMNS)]
         for name, found in (("healthy alone", alone), ("healthy beside the others", beside))
     ]
-    rows += [[name, "", "", "", str(count)] for name, count in missing.items()]
+    rows += [[name, "", "", "", str(count), "", "", ""] for name, count in missing.items()]
     return Outcome(
         name="webhooks",
         title="Webhooks, from NATS to the endpoint",
-        columns=["endpoints", "webhooks/s", "p50 ms", "p99 ms", "missing"],
+        columns=["endpoints", "webhooks/s", "p50 ms", "p99 ms", "missing", "feed p99", "wait p99", "post p99"],
         rows=rows,
         figures={"alone": alone, "beside": beside, "missing": missing, "caught_up_seconds": round(caught_up, 1)},
         settings={"healthy": HEALTHY, "others": OTHERS, "events_per_second": EVENTS_PER_SECOND, "seconds": seconds},

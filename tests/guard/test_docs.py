@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy.local.databases import SERVICES
 from services.cli import MODULES
+from services.gateway.config import GatewaySettings
 from services.segments.domain import fields, grammar
 from services.segments.domain.faults import InvalidRule
 
@@ -68,6 +69,23 @@ def faults_of(body: dict[str, object]) -> list[tuple[str, str]]:
     except InvalidRule as invalid:
         return [(fault.pointer, fault.detail) for fault in invalid.faults]
     return []
+
+
+LIMIT = re.compile(r"^\| .+ \| ([0-9,]+)( \w+)? \| `([\w.]+)\.(\w+)` \|$", re.MULTILINE)
+UNITS = {" KiB": 1 << 10, " MiB": 1 << 20}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    found = LIMIT.findall(page)
+    # But for the head of the table and the line below it.
+    assert len(found) == sum(line.startswith("|") for line in page.splitlines()) - 2
+    for number, unit, module, constant in found:
+        shown = int(number.replace(",", "")) * UNITS.get(unit, 1)
+        assert getattr(import_module(module), constant) == shown, f"{module}.{constant}"
+    settings = GatewaySettings.model_fields
+    assert f"{settings['upload_limit_bytes'].default >> 30} GiB (`upload_limit_bytes`)" in page
+    assert f"{settings['rate_limit_per_second'].default:,} requests" in page
 
 
 def test_the_plan_for_distribution_knows_every_table_and_every_claim() -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.db import ReadTx, WriteTx
+from chassis.resealing import Sealed
 
 # Two that both want to be the default follow one another.
 LOCK_DEFAULT = "SELECT pg_advisory_xact_lock(hashtextextended('default sender ' || $1::uuid::text || $2, 0))"
@@ -34,16 +35,17 @@ WHERE account_id = $1 AND id = $2 RETURNING *
 DELETE = "DELETE FROM senders WHERE account_id = $1 AND id = $2"
 PAGE = "SELECT * FROM senders WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
 
-# Of all accounts, for who encrypts anew.
-SEALED = """
+# What is encrypted, and how it is written anew.
+SEALED = Sealed(
+    noun="senders",
+    prefix="sender",
+    remedy="set its secrets again",
+    page="""
 SELECT account_id, id, secrets, receipts_secret FROM senders
-WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3
-"""
-# Not over what somebody has set in the meantime.
-RESEAL = """
-UPDATE senders SET secrets = $5, receipts_secret = $6
-WHERE account_id = $1 AND id = $2 AND secrets = $3 AND receipts_secret = $4
-"""
+WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3 FOR NO KEY UPDATE
+""",
+    write="UPDATE senders SET secrets = $3, receipts_secret = $4 WHERE account_id = $1 AND id = $2",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +154,3 @@ async def delete(tx: WriteTx, sender_id: UUID) -> None:
 
 async def page(tx: ReadTx, account: UUID, *, below: UUID | None, size: int) -> list[asyncpg.Record]:
     return await tx.fetch(PAGE, account, below, size)
-
-
-async def sealed(tx: WriteTx, *, above: tuple[UUID, UUID] | None, size: int) -> list[asyncpg.Record]:
-    """above: account and id of the last one seen."""
-    account, sender_id = above or (None, None)
-    return await tx.fetch(SEALED, account, sender_id, size)
-
-
-async def reseal(tx: WriteTx, row: asyncpg.Record, *, secrets: bytes, receipts_secret: bytes) -> bool:
-    """Whether the row was still as it was read."""
-    done = await tx.execute(
-        RESEAL, row["account_id"], row["id"], row["secrets"], row["receipts_secret"], secrets, receipts_secret
-    )
-    return done == "UPDATE 1"

@@ -92,6 +92,20 @@ async def page(
         query = query._replace(after=proposed[-1].key, limit=limit - len(found))
 
 
+async def key_at(
+    tx: ReadTx, account: AccountId, wanted: Filter, *, order: Order, after: Key | None, skip: int
+) -> Key | None:
+    """Of the last of so many contacts, at least one, behind which a page begins; None where there are fewer."""
+    if wanted.search:
+        passed = await page(tx, account, wanted, order=order, after=after, limit=skip)
+        return passed[-1].key if len(passed) == skip else None
+    if wanted != EVERYBODY:
+        await tx.fetchval(PLAN_ALONE)
+    sql, args = place(Query(account, wanted, order, after, 1), skip - 1)
+    row = await tx.fetchrow(sql, *args)
+    return None if row is None else tuple(row)
+
+
 async def selection(
     tx: ReadTx, account: AccountId, wanted: Filter, *, after: Key | None, limit: int
 ) -> tuple[str, Arguments]:
@@ -190,6 +204,17 @@ def plain(query: Query) -> tuple[str, Arguments]:
     return (
         f"SELECT {selected(query.order)} FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
         f"ORDER BY {query.order.sql} LIMIT {args.add(query.limit)}"
+    ), args
+
+
+def place(query: Query, offset: int) -> tuple[str, Arguments]:
+    """The keys alone, of which most are only counted."""
+    args = Arguments([query.account])
+    by = narrowed(query, args)
+    columns = ", ".join(f"c.{column}" for column in query.order.columns)
+    return (
+        f"SELECT {columns} FROM contacts AS c{by.joins} WHERE c.account_id = $1{by.also} "
+        f"ORDER BY {query.order.sql} OFFSET {args.add(offset)} LIMIT {args.add(query.limit)}"
     ), args
 
 

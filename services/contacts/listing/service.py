@@ -16,16 +16,23 @@ class ListingService:
         self._db = db
 
     async def page(
-        self, call: Call, wanted: Filter, *, order: Order, page_size: int, cursor: str
+        self, call: Call, wanted: Filter, *, order: Order, page_size: int, cursor: str, skip: int = 0
     ) -> tuple[list[Contact], str]:
-        """Contacts, and the cursor of the next page, empty on the last. Raises InvalidArgument."""
-        limit = paging.page_size(page_size)
+        """Contacts, and the cursor of the next page, empty on the last. skip: how many are passed over before.
+
+        Raises InvalidArgument.
+        """
+        limit, skip = paging.page_size(page_size), paging.skipped(skip)
         scope = f"contacts {call.account} {wanted} {order}"
         after = None
         if cursor:
             parts = paging.decode_cursor(cursor, scope, parts=len(order.columns))
             after = orders.from_parts(parts, order)
         async with self._db.read(call.account) as tx:
+            if skip:
+                after = await pages.key_at(tx, call.account, wanted, order=order, after=after, skip=skip)
+                if after is None:
+                    return [], ""
             found = await pages.page(tx, call.account, wanted, order=order, after=after, limit=limit + 1)
         shown = [hit.contact for hit in found[:limit]]
         if len(found) <= limit:

@@ -16,8 +16,9 @@ INSERT INTO lists (account_id, id, name, description, created_at, updated_at) VA
 GET = f"SELECT {COLUMNS} FROM lists WHERE account_id = $1 AND id = $2"
 LOCK = GET + " FOR UPDATE"
 PAGE = f"""
-SELECT {COLUMNS} FROM lists WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+SELECT {COLUMNS} FROM lists WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC OFFSET $4 LIMIT $3
 """
+COUNT = "SELECT count(*) FROM lists WHERE account_id = $1"
 UPDATE = """
 UPDATE lists SET name = $3, description = $4, version = $5, updated_at = $6 WHERE account_id = $1 AND id = $2
 """
@@ -29,7 +30,7 @@ WHERE m.account_id = $1 AND m.list_id = $2 AND m.contact_id < $3 ORDER BY m.cont
 """
 MEMBER_IDS = """
 SELECT contact_id FROM contact_lists WHERE account_id = $1 AND list_id = $2 AND contact_id < $3
-ORDER BY contact_id DESC LIMIT $4
+ORDER BY contact_id DESC OFFSET $5 LIMIT $4
 """
 HIGHEST = UUID(int=(1 << 128) - 1)
 
@@ -49,9 +50,14 @@ async def lock(tx: WriteTx, account: AccountId, list_id: UUID) -> ContactList | 
     return None if row is None else ContactList(*row)
 
 
-async def page(tx: ReadTx, account: AccountId, *, before: UUID | None, limit: int) -> list[ContactList]:
-    """Newest first, from below the id `before`."""
-    return [ContactList(*row) for row in await tx.fetch(PAGE, account, before, limit)]
+async def page(tx: ReadTx, account: AccountId, *, before: UUID | None, skip: int, limit: int) -> list[ContactList]:
+    """Newest first, from below the id `before`, without the first `skip` of them."""
+    return [ContactList(*row) for row in await tx.fetch(PAGE, account, before, limit, skip)]
+
+
+async def count(tx: ReadTx, account: AccountId) -> int:
+    found: int = await tx.fetchval(COUNT, account)
+    return found
 
 
 async def update(tx: WriteTx, account: AccountId, after: ContactList) -> None:
@@ -68,6 +74,8 @@ async def members(tx: ReadTx, account: AccountId, list_id: UUID, *, before: UUID
     return [contact(row) for row in await tx.fetch(MEMBERS, account, list_id, before or HIGHEST, limit)]
 
 
-async def member_ids(tx: ReadTx, account: AccountId, list_id: UUID, *, before: UUID | None, limit: int) -> list[UUID]:
-    """As `members`, the ids alone."""
-    return [row[0] for row in await tx.fetch(MEMBER_IDS, account, list_id, before or HIGHEST, limit)]
+async def member_ids(
+    tx: ReadTx, account: AccountId, list_id: UUID, *, before: UUID | None, limit: int, skip: int = 0
+) -> list[UUID]:
+    """As `members`, the ids alone, without the first `skip` of them."""
+    return [row[0] for row in await tx.fetch(MEMBER_IDS, account, list_id, before or HIGHEST, limit, skip)]

@@ -60,30 +60,46 @@ class ListService:
             raise errors.not_found("list", public_id)
         return found
 
-    async def page(self, call: Call, *, page_size: int, cursor: str) -> tuple[list[ContactList], str]:
-        """Newest first, and the cursor of the next page, empty on the last."""
-        limit = paging.page_size(page_size)
+    async def page(self, call: Call, *, page_size: int, cursor: str, skip: int) -> tuple[list[ContactList], str]:
+        """Newest first, and the cursor of the next page, empty on the last. skip: how many are passed over before."""
+        limit, skip = paging.page_size(page_size), paging.skipped(skip)
         scope = f"lists {call.account}"
         before = after_cursor(cursor, scope, prefix="lst")
         async with self._db.read(call.account) as tx:
-            found = await repository.page(tx, call.account, before=before, limit=limit + 1)
+            found = await repository.page(tx, call.account, before=before, skip=skip, limit=limit + 1)
         if len(found) <= limit:
             return found, ""
         return found[:limit], paging.encode_cursor(scope, ids.encode("lst", found[limit - 1].id))
 
-    async def members(self, call: Call, public_id: str, *, page_size: int, cursor: str) -> tuple[list[Contact], str]:
-        """In descending order of contact ids, and the cursor of the next page. Raises NotFound."""
+    async def count(self, call: Call) -> int:
+        async with self._db.read(call.account) as tx:
+            return await repository.count(tx, call.account)
+
+    async def members(
+        self, call: Call, public_id: str, *, page_size: int, cursor: str, skip: int
+    ) -> tuple[list[Contact], str, int]:
+        """In descending order of contact ids, the cursor of the next page, and how many there are in all.
+
+        skip: how many are passed over before. Raises NotFound.
+        """
         list_id = parse(public_id)
-        limit = paging.page_size(page_size)
+        limit, skip = paging.page_size(page_size), paging.skipped(skip)
         scope = f"list members {call.account} {list_id}"
         before = after_cursor(cursor, scope, prefix="cnt")
         async with self._db.read(call.account) as tx:
-            if await repository.get(tx, call.account, list_id) is None:
+            listed = await repository.get(tx, call.account, list_id)
+            if listed is None:
                 raise errors.not_found("list", public_id)
+            if skip:
+                passed = await repository.member_ids(tx, call.account, list_id, before=before, limit=1, skip=skip - 1)
+                if not passed:
+                    return [], "", listed.member_count
+                (before,) = passed
             found = await repository.members(tx, call.account, list_id, before=before, limit=limit + 1)
         if len(found) <= limit:
-            return found, ""
-        return found[:limit], paging.encode_cursor(scope, ids.encode("cnt", found[limit - 1].id))
+            return found, "", listed.member_count
+        cursor = paging.encode_cursor(scope, ids.encode("cnt", found[limit - 1].id))
+        return found[:limit], cursor, listed.member_count
 
     async def update(self, call: Call, request: pb.UpdateListRequest) -> pb.UpdateListResponse:
         """What shows no change bumps no version. Raises NotFound, Aborted(VERSION_MISMATCH), InvalidArgument."""

@@ -26,8 +26,11 @@ class ListsServicer:
 
     @rpc(admits=EDGE)
     async def ListLists(self, call: Call, request: pb.ListListsRequest) -> pb.ListListsResponse:
-        found, cursor = await self._lists.page(call, page_size=request.page_size, cursor=request.cursor)
-        return pb.ListListsResponse(lists=map(message, found), next_cursor=cursor)
+        found, cursor = await self._lists.page(
+            call, page_size=request.page_size, cursor=request.cursor, skip=request.skip
+        )
+        total = await self._lists.count(call) if request.include_total else None
+        return pb.ListListsResponse(lists=map(message, found), next_cursor=cursor, total=total, skipped=request.skip)
 
     @rpc(admits=EDGE)
     async def UpdateList(self, call: Call, request: pb.UpdateListRequest) -> pb.UpdateListResponse:
@@ -39,8 +42,12 @@ class ListsServicer:
 
     @rpc(admits=READERS)
     async def ListListMembers(self, call: Call, request: pb.ListListMembersRequest) -> pb.ListListMembersResponse:
-        found, cursor = await self._lists.members(call, request.id, page_size=request.page_size, cursor=request.cursor)
-        return pb.ListListMembersResponse(contacts=map(convert.contact, found), next_cursor=cursor)
+        found, cursor, total = await self._lists.members(
+            call, request.id, page_size=request.page_size, cursor=request.cursor, skip=request.skip
+        )
+        return pb.ListListMembersResponse(
+            contacts=map(convert.contact, found), next_cursor=cursor, total=total, skipped=request.skip
+        )
 
     @rpc(admits=EDGE)
     async def AddListMembers(self, call: Call, request: pb.AddListMembersRequest) -> pb.AddListMembersResponse:

@@ -25,7 +25,8 @@ def api_key(source: pb.ApiKey) -> dict[str, Any]:
 
 
 def new_api_key(source: pb.NewApiKey) -> dict[str, Any]:
-    return {**api_key(source.api_key), "key": source.key}
+    """The key itself is null where it is shown no more."""
+    return {**api_key(source.api_key), "key": source.key or None}
 
 
 def audit(changes: Iterable[asyncpg.Record], uses: Iterable[asyncpg.Record]) -> dict[str, Any]:

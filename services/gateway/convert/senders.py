@@ -17,7 +17,8 @@ def sender(source: pb.Sender, public_url: str) -> dict[str, Any]:
         "settings": json_object(source.settings_json),
         "rate_limit_per_second": source.rate_limit_per_second or None,
         "is_default": source.is_default,
-        "receipts_url": public_url + source.receipts_path,
+        # It has a token in it, which is not kept for a repeated creation.
+        "receipts_url": public_url + source.receipts_path if source.receipts_path else None,
         "version": source.version,
         "created_at": moment(source.created_at),
         "updated_at": moment(source.updated_at),

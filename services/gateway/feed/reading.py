@@ -8,8 +8,10 @@ from chassis.errors import FailedPrecondition, Reason
 from chassis.ids import AccountId
 from services.gateway import plans
 from services.gateway.domain import event_types
+from services.gateway.errors import refused_field
 from services.gateway.feed import repository
 from services.gateway.feed.repository import Event, Glance
+from services.gateway.problem import FieldCode
 
 # Events looked at for a page, where few are of a type that is asked for.
 SCANNED = 2000
@@ -29,11 +31,14 @@ class Page:
 async def page(db: Database, account: AccountId, *, after: int, types: Sequence[str], limit: int) -> Page:
     """after: 0 is the beginning. A page may be empty although more follows, where nothing of the types was in it.
 
-    Raises FailedPrecondition(POSITION_EXPIRED) where events behind `after` are no longer kept.
+    Raises FailedPrecondition(POSITION_EXPIRED) where events behind `after` are no longer kept, and InvalidArgument for
+    an `after` that was never given: who waited there would miss all that come before.
     """
     async with db.read(account, snapshot=True) as tx:
         await plans.by_index(tx)
         head = await repository.head(tx, account)
+        if after > head:
+            raise refused_field("/after", FieldCode.OUT_OF_RANGE, f"There is no such position; the last one is {head}.")
         if after > 0:
             first = await repository.first(tx, account)
             if after < (first - 1 if first is not None else head):

@@ -24,7 +24,6 @@ from services.gateway.schemas import api_keys as schemas
 routes = Routes("API keys")
 
 ADMIN = "admin"
-SECRET = frozenset({"key"})
 
 
 def key_id(text: str) -> UUID:
@@ -64,11 +63,16 @@ async def create_api_key(caller: CallerOf, request: Request, body: schemas.ApiKe
         )
         return written(made)
 
-    return await own_writes.write(caller, database(request), "CreateApiKey", create)
+    return await own_writes.write(caller, database(request), "api-keys.create", create, read=read)
 
 
 def written(made: NewApiKey) -> Written:
-    return Written(convert.new_api_key(made), 201, location=f"/api-keys/{made.api_key.id}", secrets=SECRET)
+    location = f"/api-keys/{made.api_key.id}"
+    return Written(convert.new_api_key(made), 201, location=location, message=NewApiKey(api_key=made.api_key))
+
+
+def read(kept: bytes) -> Written:
+    return written(NewApiKey.FromString(kept))
 
 
 @routes.add(
@@ -112,7 +116,7 @@ async def get_api_key(caller: CallerOf, request: Request, id: str) -> Response:
 )
 async def revoke_api_key(caller: CallerOf, request: Request, id: str) -> Response:
     """Any but the one that asks for it."""
-    await keyring(request).revoke(own_writes.as_call(caller, "RevokeApiKey"), caller.principal, key_id(id))
+    await keyring(request).revoke(own_writes.as_call(caller, "api-keys.revoke"), caller.principal, key_id(id))
     return caller.gone()
 
 
@@ -138,7 +142,7 @@ async def rotate_api_key(
             await keyring(request).rotate(tx, caller.principal, old, overlap=overlap, request_id=caller.request_id)
         )
 
-    answer = await own_writes.write(caller, database(request), "RotateApiKey", rotate)
+    answer = await own_writes.write(caller, database(request), "api-keys.rotate", rotate, read=read)
     keyring(request).forget(old)
     return answer
 

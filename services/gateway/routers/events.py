@@ -38,7 +38,11 @@ After = Annotated[
     Position | None,
     Query(description="Events behind this position; `0` is the beginning of what is kept, `latest` its end"),
 ]
-LastEventId = Annotated[Position | None, Header(alias="Last-Event-ID", description="Of a stream: goes before `after`")]
+# Empty from clients that have seen none.
+LastPosition = Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]{1,18})?$")]
+LastEventId = Annotated[
+    LastPosition | None, Header(alias="Last-Event-ID", description="Of a stream: goes before `after`")
+]
 Types = Annotated[
     str | None,
     Query(
@@ -119,7 +123,9 @@ async def follow(
         if not page.more:
             quiet = 0.0 if page.events else quiet + LOOK_SECONDS
             if quiet >= QUIET_SECONDS:
-                yield STILL_HERE
+                # An id without data is no event, but where the client goes on: else, after days in which nothing was
+                # of its types, that would be a place before all that is kept.
+                yield b"id: %d\n" % page.next_after + STILL_HERE
                 quiet = 0.0
             if await ends(stopping):
                 return

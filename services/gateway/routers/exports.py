@@ -101,8 +101,10 @@ async def get_export(caller: CallerOf, id: str) -> Response:
     produces=tuple(kind.partition(";")[0] for kind in MEDIA_TYPES.values()),
 )
 async def download_export(caller: CallerOf, id: str) -> Response:
-    """The file as an attachment."""
+    """The file as an attachment. A key that could not have asked for it does not get it."""
     found = await get(caller, id)
+    _, scope = OWNERS.get(convert.RESOURCES.text(found.resource), ("", SCOPE))
+    caller.principal.require(scope)
     if found.status != pb.EXPORT_STATUS_COMPLETED:
         status = convert.STATUSES.text(found.status)
         raise FailedPrecondition(Reason.INVALID_STATE, f"The export is {status}.", metadata={"status": status})

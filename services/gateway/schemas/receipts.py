@@ -5,18 +5,24 @@ from typing import Any
 from services.gateway.schemas.fields import Answer
 
 FORM = "application/x-www-form-urlencoded"
-TIME = {"type": "string", "format": "date-time", "description": "When it happened; now without it"}
+# What is not there may be null too.
+TIME = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "maxLength": 0}, {"type": "null"}],
+    "description": "When it happened; now without it",
+}
+NAME = {
+    "type": ["string", "integer"],
+    "minLength": 1,
+    "maxLength": 256,
+    "description": "The provider's, or the key that it got",
+}
 RECEIPT: dict[str, Any] = {
     "type": "object",
     "required": ["id", "status"],
     "properties": {
-        "id": {
-            "type": "string",
-            "maxLength": 256,
-            "description": "The provider's, or the key that it got",
-        },
+        "id": NAME,
         "status": {"type": "string", "enum": ["delivered", "failed", "opened", "clicked"]},
-        "reason": {"type": "string", "description": "Of a failure"},
+        "reason": {"type": ["string", "null"], "description": "Of a failure"},
         "at": TIME,
     },
 }
@@ -24,10 +30,10 @@ MESSAGE: dict[str, Any] = {
     "type": "object",
     "required": ["id", "from"],
     "properties": {
-        "id": {"type": "string", "maxLength": 256},
-        "from": {"type": "string", "maxLength": 320, "description": "The recipient's phone or email"},
-        "to": {"type": "string", "maxLength": 320},
-        "text": {"type": "string", "maxLength": 10_000},
+        "id": NAME,
+        "from": {"type": "string", "minLength": 1, "description": "The recipient's phone or email"},
+        "to": {"type": ["string", "null"]},
+        "text": {"type": ["string", "null"], "description": "Cut after 10,000 characters"},
         "at": TIME,
     },
 }

@@ -78,7 +78,10 @@ class Sender(Answer):
     settings: dict[str, Any]
     rate_limit_per_second: int | None
     is_default: bool
-    receipts_url: Annotated[str, Field(description="Where the provider posts receipts; keep it secret")]
+    receipts_url: Annotated[
+        str | None,
+        Field(description="Where the provider posts receipts; keep it secret. Null where a creation is repeated"),
+    ]
     version: int
     created_at: Moment
     updated_at: Moment

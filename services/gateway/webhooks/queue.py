@@ -9,6 +9,7 @@ import asyncpg
 
 from chassis.db import ReadTx, WriteTx
 from chassis.ids import AccountId
+from chassis.resealing import Sealed
 
 # A queue belongs to whoever holds it until its time is over. Those that are down are counted apart: they are many
 # when something breaks, and wait longest.
@@ -23,10 +24,16 @@ WHERE q.account_id = due.account_id AND q.webhook_id = due.webhook_id
 RETURNING q.account_id, q.webhook_id, q.failures, w.url, w.secret, w.enabled,
     CASE WHEN w.old_secret_until > now() THEN w.old_secret END AS old_secret
 """
-# What is held stays held, and is looked at anew: it may have been edited, disabled or deleted.
+# What is held stays held, and is looked at anew: it may have been edited, disabled or deleted. Locked in the order in
+# which fan_out.ENDPOINTS locks an account's, fifty times a second: in another one, the two would wait for each other.
 RENEW = """
-UPDATE webhook_queues AS q SET held_until = now() + $2::interval FROM webhooks AS w
-WHERE q.holder = $1 AND w.account_id = q.account_id AND w.id = q.webhook_id
+WITH mine AS MATERIALIZED (
+    SELECT account_id, webhook_id FROM webhook_queues WHERE holder = $1
+    ORDER BY account_id, webhook_id FOR NO KEY UPDATE
+)
+UPDATE webhook_queues AS q SET held_until = now() + $2::interval FROM mine, webhooks AS w
+WHERE q.account_id = mine.account_id AND q.webhook_id = mine.webhook_id
+    AND w.account_id = q.account_id AND w.id = q.webhook_id
 RETURNING q.account_id, q.webhook_id, q.failures, w.url, w.secret, w.enabled,
     CASE WHEN w.old_secret_until > now() THEN w.old_secret END AS old_secret
 """
@@ -83,6 +90,17 @@ UPDATE webhooks SET enabled = false, disabled_reason = 'gone', version = version
 WHERE account_id = $1 AND id = $2 AND enabled AND url = $3
 """
 BODY = "SELECT data FROM feed_events WHERE account_id = $1 AND position = $2"
+# What is encrypted, and how it is written anew.
+SEALED = Sealed(
+    noun="webhooks",
+    prefix="whk",
+    remedy="rotate its secret",
+    page="""
+SELECT account_id, id, secret, old_secret FROM webhooks
+WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3 FOR NO KEY UPDATE
+""",
+    write="UPDATE webhooks SET secret = $3, old_secret = $4 WHERE account_id = $1 AND id = $2",
+)
 CLEAN_DELIVERIES = "DELETE FROM webhook_deliveries WHERE created_at < now() - $1::interval"
 CLEAN_ATTEMPTS = "DELETE FROM webhook_attempts WHERE started_at < now() - $1::interval"
 

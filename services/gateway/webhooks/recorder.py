@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 from chassis.db import Database
+from chassis.errors import Unavailable
 from services.gateway import plans
 from services.gateway.webhooks import queue
 from services.gateway.webhooks.queue import Attempt
 
 MOST = 500
+
+Waiting = tuple[Attempt, asyncio.Future[None]]
 
 
 class Recorder:
@@ -16,7 +19,7 @@ class Recorder:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def record(self, attempt: Attempt) -> None:
@@ -30,16 +33,24 @@ class Recorder:
     async def _write_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            try:
-                await self._write([attempt for attempt, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_result(None)
+            await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[Waiting]) -> None:
+        """What the database refuses of one is no fault of the others: endpoints of anybody, which would all rest."""
+        try:
+            await self._write([attempt for attempt, _ in batch])
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                for one in batch:
+                    await self._settle([one])
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for _, future in batch:
+                if not future.done():
+                    future.set_result(None)
 
     async def _write(self, attempts: Sequence[Attempt]) -> None:
         async with self._db.across() as tx:

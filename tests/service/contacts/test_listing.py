@@ -140,6 +140,21 @@ async def test_a_walk_has_each_contact_once_in_order(book, work_db, order, wante
     assert (shown[::-1] if downwards else shown) == in_order
 
 
+@pytest.mark.parametrize("order", EVERY_ORDER)
+@pytest.mark.parametrize("wanted", [{}, {"country": "US"}, {"search": "1201555"}], ids=str)
+async def test_a_page_begins_behind_those_passed_over(book, work_db, order, wanted):
+    await many(book)
+    await index(work_db, book.account)
+    everybody = await listed(book, order=order, **wanted)
+    first = await book.page(page_size=2, order=order, **wanted)
+    for skip in (0, 1, 2, 4, 6, 7, 50):
+        page = await book.page(page_size=2, skip=skip, order=order, **wanted)
+        assert [one.id for one in page.contacts] == everybody[skip : skip + 2]
+        assert bool(page.next_cursor) == (skip + 2 < len(everybody))
+        behind = await book.page(page_size=2, skip=skip, cursor=first.next_cursor, order=order, **wanted)
+        assert [one.id for one in behind.contacts] == everybody[skip + 2 : skip + 4]
+
+
 async def test_a_cursor_belongs_to_its_filter_and_its_order(book, other_book):
     await many(book)
     await many(other_book)
@@ -194,8 +209,8 @@ async def test_counting_ends_when_its_time_is_up(book, serve_db, monkeypatch):
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"search": "x" * 201}, {"order": 99}, {"channel": 99}, {"stage": "a\0b"}],
-    ids=["search", "order", "channel", "NUL"],
+    [{"search": "x" * 201}, {"order": 99}, {"channel": 99}, {"stage": "a\0b"}, {"skip": -1}, {"skip": 10_001}],
+    ids=["search", "order", "channel", "NUL", "skip", "far"],
 )
 async def test_what_cannot_be_asked_is_refused(book, wanted):
     with pytest.raises(InvalidArgument):

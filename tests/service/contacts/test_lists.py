@@ -88,6 +88,37 @@ async def test_lists_come_newest_first_in_pages(lists):
     assert not rest.next_cursor
 
 
+async def test_a_page_of_lists_begins_behind_those_passed_over(lists):
+    made = [(await lists.create(name)).id for name in ("a", "b", "c")][::-1]
+    for skip in range(4):
+        page = await lists.call("ListLists", pb.ListListsRequest(page_size=2, skip=skip, include_total=True))
+        assert [one.id for one in page.lists] == made[skip : skip + 2]
+        assert (page.total, bool(page.next_cursor)) == (3, skip == 0)
+    assert not (await lists.call("ListLists", pb.ListListsRequest())).HasField("total")
+
+
+async def test_a_page_of_members_begins_behind_those_passed_over(book, lists):
+    made, other = (await lists.create()).id, (await lists.create()).id
+    added = await people(book, 3)
+    await lists.add([made], added)
+    await lists.add([other], added[:1])
+    for skip in range(5):
+        page = await lists.call("ListListMembers", pb.ListListMembersRequest(id=made, page_size=2, skip=skip))
+        assert [one.id for one in page.contacts] == added[::-1][skip : skip + 2]
+        assert (page.total, bool(page.next_cursor)) == (3, skip == 0)
+
+
+@pytest.mark.parametrize("skip", [-1, 10_001])
+async def test_what_cannot_be_passed_over_is_refused(lists, skip):
+    made = (await lists.create()).id
+    for method, request in (
+        ("ListLists", pb.ListListsRequest(skip=skip)),
+        ("ListListMembers", pb.ListListMembersRequest(id=made, skip=skip)),
+    ):
+        with pytest.raises(InvalidArgument):
+            await lists.call(method, request)
+
+
 async def test_contacts_are_put_on_several_lists_at_once(book, lists, admin):
     ann, bob = await people(book, 2)
     one, two = (await lists.create("1")).id, (await lists.create("2")).id

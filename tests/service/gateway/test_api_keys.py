@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from chassis import ids
+from carillon.accounts.v1.accounts_pb2 import ApiKey, NewApiKey
+from chassis import idempotency, ids
+from chassis.call import Call, Idempotency
 from services.gateway import service
+from services.gateway.idempotency import fingerprint
 from services.gateway.service import NewAccount
 from tests.service.gateway.conftest import Answered, Gateway
 
@@ -70,6 +73,25 @@ async def test_a_repeated_creation_makes_one_key_and_does_not_show_it_again(gate
             gateway.account_id,
         )
     assert first.body["key"] not in kept
+
+
+async def test_a_creation_is_repeated_across_an_upgrade(gateway: Gateway) -> None:
+    """What 0.1.0 keeps is this, and other versions run beside it."""
+    body = b'{"name": "Before", "scopes": ["events:read"]}'
+    kept = NewApiKey(api_key=ApiKey(id=ids.encode("key", ids.new()), name="Before", mode="live"))
+    asked = Idempotency("before", "api-keys.create", fingerprint("POST", PATH, b"", body))
+    async with gateway.work.across() as tx:
+        call = Call(gateway.account_id, "gateway", frozenset(), "", idempotency=asked)
+        await idempotency.keep(tx.connection, call, kept)
+    headers = {"Idempotency-Key": "before", "Content-Type": "application/json"}
+    again = await gateway.call("POST", PATH, data=body, headers=headers)
+    assert (again.status, again.body["id"], again.body["key"]) == (201, kept.api_key.id, None)
+    assert (await gateway.call("POST", PATH, data=body, headers={**headers, "Idempotency-Key": "now"})).status == 201
+    async with gateway.work.across() as tx:
+        now = await tx.fetchrow("SELECT method, response FROM idempotency_keys WHERE key = 'now'")
+    assert now is not None
+    assert now["method"] == asked.method
+    assert NewApiKey.FromString(now["response"]).api_key.name == "Before"
 
 
 async def test_a_revoked_key_ends_and_is_not_found_again(gateway: Gateway) -> None:

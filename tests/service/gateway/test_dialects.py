@@ -104,48 +104,54 @@ async def test_a_page_of_messages_leads_to_the_next(gateway: Gateway) -> None:
     assert gateway.activity.last("ListMessages").request.cursor == "c2"
 
 
-async def test_a_deep_page_is_reached_over_cursors(gateway: Gateway) -> None:
-    """In calls of 100 that are dropped; the total is asked for once."""
+def paged(gateway: Gateway, *, knows_skip: bool = True) -> None:
+    def contacts(request: Any) -> contacts_pb2.ListContactsResponse:
+        found = contacts_pb2.ListContactsResponse(contacts=[contact()], next_cursor="more", total=430)
+        found.total_is_estimate, found.skipped = True, request.skip if knows_skip else 0
+        return found
 
-    def answer(request: Any) -> contacts_pb2.ListContactsResponse:
-        at = int(request.cursor or 0)
-        ending = at + request.page_size
-        return contacts_pb2.ListContactsResponse(
-            contacts=[contact(phone=str(number)) for number in range(at, min(ending, 430))],
-            next_cursor=str(ending) if ending < 430 else "",
-            total=430 if request.include_total else 0,
-        )
+    def new(request: Any) -> dict[str, Any]:
+        return {"total": 430, "skipped": request.skip} if knows_skip else {}
 
-    gateway.contacts.answers["ListContacts"] = answer
-    for page, per_page, expected, sizes in (
-        (1, 50, range(50), [50]),
-        (7, 40, range(240, 280), [100, 100, 40, 40]),
-        (5, 100, range(400, 430), [100] * 5),
-        (44, 10, range(0), [100, 100, 100, 100, 30]),
-        (100, 100, range(0), [100] * 5),
-    ):
-        gateway.contacts.received.clear()
-        found = await gateway.call("GET", f"{BOOK}/contacts?page={page}&per_page={per_page}&gender=f")
-        assert [int(one["phone"]) for one in found.body["data"]] == list(expected)
-        assert (found.body["total"], found.body["total_is_estimate"]) == (430, False)
-        asked = [one.request for one in gateway.contacts.received]
-        assert [one.page_size for one in asked] == sizes
-        assert [one.include_total for one in asked] == [True] + [False] * (len(sizes) - 1)
-        assert {one.gender for one in asked} == {"f"}
-    gateway.contacts.received.clear()
-    too_deep = await gateway.call("GET", f"{BOOK}/contacts?page=201&per_page=50")
+    def lists(request: Any) -> lists_pb2.ListListsResponse:
+        return lists_pb2.ListListsResponse(lists=[lists_pb2.List()], **new(request))
+
+    def members(request: Any) -> lists_pb2.ListListMembersResponse:
+        return lists_pb2.ListListMembersResponse(contacts=[contact()], **new(request))
+
+    gateway.contacts.answers["ListContacts"] = contacts
+    gateway.lists.answers |= {"ListLists": lists, "ListListMembers": members}
+
+
+NUMBERED = pytest.mark.parametrize("at", ["contacts", "contacts/list", "contacts/list/ID/contacts"])
+
+
+@NUMBERED
+async def test_a_page_by_number_is_one_call(gateway: Gateway, at: str) -> None:
+    paged(gateway)
+    path, service = f"{BOOK}/{at.replace('ID', LST)}", gateway.contacts if at == "contacts" else gateway.lists
+    for page, per_page, skipped in ((1, 50, 0), (7, 40, 240), (100, 100, 9_900)):
+        service.received.clear()
+        found = (await gateway.call("GET", f"{path}?page={page}&per_page={per_page}")).body
+        assert (len(found["data"]), found["total"], found["page"], found["per_page"]) == (1, 430, page, per_page)
+        assert found["total_is_estimate"] == (at == "contacts")
+        (asked,) = (one.request for one in service.received)
+        assert (asked.page_size, asked.skip, asked.cursor) == (per_page, skipped, "")
+        assert getattr(asked, "include_total", True)
+    service.received.clear()
+    too_deep = await gateway.call("GET", f"{path}?page=201&per_page=50")
     assert (too_deep.status, too_deep.body["errors"][0]["pointer"]) == (422, "/page")
-    assert gateway.contacts.received == []
+    assert service.received == []
 
 
-async def test_counting_lists_ends_somewhere(gateway: Gateway) -> None:
-    def answer(request: Any) -> lists_pb2.ListListsResponse:
-        return lists_pb2.ListListsResponse(lists=[lists_pb2.List()] * request.page_size, next_cursor="more")
-
-    gateway.lists.answers["ListLists"] = answer
-    found = await gateway.call("GET", f"{BOOK}/contacts/list?per_page=100")
-    assert (found.body["total"], found.body["total_is_estimate"]) == (10_000, True)
-    assert len(gateway.lists.received) == 100
+@NUMBERED
+async def test_contacts_of_the_version_before_answer_no_wrong_page(gateway: Gateway, at: str) -> None:
+    paged(gateway, knows_skip=False)
+    path = f"{BOOK}/{at.replace('ID', LST)}"
+    # Lists it did not count.
+    assert (await gateway.call("GET", f"{path}?page=1")).status == (200 if at == "contacts" else 503)
+    second = await gateway.call("GET", f"{path}?page=2")
+    assert (second.status, second.code, second.headers["retry-after"]) == (503, "unavailable", "1")
 
 
 async def test_an_upload_takes_any_field_and_tells_it(gateway: Gateway) -> None:
@@ -228,7 +234,6 @@ async def test_a_path_of_its_own_is_no_id(gateway: Gateway, method: str, path: s
 
 
 async def test_a_list_that_is_not_there_has_no_pages(gateway: Gateway) -> None:
-    gateway.lists.answers["GetList"] = NotFound(Reason.NOT_FOUND, "There is no list with that id.")
+    gateway.lists.answers["ListListMembers"] = NotFound(Reason.NOT_FOUND, "There is no list with that id.")
     answer = await gateway.call("GET", f"{BOOK}/contacts/list/{LST}/contacts")
     assert (answer.status, answer.code) == (404, "not_found")
-    assert [one.method for one in gateway.lists.received] == ["GetList"]

@@ -109,6 +109,24 @@ async def test_a_key_reads_what_its_scopes_read(gateway: Gateway) -> None:
     assert (answer.status, answer.code) == (403, "permission_denied")
 
 
+@pytest.mark.parametrize(
+    ("resource", "scope"),
+    [(pb.EXPORT_RESOURCE_RECIPIENTS, "campaigns:read"), (pb.EXPORT_RESOURCE_SEGMENT_MEMBERS, "segments:read")],
+)
+async def test_a_file_is_for_those_who_could_have_asked_for_it(
+    gateway: Gateway, resource: pb.ExportResource.ValueType, scope: str
+) -> None:
+    found = export()
+    found.resource = resource
+    gateway.exports.answers["GetExport"] = pb.GetExportResponse(export=found)
+    gateway.exports.answers["DownloadExport"] = pb.DownloadExportResponse(chunk=b"x" * 11)
+    for scopes, status in ((["contacts:read"], 403), (["contacts:read", scope], 200)):
+        key = (await service.create_account(gateway.work, "Scoped", scopes=scopes)).key
+        answer = await gateway.call("GET", f"/v1/exports/{EXP}/download", key=key)
+        assert answer.status == status
+        assert status == 200 or answer.body["scope"] == scope
+
+
 async def test_what_is_refused_is_named(gateway: Gateway) -> None:
     answer = await gateway.call("POST", "/v1/exports", json={"resource": "cats", "filter": {"colour": "red"}})
     assert answer.status == 422

@@ -18,6 +18,7 @@ from services.gateway import service
 from services.gateway.feed import reading
 from services.gateway.feed import repository as feed
 from services.gateway.feed.writer import FeedWriter
+from services.gateway.routers import events
 from tests.service.gateway.conftest import Gateway
 from tests.service.gateway.telling import contact, event, publish
 from tests.service.stack import eventually
@@ -166,6 +167,17 @@ async def test_who_comes_too_late_is_told_rather_than_given_a_gap(
     assert (await gateway.call("GET", "/v1/events?after=3", key=key)).body["next_after"] == 3
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_nobody_waits_at_a_place_that_there_is_not(
+    gateway: Gateway, mine: tuple[AccountId, str], writer: FeedWriter, accept: str
+) -> None:
+    account, key = mine
+    await writer.write(account, [event(account, contact("a"))])
+    headers = {"Accept": accept, "Last-Event-ID": ""}
+    answer = await gateway.call("GET", "/v1/events?after=2", key=key, headers=headers)
+    assert (answer.status, answer.code, answer.body["errors"][0]["pointer"]) == (422, "validation_failed", "/after")
+
+
 async def test_latest_is_the_end(gateway: Gateway, mine: tuple[AccountId, str], writer: FeedWriter) -> None:
     account, key = mine
     await writer.write(account, [event(account, contact("a"))])
@@ -248,6 +260,21 @@ async def test_a_stream_goes_on_where_the_client_stopped(
         (fourth,) = await Stream(answer).events(1)
     assert (third["id"], third["event"], fourth["id"]) == ("3", "contact.updated", "4")
     assert json.loads(fourth["data"])["id"] == new.id
+
+
+async def test_a_stream_that_has_nothing_to_tell_moves_the_client_s_place_on(
+    gateway: Gateway,
+    mine: tuple[AccountId, str],
+    writer: FeedWriter,
+    client: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "QUIET_SECONDS", 0.0)
+    account, key = mine
+    await writer.write(account, [event(account, contact(name)) for name in "abc"])
+    async with opened(gateway, client, key, query="?after=0&types=segment.*") as answer:
+        lines = [(await answer.content.readline()).decode() for _ in range(5)]
+    assert lines[2:] == ["id: 3\n", ": still here\n", "\n"]
 
 
 async def test_a_stream_without_a_place_begins_with_what_is_new(

@@ -201,7 +201,7 @@ async def test_a_verb_answers_the_campaign_or_the_state_that_it_does_not_fit(gat
     )
     refused = await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}")
     assert (refused.status, refused.code, refused.body["current_status"]) == (409, "invalid_state", "cancelled")
-    assert (await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}", json={"force": True})).status == 400
+    assert (await gateway.call("POST", f"/v1/campaigns/{CMP}/{verb}", json={"force": True})).status == 422
 
 
 async def test_recipients_by_number_and_by_cursor(gateway: Gateway) -> None:

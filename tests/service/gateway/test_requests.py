@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.errors import Aborted, AlreadyExists, NotFound, Reason, Unavailable
-from services.gateway import service
+from services.gateway import draining, service
 from tests.service.gateway.conftest import Gateway
 
 CONTACT_ID = ids.encode("cnt", ids.new())
@@ -182,6 +183,47 @@ async def test_bodies_over_a_mebibyte_are_refused(gateway: Gateway) -> None:
     assert (streamed.status, streamed.code) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "beginning", "code"),
+    [
+        ("/v1/contacts", "application/json", b"{", "invalid_request"),
+        ("/v1/contacts/import", "multipart/form-data; boundary=b", b"--b\r\n", "upload_incomplete"),
+    ],
+    ids=["JSON", "form"],
+)
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    gateway: Gateway, path: str, kind: str, beginning: bytes, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "BODY_SECONDS", 0.05)
+    given = asyncio.Event()
+
+    async def body():
+        yield beginning
+        await given.wait()
+
+    answer = await gateway.call("POST", path, data=body(), headers={"Content-Type": kind})
+    given.set()
+    assert (answer.status, answer.code) == (400, code)
+    assert gateway.contacts.received == []
+
+
+@pytest.mark.parametrize("path", ["/v1/contacts", "/v1/contacts/import"])
+async def test_an_encoded_body_is_not_unpacked(gateway: Gateway, path: str) -> None:
+    kind = "application/json" if path == "/v1/contacts" else "multipart/form-data; boundary=b"
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    answer = await gateway.call("POST", path, data=gzip.compress(b'{"name": "x"}'), headers=headers)
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.body["detail"]
+
+
+@pytest.mark.parametrize("body", [b'{"x": 1}', b"[1]", b'"x"', b"{"])
+async def test_a_call_that_takes_no_body_refuses_one_by_name(gateway: Gateway, body: bytes) -> None:
+    path = f"/v1/campaigns/{ids.encode('cmp', ids.new())}/start"
+    answer = await gateway.call("POST", path, data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.code, answer.body["errors"][0]["pointer"]) == (422, "validation_failed", "")
+    assert gateway.campaigns.received == []
+
+
 async def test_a_body_without_a_type_is_json(with_contact: Gateway) -> None:
     body = b'{"phone": "+15550100"}'
     answer = await with_contact.call("POST", "/v1/contacts", data=body, skip_auto_headers=["Content-Type"])
@@ -218,6 +260,11 @@ async def test_bad_parameters_are_refused(gateway: Gateway, query: str) -> None:
     answer = await gateway.call("GET", f"/v1/contacts?{query}")
     assert (answer.status, answer.code) == (422, "validation_failed")
     assert gateway.contacts.received == []
+
+
+async def test_a_pointer_to_a_parameter_is_escaped(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", "/v1/contacts?a%2Fb~c=1")
+    assert answer.body["errors"][0]["pointer"] == "/a~1b~0c"
 
 
 async def test_an_etag_is_answered_and_if_match_travels(with_contact: Gateway) -> None:

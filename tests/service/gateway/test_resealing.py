@@ -8,9 +8,10 @@ from cryptography.fernet import Fernet
 from chassis import ids
 from chassis.db import Database
 from chassis.ids import AccountId
+from chassis.resealing import Step, reseal
 from chassis.sealing import Sealer
 from deploy.local import databases
-from services.gateway.webhooks.resealing import Step, reseal
+from services.gateway.webhooks.queue import SEALED
 
 OLD, NEW, NOBODYS = (Fernet.generate_key().decode() for _ in range(3))
 INSERT = """
@@ -21,10 +22,8 @@ VALUES ($1, $2, '', '', '{}', true, $3, $4)
 
 async def resealed(db: Database, keys: str) -> Step:
     whole = Step()
-    async for step in reseal(db, Sealer(keys)):
-        whole.webhooks += step.webhooks
-        whole.resealed += step.resealed
-        whole.lost += step.lost
+    async for step in reseal(db, Sealer(keys), SEALED):
+        whole.add(step)
     return whole
 
 
@@ -39,12 +38,12 @@ async def test_after_it_the_old_key_can_be_taken_away(
     await admin.execute(INSERT, account, ids.new(), old.seal("mine"), old.seal("before"))
     await admin.execute(INSERT, account, strange, Sealer(NOBODYS).seal("x"), None)
     lost = [ids.encode("whk", strange)]
-    assert await resealed(db, f"{NEW},{OLD}") == Step(webhooks=252, resealed=251, lost=lost)
+    assert await resealed(db, f"{NEW},{OLD}") == Step(rows=252, resealed=251, lost=lost)
     alone = Sealer(NEW)
     rows = await admin.fetch("SELECT secret, old_secret, version FROM webhooks WHERE id <> $1 ORDER BY id", strange)
     assert [alone.open(row["secret"]) for row in rows] == [*(f"{n}" for n in range(250)), "mine"]
     assert alone.open(rows[-1]["old_secret"]) == "before"
     assert {row["version"] for row in rows} == {1}
-    assert await resealed(db, NEW) == Step(webhooks=252, resealed=0, lost=lost)
+    assert await resealed(db, NEW) == Step(rows=252, resealed=0, lost=lost)
     await db.stop()
     await admin.close()

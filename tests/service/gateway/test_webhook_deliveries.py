@@ -1,16 +1,24 @@
 """Deliveries to real endpoints: what is sent, how often, in what order, and what is written of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from cryptography.fernet import Fernet
 from standardwebhooks import Webhook
 
+from chassis import ids
 from chassis.nats import Nats
+from deploy.local import databases
 from services.gateway.domain import retries
+from services.gateway.webhooks import queue
+from services.gateway.webhooks.queue import Attempt, Delivery, Held
+from services.gateway.webhooks.recorder import Recorder
 from tests.service.gateway.conftest import Gateway
 from tests.service.gateway.delivering import Subscriber, delivering, subscriber
 from tests.service.gateway.receiver import Receiver, for_ever, listening
@@ -221,6 +229,54 @@ async def test_a_slow_endpoint_delays_nobody_else(sub: Subscriber, gateway: Gate
         async with delivering(gateway.work, nats, timeout=30.0):
             await got(healthy, 100)
         assert len(slow.got) < 100
+
+
+async def test_an_attempt_that_cannot_be_recorded_is_its_endpoint_s_alone(sub: Subscriber, receiver: Receiver) -> None:
+    webhook = await sub.webhook(receiver.url)
+    name = ids.decode("whk", webhook["id"]) or ids.new()
+    endpoint = Held(sub.account, name, receiver.url, True, 0, ())
+    now = datetime.now(UTC)
+
+    def attempt(kind: str) -> Attempt:
+        delivery = Delivery(ids.new(), kind, now, 1, b"", 0, True)
+        return Attempt(ids.new(), endpoint, delivery, "delivered", 204, None, now, 1, None)
+
+    recorder = Recorder(sub.gateway.work)
+    # NUL is no text to Postgres.
+    kinds = ("contact.created", "\0", "contact.updated")
+    ended = await asyncio.gather(*(recorder.record(attempt(kind)) for kind in kinds), return_exceptions=True)
+    assert [isinstance(one, Exception) for one in ended] == [False, True, False]
+    assert {one["event_type"] for one in await sub.attempts(webhook)} == {kinds[0], kinds[2]}
+
+
+async def test_what_is_held_is_renewed_in_the_order_in_which_it_is_filled(
+    sub: Subscriber, receiver: Receiver, gateway: Gateway, gateway_urls: databases.Urls
+) -> None:
+    """Or each would wait for what the other has locked, and one of them would be given up, a second later."""
+    webhooks = [await sub.webhook(receiver.url) for _ in range(2)]
+    low, high = sorted(ids.decode("whk", one["id"]) or ids.new() for one in webhooks)
+    holder = ids.new()
+    async with gateway.work.across() as tx:
+        # So that a plain update comes to the higher one first.
+        for name in (high, low):
+            await tx.execute("UPDATE webhook_queues SET holder = $2 WHERE webhook_id = $1", name, holder)
+    admin = await asyncpg.connect(gateway_urls.admin)
+    lock = "SELECT 1 FROM webhook_queues WHERE webhook_id = $1 FOR UPDATE"
+
+    async def renew() -> list[Held]:
+        async with gateway.work.across() as tx:
+            return await queue.renew(tx, holder, lease=timedelta(seconds=1))
+
+    async def waits() -> bool:
+        return bool(await admin.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with gateway.work.across() as other:
+        await other.execute(lock, low)
+        renewing = asyncio.create_task(renew())
+        await eventually(waits)
+        assert await admin.fetchval(f"{lock} SKIP LOCKED", high) == 1
+    assert {one.webhook for one in await renewing} == {low, high}
+    await admin.close()
 
 
 async def test_while_a_rotation_overlaps_both_secrets_are_good(sub: Subscriber, receiver: Receiver, work: None) -> None:

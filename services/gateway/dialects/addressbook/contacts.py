@@ -53,19 +53,13 @@ async def list_contacts(
 ) -> Response:
     """All filters given must hold."""
     client = caller.backends.contacts
-    first = pb.ListContactsResponse()
-
-    async def fetch(size: int, cursor: str) -> tuple[list[pb.Contact], str]:
-        request = pb.ListContactsRequest(page_size=size, cursor=cursor, include_total=not cursor)
-        request.MergeFrom(wanted)
-        answer = await caller.read(client, client.stub.ListContacts, request)
-        if not cursor:
-            first.total, first.total_is_estimate = answer.total, answer.total_is_estimate
-        return list(answer.contacts), answer.next_cursor
-
-    found = await pages.turn_to(page, fetch)
-    data = [convert.contact(one) for one in found.records]
-    return caller.answer(pages.answer(page, data, total=first.total, total_is_estimate=first.total_is_estimate))
+    request = pb.ListContactsRequest(page_size=page.per_page, skip=page.skipped, include_total=True)
+    request.MergeFrom(wanted)
+    answer = await caller.read(client, client.stub.ListContacts, request)
+    data = [convert.contact(one) for one in answer.contacts]
+    return caller.answer(
+        pages.answer(page, data, skipped=answer.skipped, total=answer.total, total_is_estimate=answer.total_is_estimate)
+    )
 
 
 @routes.add(

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Path
 from starlette.responses import Response
 
-from carillon.contacts.v1 import contacts_pb2
 from carillon.contacts.v1 import lists_pb2 as pb
 from chassis.errors import Reason
 from services.gateway.caller import CallerOf
@@ -30,16 +29,10 @@ routes = Routes(TAG)
 )
 async def list_lists(caller: CallerOf, page: pages.NumberedPage) -> Response:
     client = caller.backends.lists
-
-    async def fetch(size: int, cursor: str) -> tuple[list[pb.List], str]:
-        request = pb.ListListsRequest(page_size=size, cursor=cursor)
-        answer = await caller.read(client, client.stub.ListLists, request)
-        return list(answer.lists), answer.next_cursor
-
-    found = await pages.turn_to(page, fetch)
-    total, is_estimate = await pages.count(found, fetch)
-    data = [convert_lists.contact_list(one) for one in found.records]
-    return caller.answer(pages.answer(page, data, total=total, total_is_estimate=is_estimate))
+    request = pb.ListListsRequest(page_size=page.per_page, skip=page.skipped, include_total=True)
+    answer = await caller.read(client, client.stub.ListLists, request)
+    data = [convert_lists.contact_list(one) for one in answer.lists]
+    return caller.answer(pages.answer(page, data, skipped=answer.skipped, total=pages.total(answer)))
 
 
 @routes.add(
@@ -104,14 +97,7 @@ async def list_members(
     caller: CallerOf, id: Annotated[str, Path(alias="listId", examples=[EXAMPLE_LIST])], page: pages.NumberedPage
 ) -> Response:
     client = caller.backends.lists
-    known = list_id(id)
-    total = (await caller.read(client, client.stub.GetList, pb.GetListRequest(id=known))).list.member_count
-
-    async def fetch(size: int, cursor: str) -> tuple[list[contacts_pb2.Contact], str]:
-        request = pb.ListListMembersRequest(id=known, page_size=size, cursor=cursor)
-        answer = await caller.read(client, client.stub.ListListMembers, request)
-        return list(answer.contacts), answer.next_cursor
-
-    found = await pages.turn_to(page, fetch)
-    data = [convert.contact(one) for one in found.records]
-    return caller.answer(pages.answer(page, data, total=total, total_is_estimate=False))
+    request = pb.ListListMembersRequest(id=list_id(id), page_size=page.per_page, skip=page.skipped)
+    answer = await caller.read(client, client.stub.ListListMembers, request)
+    data = [convert.contact(one) for one in answer.contacts]
+    return caller.answer(pages.answer(page, data, skipped=answer.skipped, total=pages.total(answer)))

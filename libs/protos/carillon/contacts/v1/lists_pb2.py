@@ -26,7 +26,7 @@ from carillon.contacts.v1 import contacts_pb2 as carillon_dot_contacts_dot_v1_do
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n carillon/contacts/v1/lists.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x04List\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cmember_count\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0e\n\x0c_description\"K\n\x11\x43reateListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_description\">\n\x12\x43reateListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"\x1c\n\x0eGetListRequest\x12\n\n\x02id\x18\x01 \x01(\t\";\n\x0fGetListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"5\n\x10ListListsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"S\n\x11ListListsResponse\x12)\n\x05lists\x18\x01 \x03(\x0b\x32\x1a.carillon.contacts.v1.List\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\xa8\x01\n\x11UpdateListRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x11\x63lear_description\x18\x04 \x01(\x08\x12\x17\n\nif_version\x18\x05 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\r\n\x0b_if_version\">\n\x12UpdateListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"G\n\x11\x44\x65leteListRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\nif_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_if_version\"\x14\n\x12\x44\x65leteListResponse\"G\n\x16ListListMembersRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"_\n\x17ListListMembersResponse\x12/\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\">\n\x15\x41\x64\x64ListMembersRequest\x12\x10\n\x08list_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63ontact_ids\x18\x02 \x03(\t\"p\n\x16\x41\x64\x64ListMembersResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x05\x12\x11\n\tnot_found\x18\x02 \x03(\t\x12\x34\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32$.carillon.contacts.v1.ContactFailure\"B\n\x0e\x43ontactFailure\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"A\n\x18RemoveListMembersRequest\x12\x10\n\x08list_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63ontact_ids\x18\x02 \x03(\t\"?\n\x19RemoveListMembersResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\x12\x11\n\tnot_found\x18\x02 \x03(\t2\xba\x06\n\x0cListsService\x12_\n\nCreateList\x12\'.carillon.contacts.v1.CreateListRequest\x1a(.carillon.contacts.v1.CreateListResponse\x12V\n\x07GetList\x12$.carillon.contacts.v1.GetListRequest\x1a%.carillon.contacts.v1.GetListResponse\x12\\\n\tListLists\x12&.carillon.contacts.v1.ListListsRequest\x1a\'.carillon.contacts.v1.ListListsResponse\x12_\n\nUpdateList\x12\'.carillon.contacts.v1.UpdateListRequest\x1a(.carillon.contacts.v1.UpdateListResponse\x12_\n\nDeleteList\x12\'.carillon.contacts.v1.DeleteListRequest\x1a(.carillon.contacts.v1.DeleteListResponse\x12n\n\x0fListListMembers\x12,.carillon.contacts.v1.ListListMembersRequest\x1a-.carillon.contacts.v1.ListListMembersResponse\x12k\n\x0e\x41\x64\x64ListMembers\x12+.carillon.contacts.v1.AddListMembersRequest\x1a,.carillon.contacts.v1.AddListMembersResponse\x12t\n\x11RemoveListMembers\x12..carillon.contacts.v1.RemoveListMembersRequest\x1a/.carillon.contacts.v1.RemoveListMembersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n carillon/contacts/v1/lists.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x04List\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cmember_count\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0e\n\x0c_description\"K\n\x11\x43reateListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_description\">\n\x12\x43reateListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"\x1c\n\x0eGetListRequest\x12\n\n\x02id\x18\x01 \x01(\t\";\n\x0fGetListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"Z\n\x10ListListsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0c\n\x04skip\x18\x03 \x01(\x05\x12\x15\n\rinclude_total\x18\x04 \x01(\x08\"\x82\x01\n\x11ListListsResponse\x12)\n\x05lists\x18\x01 \x03(\x0b\x32\x1a.carillon.contacts.v1.List\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x12\n\x05total\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07skipped\x18\x04 \x01(\x05\x42\x08\n\x06_total\"\xa8\x01\n\x11UpdateListRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x11\x63lear_description\x18\x04 \x01(\x08\x12\x17\n\nif_version\x18\x05 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\r\n\x0b_if_version\">\n\x12UpdateListResponse\x12(\n\x04list\x18\x01 \x01(\x0b\x32\x1a.carillon.contacts.v1.List\"G\n\x11\x44\x65leteListRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\nif_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_if_version\"\x14\n\x12\x44\x65leteListResponse\"U\n\x16ListListMembersRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04skip\x18\x04 \x01(\x05\"\x8e\x01\n\x17ListListMembersResponse\x12/\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1d.carillon.contacts.v1.Contact\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x12\n\x05total\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07skipped\x18\x04 \x01(\x05\x42\x08\n\x06_total\">\n\x15\x41\x64\x64ListMembersRequest\x12\x10\n\x08list_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63ontact_ids\x18\x02 \x03(\t\"p\n\x16\x41\x64\x64ListMembersResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x05\x12\x11\n\tnot_found\x18\x02 \x03(\t\x12\x34\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32$.carillon.contacts.v1.ContactFailure\"B\n\x0e\x43ontactFailure\x12\x12\n\ncontact_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"A\n\x18RemoveListMembersRequest\x12\x10\n\x08list_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63ontact_ids\x18\x02 \x03(\t\"?\n\x19RemoveListMembersResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\x12\x11\n\tnot_found\x18\x02 \x03(\t2\xba\x06\n\x0cListsService\x12_\n\nCreateList\x12\'.carillon.contacts.v1.CreateListRequest\x1a(.carillon.contacts.v1.CreateListResponse\x12V\n\x07GetList\x12$.carillon.contacts.v1.GetListRequest\x1a%.carillon.contacts.v1.GetListResponse\x12\\\n\tListLists\x12&.carillon.contacts.v1.ListListsRequest\x1a\'.carillon.contacts.v1.ListListsResponse\x12_\n\nUpdateList\x12\'.carillon.contacts.v1.UpdateListRequest\x1a(.carillon.contacts.v1.UpdateListResponse\x12_\n\nDeleteList\x12\'.carillon.contacts.v1.DeleteListRequest\x1a(.carillon.contacts.v1.DeleteListResponse\x12n\n\x0fListListMembers\x12,.carillon.contacts.v1.ListListMembersRequest\x1a-.carillon.contacts.v1.ListListMembersResponse\x12k\n\x0e\x41\x64\x64ListMembers\x12+.carillon.contacts.v1.AddListMembersRequest\x1a,.carillon.contacts.v1.AddListMembersResponse\x12t\n\x11RemoveListMembers\x12..carillon.contacts.v1.RemoveListMembersRequest\x1a/.carillon.contacts.v1.RemoveListMembersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLISTRESPONSE']._serialized_start=511
   _globals['_GETLISTRESPONSE']._serialized_end=570
   _globals['_LISTLISTSREQUEST']._serialized_start=572
-  _globals['_LISTLISTSREQUEST']._serialized_end=625
-  _globals['_LISTLISTSRESPONSE']._serialized_start=627
-  _globals['_LISTLISTSRESPONSE']._serialized_end=710
-  _globals['_UPDATELISTREQUEST']._serialized_start=713
-  _globals['_UPDATELISTREQUEST']._serialized_end=881
-  _globals['_UPDATELISTRESPONSE']._serialized_start=883
-  _globals['_UPDATELISTRESPONSE']._serialized_end=945
-  _globals['_DELETELISTREQUEST']._serialized_start=947
-  _globals['_DELETELISTREQUEST']._serialized_end=1018
-  _globals['_DELETELISTRESPONSE']._serialized_start=1020
-  _globals['_DELETELISTRESPONSE']._serialized_end=1040
-  _globals['_LISTLISTMEMBERSREQUEST']._serialized_start=1042
-  _globals['_LISTLISTMEMBERSREQUEST']._serialized_end=1113
-  _globals['_LISTLISTMEMBERSRESPONSE']._serialized_start=1115
-  _globals['_LISTLISTMEMBERSRESPONSE']._serialized_end=1210
-  _globals['_ADDLISTMEMBERSREQUEST']._serialized_start=1212
-  _globals['_ADDLISTMEMBERSREQUEST']._serialized_end=1274
-  _globals['_ADDLISTMEMBERSRESPONSE']._serialized_start=1276
-  _globals['_ADDLISTMEMBERSRESPONSE']._serialized_end=1388
-  _globals['_CONTACTFAILURE']._serialized_start=1390
-  _globals['_CONTACTFAILURE']._serialized_end=1456
-  _globals['_REMOVELISTMEMBERSREQUEST']._serialized_start=1458
-  _globals['_REMOVELISTMEMBERSREQUEST']._serialized_end=1523
-  _globals['_REMOVELISTMEMBERSRESPONSE']._serialized_start=1525
-  _globals['_REMOVELISTMEMBERSRESPONSE']._serialized_end=1588
-  _globals['_LISTSSERVICE']._serialized_start=1591
-  _globals['_LISTSSERVICE']._serialized_end=2417
+  _globals['_LISTLISTSREQUEST']._serialized_end=662
+  _globals['_LISTLISTSRESPONSE']._serialized_start=665
+  _globals['_LISTLISTSRESPONSE']._serialized_end=795
+  _globals['_UPDATELISTREQUEST']._serialized_start=798
+  _globals['_UPDATELISTREQUEST']._serialized_end=966
+  _globals['_UPDATELISTRESPONSE']._serialized_start=968
+  _globals['_UPDATELISTRESPONSE']._serialized_end=1030
+  _globals['_DELETELISTREQUEST']._serialized_start=1032
+  _globals['_DELETELISTREQUEST']._serialized_end=1103
+  _globals['_DELETELISTRESPONSE']._serialized_start=1105
+  _globals['_DELETELISTRESPONSE']._serialized_end=1125
+  _globals['_LISTLISTMEMBERSREQUEST']._serialized_start=1127
+  _globals['_LISTLISTMEMBERSREQUEST']._serialized_end=1212
+  _globals['_LISTLISTMEMBERSRESPONSE']._serialized_start=1215
+  _globals['_LISTLISTMEMBERSRESPONSE']._serialized_end=1357
+  _globals['_ADDLISTMEMBERSREQUEST']._serialized_start=1359
+  _globals['_ADDLISTMEMBERSREQUEST']._serialized_end=1421
+  _globals['_ADDLISTMEMBERSRESPONSE']._serialized_start=1423
+  _globals['_ADDLISTMEMBERSRESPONSE']._serialized_end=1535
+  _globals['_CONTACTFAILURE']._serialized_start=1537
+  _globals['_CONTACTFAILURE']._serialized_end=1603
+  _globals['_REMOVELISTMEMBERSREQUEST']._serialized_start=1605
+  _globals['_REMOVELISTMEMBERSREQUEST']._serialized_end=1670
+  _globals['_REMOVELISTMEMBERSRESPONSE']._serialized_start=1672
+  _globals['_REMOVELISTMEMBERSRESPONSE']._serialized_end=1735
+  _globals['_LISTSSERVICE']._serialized_start=1738
+  _globals['_LISTSSERVICE']._serialized_end=2564
 # @@protoc_insertion_point(module_scope)

@@ -167,18 +167,26 @@ class ListListsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOTAL_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """1 to 100; 0 is 50."""
     cursor: _builtins.str
+    skip: _builtins.int
+    """How many are passed over before the page begins, for pages by number; 0 to 10,000."""
+    include_total: _builtins.bool
+    """Also say how many there are."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         cursor: _builtins.str = ...,
+        skip: _builtins.int = ...,
+        include_total: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "page_size", b"page_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "include_total", b"include_total", "page_size", b"page_size", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,8 +200,14 @@ class ListListsResponse(_message.Message):
 
     LISTS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """Empty on the last page."""
+    total: _builtins.int
+    """Of all pages, where it was asked for."""
+    skipped: _builtins.int
+    """How many were passed over, as asked; a version that cannot do so says 0."""
     @_builtins.property
     def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___List]: ...
     def __init__(
@@ -201,12 +215,16 @@ class ListListsResponse(_message.Message):
         *,
         lists: _abc.Iterable[Global___List] | None = ...,
         next_cursor: _builtins.str = ...,
+        total: _builtins.int | None = ...,
+        skipped: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lists", b"lists", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "lists", b"lists", "next_cursor", b"next_cursor", "skipped", b"skipped", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total: _TypeAlias = _typing.Literal["total"]  # noqa: Y015
+    _WhichOneofArgType__total: _TypeAlias = _typing.Literal["_total", b"_total"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total) -> _WhichOneofReturnType__total | None: ...
 
 Global___ListListsResponse: _TypeAlias = ListListsResponse  # noqa: Y015
 
@@ -330,20 +348,24 @@ class ListListMembersRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     page_size: _builtins.int
     """1 to 100; 0 is 50."""
     cursor: _builtins.str
+    skip: _builtins.int
+    """How many are passed over before the page begins, for pages by number; 0 to 10,000."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         cursor: _builtins.str = ...,
+        skip: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "id", b"id", "page_size", b"page_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "id", b"id", "page_size", b"page_size", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,8 +379,14 @@ class ListListMembersResponse(_message.Message):
 
     CONTACTS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """Empty on the last page."""
+    total: _builtins.int
+    """Of all pages: the list's member_count."""
+    skipped: _builtins.int
+    """How many were passed over, as asked; a version that cannot do so says 0."""
     @_builtins.property
     def contacts(self) -> _containers.RepeatedCompositeFieldContainer[_contacts_pb2.Contact]: ...
     def __init__(
@@ -366,12 +394,16 @@ class ListListMembersResponse(_message.Message):
         *,
         contacts: _abc.Iterable[_contacts_pb2.Contact] | None = ...,
         next_cursor: _builtins.str = ...,
+        total: _builtins.int | None = ...,
+        skipped: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "contacts", b"contacts", "next_cursor", b"next_cursor", "skipped", b"skipped", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total: _TypeAlias = _typing.Literal["total"]  # noqa: Y015
+    _WhichOneofArgType__total: _TypeAlias = _typing.Literal["_total", b"_total"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total) -> _WhichOneofReturnType__total | None: ...
 
 Global___ListListMembersResponse: _TypeAlias = ListListMembersResponse  # noqa: Y015
 
