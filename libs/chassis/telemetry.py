@@ -4,11 +4,14 @@ Logs are JSON lines on standard error, without phones, emails or keys. Traces (c
 OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the caller's trace context is still carried on.
 """
 
+import json
 import logging
 import os
 import sys
+from typing import Any
 
 import asyncpg
+import orjson
 import structlog
 
 from chassis import spans
@@ -36,7 +39,7 @@ def set_up_logs(process: str, level: str) -> None:
             add_trace_id,
             without_values,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=json_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.WriteLoggerFactory(file=open(2, "w", closefd=False, buffering=1)),  # noqa: SIM115
@@ -45,6 +48,14 @@ def set_up_logs(process: str, level: str) -> None:
     logging.basicConfig(
         level=max(numeric, logging.WARNING), format='{"level":"warning","event":"%(name)s: %(message)s"}'
     )
+
+
+def json_line(event: Any, **options: Any) -> str:
+    try:
+        return orjson.dumps(event, **options).decode()
+    except TypeError:
+        # Half a surrogate pair, or a number of more than 64 bits: slower, and never refused.
+        return json.dumps(event, **options)
 
 
 def add_trace_id(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
