@@ -1,6 +1,6 @@
 """A contact as the REST API shows it, for who writes it from a row and for who writes it from the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import orjson
@@ -82,4 +82,23 @@ def shown(
         "version": version,
         "created_at": created_at,
         "updated_at": updated_at,
+    }
+
+
+def batch_row(
+    at: int, outcome: str, *, id: str | None = None, version: int | None = None, error: dict[str, object] | None = None
+) -> dict[str, object]:
+    """What became of a row of a batch. outcome: created, updated, unchanged or failed."""
+    return {"index": at, "outcome": outcome, "id": id, "version": version, "error": error}
+
+
+def batch_error(
+    code: str, detail: str, *, errors: Iterable[tuple[str, str, str]], existing_ids: Sequence[str] = ()
+) -> dict[str, object]:
+    """Why a row failed. errors: pointer into the request's body, code and detail of each field at fault."""
+    return {
+        "code": code,
+        "detail": detail,
+        "errors": [{"pointer": pointer, "code": code, "detail": detail} for pointer, code, detail in errors],
+        "existing_ids": list(existing_ids),
     }
