@@ -43,6 +43,7 @@ def set_up_logs(process: str, level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.WriteLoggerFactory(file=open(2, "w", closefd=False, buffering=1)),  # noqa: SIM115
+        cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(
