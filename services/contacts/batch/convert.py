@@ -55,12 +55,12 @@ def raw_patch(row: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     return raw, clear
 
 
-def answer(rows: Sequence[RawRow], results: Sequence[Result | Refusal]) -> pb.BatchUpsertContactsResponse:
+def answer(rows: Sequence[RawRow], results: Sequence[Result | Refusal]) -> pb.UpsertContactsResponse:
     """results: of the rows that were not left out."""
     of_rows = iter(results)
     shown = [None if row is None else result_json(at, next(of_rows)) for at, row in enumerate(rows)]
     counted = Counter("failed" if isinstance(result, Refusal) else result.outcome for result in results)
-    return pb.BatchUpsertContactsResponse(results_json=orjson.dumps(shown), **counted)
+    return pb.UpsertContactsResponse(results_json=orjson.dumps(shown), **counted)
 
 
 def result_json(at: int, result: Result | Refusal) -> dict[str, object]:

@@ -40,9 +40,7 @@ class BatchService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def upsert(
-        self, call: Call, given: Sequence[RawRow], *, default_region: str
-    ) -> pb.BatchUpsertContactsResponse:
+    async def upsert(self, call: Call, given: Sequence[RawRow], *, default_region: str) -> pb.UpsertContactsResponse:
         """Raises InvalidArgument above 1,000 rows and for a region that is none."""
         if len(given) > limits.BULK_IDS:
             raise errors.invalid([invalid("contacts", f"At most {limits.BULK_IDS} contacts at once.")])

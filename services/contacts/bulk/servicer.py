@@ -46,9 +46,7 @@ class BulkServicer:
         raise errors.invalid([invalid("", "Contacts are named by their ids or by a filter.")])
 
     @rpc(admits=EDGE)
-    async def BatchUpsertContacts(
-        self, call: Call, request: pb.BatchUpsertContactsRequest
-    ) -> pb.BatchUpsertContactsResponse:
+    async def UpsertContacts(self, call: Call, request: pb.UpsertContactsRequest) -> pb.UpsertContactsResponse:
         rows = read_rows(request.rows_json)
         return await self._batches.upsert(call, rows, default_region=request.default_region)
 

@@ -38,11 +38,11 @@ def read(rows: Sequence[Any]) -> Batch:
     )
 
 
-def request(batch: Batch, default_region: str) -> pb.BatchUpsertContactsRequest:
-    return pb.BatchUpsertContactsRequest(rows_json=orjson.dumps(batch.rows), default_region=default_region)
+def request(batch: Batch, default_region: str) -> pb.UpsertContactsRequest:
+    return pb.UpsertContactsRequest(rows_json=orjson.dumps(batch.rows), default_region=default_region)
 
 
-def answer(batch: Batch, source: pb.BatchUpsertContactsResponse) -> dict[str, Any]:
+def answer(batch: Batch, source: pb.UpsertContactsResponse) -> dict[str, Any]:
     return {
         "created": source.created,
         "updated": source.updated,

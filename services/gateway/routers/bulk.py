@@ -71,7 +71,7 @@ async def batch_upsert(
     rows = convert_batch.read(body.contacts)
     client = caller.backends.bulk
     request = convert_batch.request(rows, default_region or "")
-    answer = await caller.write(client, client.stub.BatchUpsertContacts, request)
+    answer = await caller.write(client, client.stub.UpsertContacts, request)
     return caller.answer(convert_batch.answer(rows, answer))
 
 

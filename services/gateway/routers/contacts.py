@@ -99,7 +99,11 @@ async def list_contacts(
     client = caller.backends.contacts
     answer = await caller.read(client, client.stub.ListContacts, request)
     total = {"total": answer.total, "total_is_estimate": answer.total_is_estimate} if include_total else {}
-    return caller.answer(page(orjson.Fragment(answer.contacts_json), answer.next_cursor, **total))
+    # A service of the version before does not know of JSON.
+    data = (
+        orjson.Fragment(answer.contacts_json) if answer.contacts_json else list(map(convert.contact, answer.contacts))
+    )
+    return caller.answer(page(data, answer.next_cursor, **total))
 
 
 @first.add(

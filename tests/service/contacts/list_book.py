@@ -84,8 +84,8 @@ class BulkChanges:
     ) -> list[Any]:
         """The results, their members as attributes."""
         rows_json = json.dumps([row and row_of(row) for row in rows]).encode()
-        request = bulk_pb2.BatchUpsertContactsRequest(rows_json=rows_json, default_region=region)
-        answer = await self.call("BatchUpsertContacts", request, idempotency=idempotency)
+        request = bulk_pb2.UpsertContactsRequest(rows_json=rows_json, default_region=region)
+        answer = await self.call("UpsertContacts", request, idempotency=idempotency)
         results = json.loads(answer.results_json, object_hook=lambda members: SimpleNamespace(**members))
         counted = Counter(result.outcome for result in results if result is not None)
         assert {name: getattr(answer, name) for name in ("created", "updated", "unchanged", "failed")} == {

@@ -76,14 +76,14 @@ async def test_a_row_that_is_left_out_keeps_its_place(book, bulk):
 @pytest.mark.parametrize("row", ['{"phone": 5}', '{"phne": "+14155550001"}', '{"tags": "a"}', '{"metadata": "a"}'])
 async def test_a_row_that_is_none_is_refused_by_itself(book, bulk, row):
     rows_json = b'[%s, {"phone": "+14155550001"}]' % row.encode()
-    answer = await bulk.call("BatchUpsertContacts", pb.BatchUpsertContactsRequest(rows_json=rows_json))
+    answer = await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
     assert (answer.failed, answer.created) == (1, 1)
 
 
 @pytest.mark.parametrize("rows_json", [b"", b"{}", b"[5]", b"[{}"])
 async def test_what_are_no_rows(bulk, rows_json):
     with pytest.raises(InvalidArgument):
-        await bulk.call("BatchUpsertContacts", pb.BatchUpsertContactsRequest(rows_json=rows_json))
+        await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
 
 
 async def test_a_thousand_rows_and_the_same_again(book, bulk):

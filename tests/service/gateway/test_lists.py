@@ -146,7 +146,7 @@ async def test_a_bulk_change_names_whom_it_means(gateway: Gateway, body: Any) ->
 async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gateway: Gateway) -> None:
     created = {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
     failed = {"index": 3, "outcome": "failed", "id": None, "version": None, "error": {"code": "invalid_phone"}}
-    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
         results_json=json.dumps([None, created, None, failed, None]).encode(), created=1, failed=1
     )
     rows: list[Any] = [{"phone": 5}, {"phone": "+1", "stage": None}, "nonsense", {"phone": "x"}, {"phne": "1"}]
@@ -167,25 +167,25 @@ async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gatew
         ("validation_failed", "/contacts/2"),
         ("validation_failed", "/contacts/4/phne"),
     ]
-    request = gateway.bulk.last("BatchUpsertContacts").request
+    request = gateway.bulk.last("UpsertContacts").request
     assert json.loads(request.rows_json) == [None, {"phone": "+1", "stage": None}, None, {"phone": "x"}, None]
     assert request.default_region == "DE"
 
 
 async def test_a_batch_of_rows_that_can_all_be_read_is_handed_on(gateway: Gateway) -> None:
     results = [{"index": 0, "outcome": "created", "id": CNT, "version": 1, "error": None}]
-    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
         results_json=json.dumps(results).encode(), created=1
     )
     row = {"email": "a@example.com", "tags": [" a "], "metadata": {"a": [1, None]}, "is_bot_active": False}
     answer = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row]})
     assert answer.body == {"created": 1, "updated": 0, "unchanged": 0, "failed": 0, "results": results}
-    request = gateway.bulk.last("BatchUpsertContacts").request
+    request = gateway.bulk.last("UpsertContacts").request
     assert json.loads(request.rows_json) == [row | {"tags": ["a"]}]
 
 
 async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
-    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(results_json=b"[]", created=480)
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(results_json=b"[]", created=480)
     row = {"phone": "+1", "metadata": {"a": "x" * 16_000}}
     assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 480})).body["created"] == 480
     larger = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 530})
