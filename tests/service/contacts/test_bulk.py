@@ -221,7 +221,7 @@ async def test_two_accounts_never_meet(book, other_book, lists, other_lists, bul
     (eve,) = await people(other_book, 1)
     await other_book.update(eve, tags=["t"])
     (row,) = await other_bulk.batch(patch(external_id="a0", stage="x"))
-    assert (row.outcome, row.contact_id == crowd[0]) == (pb.BATCH_OUTCOME_CREATED, False)
+    assert (row.outcome, row.id == crowd[0]) == ("created", False)
     job_id = (await bulk.found({"add_tags": ["u"]}, tag="t")).job.id
     with pytest.raises(NotFound):
         await other_bulk.job(job_id)
