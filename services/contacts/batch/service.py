@@ -2,19 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
 from carillon.contacts.v1 import bulk_pb2 as pb
-from carillon.contacts.v1 import contacts_pb2
 from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
-from services.contacts import convert, errors, events, repository, snapshot
-from services.contacts.batch.convert import result_message
+from services.contacts import errors, events, repository, snapshot
+from services.contacts.batch import convert
+from services.contacts.batch.convert import RawRow
 from services.contacts.batch.resolve import Batch, Pair, Refusal, Result, Row
 from services.contacts.contention import contended
 from services.contacts.domain import limits
@@ -40,25 +40,22 @@ class BatchService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def upsert(
-        self, call: Call, patches: Sequence[contacts_pb2.ContactPatch], *, default_region: str
-    ) -> pb.BatchUpsertContactsResponse:
+    async def upsert(self, call: Call, given: Sequence[RawRow], *, default_region: str) -> pb.UpsertContactsResponse:
         """Raises InvalidArgument above 1,000 rows and for a region that is none."""
-        if len(patches) > limits.BULK_IDS:
+        if len(given) > limits.BULK_IDS:
             raise errors.invalid([invalid("contacts", f"At most {limits.BULK_IDS} contacts at once.")])
         with errors.refusing():
             region = read_region(default_region)
-        size = max(len(patches), 1)
+        size = max(len(given), 1)
         for _ in range(ATTEMPTS):
-            rows = [read_row(patch, region) for patch in patches]
+            rows = [read_row(row, region) for row in given if row is not None]
             many = sum(isinstance(row, Row) for row in rows) > 1
             try:
                 async with self._db.write(call) as tx:
                     results: list[Result | Refusal] = []
                     for start in range(0, len(rows), size):
                         results += await write(tx, rows[start : start + size], bulk=many)
-                    answer = pb.BatchUpsertContactsResponse(results=map(result_message, results))
-                    return await tx.reply(answer)
+                    return await tx.reply(convert.answer(given, results))
             except asyncpg.UniqueViolationError:
                 # A row takes a key that another one of the batch gives up: one statement cannot write both.
                 size = 1
@@ -68,10 +65,11 @@ class BatchService:
         raise contended()
 
 
-def read_row(patch: contacts_pb2.ContactPatch, region: str | None) -> Row | Refusal:
+def read_row(given: Mapping[str, object], region: str | None) -> Row | Refusal:
     now = datetime.now(UTC)
     try:
-        read = read_patch(convert.raw_patch(patch), clear=patch.clear, region=region)
+        raw, clear = convert.raw_patch(given)
+        read = read_patch(raw, clear=clear, region=region)
         contact = Contact(id=ids.new(), created_at=now, updated_at=now)
         fill(contact, read.sets)
     except Refused as refused:

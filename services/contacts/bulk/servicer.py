@@ -9,6 +9,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.grpc_server import rpc
 from services.contacts import errors
+from services.contacts.batch.convert import read_rows
 from services.contacts.batch.service import BatchService
 from services.contacts.bulk.convert import job_message
 from services.contacts.bulk.service import BulkService
@@ -45,10 +46,9 @@ class BulkServicer:
         raise errors.invalid([invalid("", "Contacts are named by their ids or by a filter.")])
 
     @rpc(admits=EDGE)
-    async def BatchUpsertContacts(
-        self, call: Call, request: pb.BatchUpsertContactsRequest
-    ) -> pb.BatchUpsertContactsResponse:
-        return await self._batches.upsert(call, request.contacts, default_region=request.default_region)
+    async def UpsertContacts(self, call: Call, request: pb.UpsertContactsRequest) -> pb.UpsertContactsResponse:
+        rows = read_rows(request.rows_json)
+        return await self._batches.upsert(call, rows, default_region=request.default_region)
 
     @rpc(admits=EDGE)
     async def GetBulkJob(self, call: Call, request: pb.GetBulkJobRequest) -> pb.GetBulkJobResponse:

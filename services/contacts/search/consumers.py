@@ -25,7 +25,7 @@ from services.contacts.search.entries import Entry
 
 LIVE = "contacts-search-live"
 BULK = "contacts-search-bulk"
-LIVE_EVENTS = 64
+LIVE_EVENTS = 256
 # Each up to 500 contacts; together they fill a transaction.
 BULK_EVENTS = 8
 CHANGED = {"contact.created", "contact.updated"}

@@ -3,14 +3,13 @@
 from typing import Any, Literal
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from services.gateway.convert.values import CHANNELS, Names, embedded, json_text, moment
+from formats import contact_json
+from services.gateway.convert.values import CHANNELS, Names, json_text, moment
 from services.gateway.schemas.contacts import ContactFields
-from services.gateway.schemas.fields import CHANNELS as CHANNEL_NAMES
 from services.gateway.schemas.suppressions import SuppressionCreate
 
 PREFERENCES = Names(pb.Preference, "PREFERENCE_", unspecified="unknown")
 VALIDITIES = Names(pb.Validity, "VALIDITY_", unspecified="unknown")
-UNKNOWN = dict.fromkeys(CHANNEL_NAMES, "unknown")
 
 OBJECTS = {"metadata": "metadata_json", "current_campaign_data": "current_campaign_data_json"}
 
@@ -37,54 +36,40 @@ def optional(message: pb.Suppression, field: Literal["phone", "email"]) -> str |
 
 
 def contact(source: pb.Contact) -> dict[str, Any]:
-    """Lists have a hundred of them: each field is read once, and no JSON is parsed to be encoded again.
-
-    A text of a contact is never empty: what protobuf reads as empty is absent.
-    """
-    data = source.current_campaign_data_json
-    return {
-        "id": source.id,
-        "phone": source.phone or None,
-        "email": source.email or None,
-        "first_name": source.first_name or None,
-        "last_name": source.last_name or None,
-        "name": source.name or None,
-        "country": source.country or None,
-        "stage": source.stage or None,
-        "gender": source.gender or None,
-        "language": source.language or None,
-        "timezone": source.timezone or None,
-        "external_id": source.external_id or None,
-        "instagram_id": source.instagram_id or None,
-        "channel": source.channel or None,
-        "custom_channel": source.custom_channel or None,
-        "chat_widget_id": source.chat_widget_id or None,
-        "current_campaign": source.current_campaign or None,
-        "current_campaign_data": embedded(data) if data else None,
-        "tags": list(source.tags),
-        "metadata": embedded(source.metadata_json),
-        "is_chat_window_open": source.is_chat_window_open,
-        "is_bot_active": source.is_bot_active,
-        "do_not_disturb": source.do_not_disturb,
-        "preferences": preferences(source),
-        "channels": list(source.channels),
-        "validity": {
-            "phone": VALIDITIES.text(source.phone_validity),
-            "email": VALIDITIES.text(source.email_validity),
-        },
-        "lists": list(source.lists),
-        "version": source.version,
-        "created_at": moment(source.created_at),
-        "updated_at": moment(source.updated_at),
-    }
-
-
-def preferences(source: pb.Contact) -> dict[str, str]:
-    """Every channel, so that a reader need not know which are absent."""
-    if not source.preferences:
-        return UNKNOWN
-    known = dict(source.preferences)
-    return {name: PREFERENCES.text(known.get(name, 0)) for name in CHANNEL_NAMES}
+    """Each field is read once: pages have a hundred of them."""
+    return contact_json.shown(
+        id=source.id,
+        phone=source.phone,
+        email=source.email,
+        first_name=source.first_name,
+        last_name=source.last_name,
+        name=source.name,
+        country=source.country,
+        stage=source.stage,
+        gender=source.gender,
+        language=source.language,
+        timezone=source.timezone,
+        external_id=source.external_id,
+        instagram_id=source.instagram_id,
+        channel=source.channel,
+        custom_channel=source.custom_channel,
+        chat_widget_id=source.chat_widget_id,
+        current_campaign=source.current_campaign,
+        current_campaign_data=source.current_campaign_data_json,
+        tags=list(source.tags),
+        metadata=source.metadata_json,
+        is_chat_window_open=source.is_chat_window_open,
+        is_bot_active=source.is_bot_active,
+        do_not_disturb=source.do_not_disturb,
+        preferences={channel: PREFERENCES.text(said) for channel, said in source.preferences.items()},
+        channels=list(source.channels),
+        phone_validity=VALIDITIES.text(source.phone_validity),
+        email_validity=VALIDITIES.text(source.email_validity),
+        lists=list(source.lists),
+        version=source.version,
+        created_at=moment(source.created_at),
+        updated_at=moment(source.updated_at),
+    )
 
 
 def new_suppression(body: SuppressionCreate, default_region: str) -> pb.CreateSuppressionRequest:

@@ -78,7 +78,7 @@ def json_text(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-def page(data: list[Any], next_cursor: str, **more: object) -> dict[str, object]:
+def page(data: list[Any] | orjson.Fragment, next_cursor: str, **more: object) -> dict[str, object]:
     return {"data": data, "next_cursor": next_cursor or None, "has_more": bool(next_cursor), **more}
 
 

@@ -70,9 +70,9 @@ async def batch_upsert(
     that is refused says why in its result, and the others are written all the same."""
     rows = convert_batch.read(body.contacts)
     client = caller.backends.bulk
-    request = pb.BatchUpsertContactsRequest(contacts=rows.patches, default_region=default_region or "")
-    answer = await caller.write(client, client.stub.BatchUpsertContacts, request)
-    return caller.answer(convert_batch.answer(rows, answer.results))
+    request = convert_batch.request(rows, default_region or "")
+    answer = await caller.write(client, client.stub.UpsertContacts, request)
+    return caller.answer(convert_batch.answer(rows, answer))
 
 
 async def change(caller: Caller, body: schemas.BulkTarget, changes: dict[str, Any]) -> Response:

@@ -1,6 +1,9 @@
 """Lists and bulk changes as one account's client sees them, over gRPC."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from carillon.contacts.v1 import bulk_pb2, bulk_pb2_grpc, contacts_pb2, lists_pb2, lists_pb2_grpc
@@ -77,7 +80,24 @@ class BulkChanges:
         return (await self.call("GetBulkJob", bulk_pb2.GetBulkJobRequest(id=job_id))).job
 
     async def batch(
-        self, *rows: contacts_pb2.ContactPatch, region: str = "", idempotency: tuple[str, bytes] | None = None
-    ) -> list[bulk_pb2.BatchResult]:
-        request = bulk_pb2.BatchUpsertContactsRequest(contacts=rows, default_region=region)
-        return list((await self.call("BatchUpsertContacts", request, idempotency=idempotency)).results)
+        self, *rows: contacts_pb2.ContactPatch | None, region: str = "", idempotency: tuple[str, bytes] | None = None
+    ) -> list[Any]:
+        """The results, their members as attributes."""
+        rows_json = json.dumps([row and row_of(row) for row in rows]).encode()
+        request = bulk_pb2.UpsertContactsRequest(rows_json=rows_json, default_region=region)
+        answer = await self.call("UpsertContacts", request, idempotency=idempotency)
+        results = json.loads(answer.results_json, object_hook=lambda members: SimpleNamespace(**members))
+        counted = Counter(result.outcome for result in results if result is not None)
+        assert {name: getattr(answer, name) for name in ("created", "updated", "unchanged", "failed")} == {
+            name: counted[name] for name in ("created", "updated", "unchanged", "failed")
+        }
+        return list(results)
+
+
+def row_of(patch: contacts_pb2.ContactPatch) -> dict[str, Any]:
+    """The row that says the same."""
+    row = {field.name: value for field, value in patch.ListFields() if field.name not in ("clear", "tags")}
+    row |= {name.removesuffix("_json"): json.loads(row.pop(name)) for name in list(row) if name.endswith("_json")}
+    if patch.HasField("tags"):
+        row["tags"] = list(patch.tags.values)
+    return row | dict.fromkeys(name.removesuffix("_json") for name in patch.clear)

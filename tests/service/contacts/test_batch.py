@@ -13,12 +13,7 @@ from services.contacts.imports import staging
 from tests.service.contacts.address_book import patch
 from tests.service.contacts.events import outbox
 
-CREATED, UPDATED, UNCHANGED, FAILED = (
-    pb.BATCH_OUTCOME_CREATED,
-    pb.BATCH_OUTCOME_UPDATED,
-    pb.BATCH_OUTCOME_UNCHANGED,
-    pb.BATCH_OUTCOME_FAILED,
-)
+CREATED, UPDATED, UNCHANGED, FAILED = "created", "updated", "unchanged", "failed"
 
 
 async def test_each_row_has_its_outcome_and_a_bad_one_costs_nobody_anything(book, bulk, admin):
@@ -35,17 +30,17 @@ async def test_each_row_has_its_outcome_and_a_bad_one_costs_nobody_anything(book
         region="US",
     )
     assert [row.outcome for row in rows] == [UPDATED, CREATED, FAILED, UNCHANGED, FAILED, FAILED, UPDATED]
-    assert (rows[0].contact_id, rows[0].version, rows[3].contact_id, rows[3].version) == (ann.id, 2, bob.id, 1)
+    assert (rows[0].id, rows[0].version, rows[3].id, rows[3].version) == (ann.id, 2, bob.id, 1)
     assert [row.error.code for row in rows if row.outcome == FAILED] == [
         "validation_failed", "identity_conflict", "identity_required"
     ]  # fmt: skip
-    assert [(one.pointer, one.code) for one in rows[2].error.violations] == [
-        ("/phone", "invalid_phone"), ("/email", "invalid_email")
+    assert [(one.pointer, one.code) for one in rows[2].error.errors] == [
+        ("/contacts/2/phone", "invalid_phone"), ("/contacts/2/email", "invalid_email")
     ]  # fmt: skip
     assert set(rows[4].error.existing_ids) == {ann.id, bob.id}
-    eve = await book.get(rows[1].contact_id)
+    eve = await book.get(rows[1].id)
     assert (eve.name, eve.stage, eve.is_bot_active, eve.version) == ("Eve Doe", "customer", False, 1)
-    assert rows[6].contact_id == eve.id
+    assert rows[6].id == eve.id
     after = await book.get(ann.id)
     assert (after.first_name, list(after.tags)) == ("Ann", ["new"])
     told = [(kind, in_bulk, message.changes) for kind, in_bulk, message in (await outbox(admin, book.account))[2:]]
@@ -72,6 +67,25 @@ async def test_what_is_refused_as_a_whole(bulk):
     assert await bulk.batch() == []
 
 
+async def test_a_row_that_is_left_out_keeps_its_place(book, bulk):
+    left_out, refused, made = await bulk.batch(None, patch(phone="x"), patch(phone="+14155550001"))
+    assert (left_out, refused.index, made.index) == (None, 1, 2)
+    assert (refused.error.errors[0].pointer, made.outcome) == ("/contacts/1/phone", CREATED)
+
+
+@pytest.mark.parametrize("row", ['{"phone": 5}', '{"phne": "+14155550001"}', '{"tags": "a"}', '{"metadata": "a"}'])
+async def test_a_row_that_is_none_is_refused_by_itself(book, bulk, row):
+    rows_json = b'[%s, {"phone": "+14155550001"}]' % row.encode()
+    answer = await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
+    assert (answer.failed, answer.created) == (1, 1)
+
+
+@pytest.mark.parametrize("rows_json", [b"", b"{}", b"[5]", b"[{}"])
+async def test_what_are_no_rows(bulk, rows_json):
+    with pytest.raises(InvalidArgument):
+        await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
+
+
 async def test_a_thousand_rows_and_the_same_again(book, bulk):
     many = [patch(phone=f"+1415555{at:04}", tags=["t"], metadata_json='{"n": 1}') for at in range(1000)]
     assert {row.outcome for row in await bulk.batch(*many)} == {CREATED}
@@ -82,7 +96,7 @@ async def test_a_thousand_rows_and_the_same_again(book, bulk):
 
 async def test_a_repeated_key_answers_as_before(book, bulk):
     first = await bulk.batch(patch(phone="+14155550001"), idempotency=("k", b"1"))
-    await book.delete(first[0].contact_id)
+    await book.delete(first[0].id)
     assert await bulk.batch(patch(phone="+14155550001"), idempotency=("k", b"1")) == first
     assert not await book.all()
 
@@ -132,7 +146,7 @@ async def test_keys_that_others_take_meanwhile_are_looked_at_anew(book, bulk, mo
 
     monkeypatch.setattr(staging, "holders", slow)
     (row,) = await bulk.batch(patch(phone="+14155550001", stage="x"))
-    assert (row.outcome, [row.contact_id]) == (UPDATED, interrupted)
+    assert (row.outcome, [row.id]) == (UPDATED, interrupted)
 
 
 # --- the same as one after the other
@@ -161,8 +175,8 @@ def some_row(dice: random.Random) -> contacts_pb2.ContactPatch:
     return made
 
 
-async def one_by_one(book, rows) -> list[tuple[int, str]]:
-    outcomes: list[tuple[int, str]] = []
+async def one_by_one(book, rows) -> list[tuple[str, str]]:
+    outcomes: list[tuple[str, str]] = []
     for row in rows:
         before = {contact.id: contact.version for contact in await book.all()}
         request = contacts_pb2.CreateContactRequest(contact=row, on_conflict=contacts_pb2.ON_CONFLICT_UPDATE)
@@ -194,7 +208,7 @@ async def test_a_batch_does_what_its_rows_do_one_after_the_other(book, other_boo
     await one_by_one(book, before)
     await one_by_one(other_book, before)
     expected = await one_by_one(other_book, rows)
-    got = [(row.outcome, row.error.code) for row in await bulk.batch(*rows)]
+    got = [(row.outcome, row.error.code if row.error else "") for row in await bulk.batch(*rows)]
     assert got == expected
     mine, theirs = await book.all(), await other_book.all()
     assert sorted(map(content, mine)) == sorted(map(content, theirs))

@@ -221,13 +221,13 @@ async def test_two_accounts_never_meet(book, other_book, lists, other_lists, bul
     (eve,) = await people(other_book, 1)
     await other_book.update(eve, tags=["t"])
     (row,) = await other_bulk.batch(patch(external_id="a0", stage="x"))
-    assert (row.outcome, row.contact_id == crowd[0]) == (pb.BATCH_OUTCOME_CREATED, False)
+    assert (row.outcome, row.id == crowd[0]) == ("created", False)
     job_id = (await bulk.found({"add_tags": ["u"]}, tag="t")).job.id
     with pytest.raises(NotFound):
         await other_bulk.job(job_id)
     await run_dry(bulk_worker)
     assert list((await other_book.get(eve)).tags) == ["t"]
-    covered = {"BulkChangeContacts", "GetBulkJob", "BatchUpsertContacts"}
+    covered = {"BulkChangeContacts", "GetBulkJob", "UpsertContacts"}
     assert covered == {method.name for method in pb.DESCRIPTOR.services_by_name["BulkService"].methods}
     with pytest.raises(NotFound):
         await bulk.job(ids.encode("job", ids.new()))

@@ -23,7 +23,7 @@ class World:
 
     async def make_contacts(self) -> None:
         rows = await self.bulk.batch(*(patch(external_id=f"c{next(self.numbers)}", tags=["t"]) for _ in range(5)))
-        self.contacts += [row.contact_id for row in rows]
+        self.contacts += [row.id for row in rows]
 
     async def make_list(self) -> None:
         self.on[(await self.lists.create()).id] = set()

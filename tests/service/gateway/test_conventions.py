@@ -28,8 +28,8 @@ CONTACT = ids.encode("cnt", ids.new())
 
 
 def contacts(count: int) -> pb.ListContactsResponse:
-    found = [pb.Contact(id=CONTACT, version=1, metadata_json="{}", phone=f"+1555{at:07d}") for at in range(count)]
-    return pb.ListContactsResponse(contacts=found)
+    found = [{"id": CONTACT, "version": 1, "metadata": {}, "phone": f"+1555{at:07d}"} for at in range(count)]
+    return pb.ListContactsResponse(contacts_json=json.dumps(found).encode())
 
 
 def an_import(found: pb.Import) -> pb.GetImportResponse:
@@ -209,7 +209,7 @@ async def test_a_refusal_is_not_kept(gateway: Gateway) -> None:
 
 
 async def test_a_cursor_is_sealed_for_its_account(gateway: Gateway) -> None:
-    gateway.contacts.answers["ListContacts"] = pb.ListContactsResponse(next_cursor="own")
+    gateway.contacts.answers["ListContacts"] = pb.ListContactsResponse(contacts_json=b"[]", next_cursor="own")
     sealed = (await gateway.call("GET", "/v1/contacts")).body["next_cursor"]
     assert sealed == gateway.cursor("own")
     answer = await gateway.call("GET", f"/v1/contacts?cursor={sealed}&stage=a%26b%3D&limit=7")

@@ -1,5 +1,6 @@
 """Lists and bulk changes: what is asked of the contacts service, and the shape of what comes back."""
 
+import json
 from typing import Any
 
 import pytest
@@ -143,13 +144,10 @@ async def test_a_bulk_change_names_whom_it_means(gateway: Gateway, body: Any) ->
 
 
 async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gateway: Gateway) -> None:
-    violation = bulk_pb2.BatchViolation(pointer="/phone", code="invalid_phone", detail="Invalid phone format")
-    failed = bulk_pb2.BatchError(code="invalid_phone", detail="Invalid", violations=[violation], existing_ids=[CNT])
-    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
-        results=[
-            bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_CREATED, contact_id=CNT, version=1),
-            bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_FAILED, error=failed),
-        ]
+    created = {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
+    failed = {"index": 3, "outcome": "failed", "id": None, "version": None, "error": {"code": "invalid_phone"}}
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
+        results_json=json.dumps([None, created, None, failed, None]).encode(), created=1, failed=1
     )
     rows: list[Any] = [{"phone": 5}, {"phone": "+1", "stage": None}, "nonsense", {"phone": "x"}, {"phne": "1"}]
     answer = await gateway.call("POST", "/v1/contacts/batch?default_region=DE", json={"contacts": rows})
@@ -160,13 +158,8 @@ async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gatew
     assert [(one["index"], one["outcome"]) for one in results] == [
         (0, "failed"), (1, "created"), (2, "failed"), (3, "failed"), (4, "failed")
     ]  # fmt: skip
-    assert results[1] == {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
-    assert results[3]["error"] == {
-        "code": "invalid_phone",
-        "detail": "Invalid",
-        "errors": [{"pointer": "/contacts/3/phone", "code": "invalid_phone", "detail": "Invalid phone format"}],
-        "existing_ids": [CNT],
-    }
+    assert (results[1], results[3]) == (created, failed)
+    assert (results[0]["id"], results[0]["version"], results[0]["error"]["existing_ids"]) == (None, None, [])
     assert [
         (one["error"]["code"], one["error"]["errors"][0]["pointer"]) for one in (results[i] for i in (0, 2, 4))
     ] == [
@@ -174,15 +167,25 @@ async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gatew
         ("validation_failed", "/contacts/2"),
         ("validation_failed", "/contacts/4/phne"),
     ]
-    request = gateway.bulk.last("BatchUpsertContacts").request
-    assert [one.phone for one in request.contacts] == ["+1", "x"]
-    assert (list(request.contacts[0].clear), request.default_region) == (["stage"], "DE")
+    request = gateway.bulk.last("UpsertContacts").request
+    assert json.loads(request.rows_json) == [None, {"phone": "+1", "stage": None}, None, {"phone": "x"}, None]
+    assert request.default_region == "DE"
+
+
+async def test_a_batch_of_rows_that_can_all_be_read_is_handed_on(gateway: Gateway) -> None:
+    results = [{"index": 0, "outcome": "created", "id": CNT, "version": 1, "error": None}]
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
+        results_json=json.dumps(results).encode(), created=1
+    )
+    row = {"email": "a@example.com", "tags": [" a "], "metadata": {"a": [1, None]}, "is_bot_active": False}
+    answer = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row]})
+    assert answer.body == {"created": 1, "updated": 0, "unchanged": 0, "failed": 0, "results": results}
+    request = gateway.bulk.last("UpsertContacts").request
+    assert json.loads(request.rows_json) == [row | {"tags": ["a"]}]
 
 
 async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
-    gateway.bulk.answers["BatchUpsertContacts"] = bulk_pb2.BatchUpsertContactsResponse(
-        results=[bulk_pb2.BatchResult(outcome=bulk_pb2.BATCH_OUTCOME_CREATED, contact_id=CNT, version=1)] * 480
-    )
+    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(results_json=b"[]", created=480)
     row = {"phone": "+1", "metadata": {"a": "x" * 16_000}}
     assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 480})).body["created"] == 480
     larger = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 530})

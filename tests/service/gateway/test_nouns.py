@@ -37,26 +37,34 @@ def campaign(**fields: Any) -> campaigns_pb2.Campaign:
 
 
 async def test_contacts_are_listed_in_pages(gateway: Gateway) -> None:
-    contacts = [contacts_pb2.Contact(id=CNT, metadata_json='{"a":1}', version=1, phone="+15550100")]
-    contacts[0].preferences["sms"] = contacts_pb2.PREFERENCE_OPTED_OUT
-    contacts[0].phone_validity = contacts_pb2.VALIDITY_VALID
-    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(contacts=contacts, next_cursor="c2")
+    shown = b'[{"id":"%s","metadata":{"a":1}}]' % CNT.encode()
+    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(contacts_json=shown, next_cursor="c2")
     answer = await gateway.call("GET", f"/v1/contacts?limit=1&cursor={gateway.cursor('c1')}&tag=a%2Fb&phone=+15550100")
     assert (answer.body["next_cursor"], answer.body["has_more"]) == (gateway.cursor("c2"), True)
-    found = answer.body["data"][0]
-    assert found["preferences"] == {
+    assert answer.body["data"] == [{"id": CNT, "metadata": {"a": 1}}]
+    request = gateway.contacts.last("ListContacts").request
+    assert (request.page_size, request.cursor, request.tag, request.phone) == (1, "c1", "a/b", "+15550100")
+    assert (request.as_json, request.HasField("stage")) == (True, False)
+
+
+async def test_a_contact_is_shown_whole(gateway: Gateway) -> None:
+    found = contacts_pb2.Contact(id=CNT, metadata_json='{"a":1}', version=1, phone="+15550100")
+    found.preferences["sms"] = contacts_pb2.PREFERENCE_OPTED_OUT
+    found.phone_validity = contacts_pb2.VALIDITY_VALID
+    gateway.contacts.answers["GetContact"] = contacts_pb2.GetContactResponse(contact=found)
+    shown = (await gateway.call("GET", f"/v1/contacts/{CNT}")).body
+    assert shown["preferences"] == {
         "sms": "opted_out", "whatsapp": "unknown", "email": "unknown",
         "rcs": "unknown", "viber": "unknown", "voice": "unknown",
     }  # fmt: skip
-    assert found["validity"] == {"phone": "valid", "email": "unknown"}
-    assert (found["metadata"], found["email"], found["created_at"]) == ({"a": 1}, None, "1970-01-01T00:00:00Z")
-    request = gateway.contacts.last("ListContacts").request
-    assert (request.page_size, request.cursor, request.tag, request.phone) == (1, "c1", "a/b", "+15550100")
-    assert not request.HasField("stage")
+    assert shown["validity"] == {"phone": "valid", "email": "unknown"}
+    assert (shown["metadata"], shown["email"], shown["created_at"]) == ({"a": 1}, None, "1970-01-01T00:00:00Z")
 
 
 async def test_contacts_are_filtered_sorted_and_counted(gateway: Gateway) -> None:
-    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(total=7, total_is_estimate=True)
+    gateway.contacts.answers["ListContacts"] = contacts_pb2.ListContactsResponse(
+        contacts_json=b"[]", total=7, total_is_estimate=True
+    )
     query = (
         "search=joh+0123&gender=f&validity=email:unknown&channel=voice&list_id=lst_x&sort=-name&include_total=true"
         "&created_after=2026-03-01T09:00:00Z&created_before=2026-03-02T00:00:00.5Z&updated_after=2026-03-01T11:00:00%2B02:00"

@@ -27,17 +27,15 @@ from carillon.contacts.v1 import lists_pb2 as carillon_dot_contacts_dot_v1_dot_l
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rillon/contacts/v1/bulk.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a carillon/contacts/v1/lists.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\nContactIds\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xe3\x01\n\x19\x42ulkChangeContactsRequest\x12/\n\x03ids\x18\x01 \x01(\x0b\x32 .carillon.contacts.v1.ContactIdsH\x00\x12;\n\x06\x66ilter\x18\x02 \x01(\x0b\x32).carillon.contacts.v1.ListContactsRequestH\x00\x12\x10\n\x08\x61\x64\x64_tags\x18\x03 \x03(\t\x12\x13\n\x0bremove_tags\x18\x04 \x03(\t\x12\x11\n\tadd_lists\x18\x05 \x03(\t\x12\x14\n\x0cremove_lists\x18\x06 \x03(\tB\x08\n\x06target\"\x8a\x01\n\x1a\x42ulkChangeContactsResponse\x12\x34\n\x07outcome\x18\x01 \x01(\x0b\x32!.carillon.contacts.v1.BulkOutcomeH\x00\x12,\n\x03job\x18\x02 \x01(\x0b\x32\x1d.carillon.contacts.v1.BulkJobH\x00\x42\x08\n\x06\x61nswer\"z\n\x0b\x42ulkOutcome\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x11\n\tnot_found\x18\x03 \x03(\t\x12\x34\n\x06\x66\x61iled\x18\x04 \x03(\x0b\x32$.carillon.contacts.v1.ContactFailure\"\xeb\x01\n\x07\x42ulkJob\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .carillon.contacts.v1.BulkStatus\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\r\n\x05\x65rror\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1f\n\x11GetBulkJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x12GetBulkJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.BulkJob\"j\n\x1a\x42\x61tchUpsertContactsRequest\x12\x34\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\".carillon.contacts.v1.ContactPatch\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x02 \x01(\t\"Q\n\x1b\x42\x61tchUpsertContactsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.carillon.contacts.v1.BatchResult\"\x98\x01\n\x0b\x42\x61tchResult\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\".carillon.contacts.v1.BatchOutcome\x12\x12\n\ncontact_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12/\n\x05\x65rror\x18\x04 \x01(\x0b\x32 .carillon.contacts.v1.BatchError\"z\n\nBatchError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x38\n\nviolations\x18\x03 \x03(\x0b\x32$.carillon.contacts.v1.BatchViolation\x12\x14\n\x0c\x65xisting_ids\x18\x04 \x03(\t\"?\n\x0e\x42\x61tchViolation\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*\x8d\x01\n\nBulkStatus\x12\x1b\n\x17\x42ULK_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42ULK_STATUS_QUEUED\x10\x01\x12\x17\n\x13\x42ULK_STATUS_RUNNING\x10\x02\x12\x19\n\x15\x42ULK_STATUS_COMPLETED\x10\x03\x12\x16\n\x12\x42ULK_STATUS_FAILED\x10\x04*\x9a\x01\n\x0c\x42\x61tchOutcome\x12\x1d\n\x19\x42\x41TCH_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x42\x41TCH_OUTCOME_CREATED\x10\x01\x12\x19\n\x15\x42\x41TCH_OUTCOME_UPDATED\x10\x02\x12\x1b\n\x17\x42\x41TCH_OUTCOME_UNCHANGED\x10\x03\x12\x18\n\x14\x42\x41TCH_OUTCOME_FAILED\x10\x04\x32\xe3\x02\n\x0b\x42ulkService\x12w\n\x12\x42ulkChangeContacts\x12/.carillon.contacts.v1.BulkChangeContactsRequest\x1a\x30.carillon.contacts.v1.BulkChangeContactsResponse\x12z\n\x13\x42\x61tchUpsertContacts\x12\x30.carillon.contacts.v1.BatchUpsertContactsRequest\x1a\x31.carillon.contacts.v1.BatchUpsertContactsResponse\x12_\n\nGetBulkJob\x12\'.carillon.contacts.v1.GetBulkJobRequest\x1a(.carillon.contacts.v1.GetBulkJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rillon/contacts/v1/bulk.proto\x12\x14\x63\x61rillon.contacts.v1\x1a#carillon/contacts/v1/contacts.proto\x1a carillon/contacts/v1/lists.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1c\n\nContactIds\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xe3\x01\n\x19\x42ulkChangeContactsRequest\x12/\n\x03ids\x18\x01 \x01(\x0b\x32 .carillon.contacts.v1.ContactIdsH\x00\x12;\n\x06\x66ilter\x18\x02 \x01(\x0b\x32).carillon.contacts.v1.ListContactsRequestH\x00\x12\x10\n\x08\x61\x64\x64_tags\x18\x03 \x03(\t\x12\x13\n\x0bremove_tags\x18\x04 \x03(\t\x12\x11\n\tadd_lists\x18\x05 \x03(\t\x12\x14\n\x0cremove_lists\x18\x06 \x03(\tB\x08\n\x06target\"\x8a\x01\n\x1a\x42ulkChangeContactsResponse\x12\x34\n\x07outcome\x18\x01 \x01(\x0b\x32!.carillon.contacts.v1.BulkOutcomeH\x00\x12,\n\x03job\x18\x02 \x01(\x0b\x32\x1d.carillon.contacts.v1.BulkJobH\x00\x42\x08\n\x06\x61nswer\"z\n\x0b\x42ulkOutcome\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x11\n\tnot_found\x18\x03 \x03(\t\x12\x34\n\x06\x66\x61iled\x18\x04 \x03(\x0b\x32$.carillon.contacts.v1.ContactFailure\"\xeb\x01\n\x07\x42ulkJob\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .carillon.contacts.v1.BulkStatus\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\r\n\x05\x65rror\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1f\n\x11GetBulkJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x12GetBulkJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.carillon.contacts.v1.BulkJob\"B\n\x15UpsertContactsRequest\x12\x16\n\x0e\x64\x65\x66\x61ult_region\x18\x01 \x01(\t\x12\x11\n\trows_json\x18\x02 \x01(\x0c\"s\n\x16UpsertContactsResponse\x12\x14\n\x0cresults_json\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x05\x12\x0f\n\x07updated\x18\x03 \x01(\x05\x12\x11\n\tunchanged\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05*\x8d\x01\n\nBulkStatus\x12\x1b\n\x17\x42ULK_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42ULK_STATUS_QUEUED\x10\x01\x12\x17\n\x13\x42ULK_STATUS_RUNNING\x10\x02\x12\x19\n\x15\x42ULK_STATUS_COMPLETED\x10\x03\x12\x16\n\x12\x42ULK_STATUS_FAILED\x10\x04\x32\xd4\x02\n\x0b\x42ulkService\x12w\n\x12\x42ulkChangeContacts\x12/.carillon.contacts.v1.BulkChangeContactsRequest\x1a\x30.carillon.contacts.v1.BulkChangeContactsResponse\x12k\n\x0eUpsertContacts\x12+.carillon.contacts.v1.UpsertContactsRequest\x1a,.carillon.contacts.v1.UpsertContactsResponse\x12_\n\nGetBulkJob\x12\'.carillon.contacts.v1.GetBulkJobRequest\x1a(.carillon.contacts.v1.GetBulkJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carillon.contacts.v1.bulk_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BULKSTATUS']._serialized_start=1559
-  _globals['_BULKSTATUS']._serialized_end=1700
-  _globals['_BATCHOUTCOME']._serialized_start=1703
-  _globals['_BATCHOUTCOME']._serialized_end=1857
+  _globals['_BULKSTATUS']._serialized_start=1209
+  _globals['_BULKSTATUS']._serialized_end=1350
   _globals['_CONTACTIDS']._serialized_start=161
   _globals['_CONTACTIDS']._serialized_end=189
   _globals['_BULKCHANGECONTACTSREQUEST']._serialized_start=192
@@ -52,16 +50,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBULKJOBREQUEST']._serialized_end=955
   _globals['_GETBULKJOBRESPONSE']._serialized_start=957
   _globals['_GETBULKJOBRESPONSE']._serialized_end=1021
-  _globals['_BATCHUPSERTCONTACTSREQUEST']._serialized_start=1023
-  _globals['_BATCHUPSERTCONTACTSREQUEST']._serialized_end=1129
-  _globals['_BATCHUPSERTCONTACTSRESPONSE']._serialized_start=1131
-  _globals['_BATCHUPSERTCONTACTSRESPONSE']._serialized_end=1212
-  _globals['_BATCHRESULT']._serialized_start=1215
-  _globals['_BATCHRESULT']._serialized_end=1367
-  _globals['_BATCHERROR']._serialized_start=1369
-  _globals['_BATCHERROR']._serialized_end=1491
-  _globals['_BATCHVIOLATION']._serialized_start=1493
-  _globals['_BATCHVIOLATION']._serialized_end=1556
-  _globals['_BULKSERVICE']._serialized_start=1860
-  _globals['_BULKSERVICE']._serialized_end=2215
+  _globals['_UPSERTCONTACTSREQUEST']._serialized_start=1023
+  _globals['_UPSERTCONTACTSREQUEST']._serialized_end=1089
+  _globals['_UPSERTCONTACTSRESPONSE']._serialized_start=1091
+  _globals['_UPSERTCONTACTSRESPONSE']._serialized_end=1206
+  _globals['_BULKSERVICE']._serialized_start=1353
+  _globals['_BULKSERVICE']._serialized_end=1693
 # @@protoc_insertion_point(module_scope)

@@ -46,30 +46,6 @@ BULK_STATUS_FAILED: BulkStatus.ValueType  # 4
 """Nothing more is done; `error` says why. What was counted so far is done."""
 Global___BulkStatus: _TypeAlias = BulkStatus  # noqa: Y015
 
-class _BatchOutcome:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _BatchOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchOutcome.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    BATCH_OUTCOME_UNSPECIFIED: _BatchOutcome.ValueType  # 0
-    BATCH_OUTCOME_CREATED: _BatchOutcome.ValueType  # 1
-    BATCH_OUTCOME_UPDATED: _BatchOutcome.ValueType  # 2
-    BATCH_OUTCOME_UNCHANGED: _BatchOutcome.ValueType  # 3
-    """The contact is there and says all that the row says."""
-    BATCH_OUTCOME_FAILED: _BatchOutcome.ValueType  # 4
-
-class BatchOutcome(_BatchOutcome, metaclass=_BatchOutcomeEnumTypeWrapper):
-    """What became of a row."""
-
-BATCH_OUTCOME_UNSPECIFIED: BatchOutcome.ValueType  # 0
-BATCH_OUTCOME_CREATED: BatchOutcome.ValueType  # 1
-BATCH_OUTCOME_UPDATED: BatchOutcome.ValueType  # 2
-BATCH_OUTCOME_UNCHANGED: BatchOutcome.ValueType  # 3
-"""The contact is there and says all that the row says."""
-BATCH_OUTCOME_FAILED: BatchOutcome.ValueType  # 4
-Global___BatchOutcome: _TypeAlias = BatchOutcome  # noqa: Y015
-
 @_typing.final
 class ContactIds(_message.Message):
     """Contacts by their ids."""
@@ -292,146 +268,66 @@ class GetBulkJobResponse(_message.Message):
 Global___GetBulkJobResponse: _TypeAlias = GetBulkJobResponse  # noqa: Y015
 
 @_typing.final
-class BatchUpsertContactsRequest(_message.Message):
-    """See BatchUpsertContacts."""
+class UpsertContactsRequest(_message.Message):
+    """See UpsertContacts. Rows and results are JSON, as the REST API takes and shows them, because there may be a
+    thousand, and who is between the client and this service only hands them on.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONTACTS_FIELD_NUMBER: _builtins.int
     DEFAULT_REGION_FIELD_NUMBER: _builtins.int
+    ROWS_JSON_FIELD_NUMBER: _builtins.int
     default_region: _builtins.str
     """ISO 3166-1 alpha-2, for phones in national form; empty: E.164 only."""
-    @_builtins.property
-    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[_contacts_pb2.ContactPatch]: ...
+    rows_json: _builtins.bytes
+    """A JSON array of objects, their members fields of a contact; a null clears. A row that is null itself is left out,
+    and its result is null: so who refuses a row does not move the places of the others.
+    """
     def __init__(
         self,
         *,
-        contacts: _abc.Iterable[_contacts_pb2.ContactPatch] | None = ...,
         default_region: _builtins.str = ...,
+        rows_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "default_region", b"default_region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "rows_json", b"rows_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BatchUpsertContactsRequest: _TypeAlias = BatchUpsertContactsRequest  # noqa: Y015
+Global___UpsertContactsRequest: _TypeAlias = UpsertContactsRequest  # noqa: Y015
 
 @_typing.final
-class BatchUpsertContactsResponse(_message.Message):
-    """See BatchUpsertContacts: one result a row, in order."""
+class UpsertContactsResponse(_message.Message):
+    """See UpsertContacts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    RESULTS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchResult]: ...
+    RESULTS_JSON_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    UPDATED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    results_json: _builtins.bytes
+    """A JSON array, one result a row, in order; pointers in it are into `{"contacts": rows}`."""
+    created: _builtins.int
+    updated: _builtins.int
+    unchanged: _builtins.int
+    """The contact is there and says all that the row says."""
+    failed: _builtins.int
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___BatchResult] | None = ...,
+        results_json: _builtins.bytes = ...,
+        created: _builtins.int = ...,
+        updated: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
+        failed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "failed", b"failed", "results_json", b"results_json", "unchanged", b"unchanged", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___BatchUpsertContactsResponse: _TypeAlias = BatchUpsertContactsResponse  # noqa: Y015
-
-@_typing.final
-class BatchResult(_message.Message):
-    """What became of a row; rows of one contact share its id and the version after the batch."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OUTCOME_FIELD_NUMBER: _builtins.int
-    CONTACT_ID_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    outcome: Global___BatchOutcome.ValueType
-    contact_id: _builtins.str
-    """Empty where the row failed."""
-    version: _builtins.int
-    @_builtins.property
-    def error(self) -> Global___BatchError:
-        """Absent unless the row failed."""
-
-    def __init__(
-        self,
-        *,
-        outcome: Global___BatchOutcome.ValueType = ...,
-        contact_id: _builtins.str = ...,
-        version: _builtins.int = ...,
-        error: Global___BatchError | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "error", b"error", "outcome", b"outcome", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BatchResult: _TypeAlias = BatchResult  # noqa: Y015
-
-@_typing.final
-class BatchError(_message.Message):
-    """Why a row failed: what CreateContact would have refused it for."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CODE_FIELD_NUMBER: _builtins.int
-    DETAIL_FIELD_NUMBER: _builtins.int
-    VIOLATIONS_FIELD_NUMBER: _builtins.int
-    EXISTING_IDS_FIELD_NUMBER: _builtins.int
-    code: _builtins.str
-    """A reason of carillon.errors.v1, lower case."""
-    detail: _builtins.str
-    @_builtins.property
-    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchViolation]: ...
-    @_builtins.property
-    def existing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The contacts that have its keys."""
-
-    def __init__(
-        self,
-        *,
-        code: _builtins.str = ...,
-        detail: _builtins.str = ...,
-        violations: _abc.Iterable[Global___BatchViolation] | None = ...,
-        existing_ids: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "existing_ids", b"existing_ids", "violations", b"violations"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BatchError: _TypeAlias = BatchError  # noqa: Y015
-
-@_typing.final
-class BatchViolation(_message.Message):
-    """A field at fault."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    POINTER_FIELD_NUMBER: _builtins.int
-    CODE_FIELD_NUMBER: _builtins.int
-    DETAIL_FIELD_NUMBER: _builtins.int
-    pointer: _builtins.str
-    """JSON pointer into the row."""
-    code: _builtins.str
-    detail: _builtins.str
-    def __init__(
-        self,
-        *,
-        pointer: _builtins.str = ...,
-        code: _builtins.str = ...,
-        detail: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "pointer", b"pointer"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BatchViolation: _TypeAlias = BatchViolation  # noqa: Y015
+Global___UpsertContactsResponse: _TypeAlias = UpsertContactsResponse  # noqa: Y015

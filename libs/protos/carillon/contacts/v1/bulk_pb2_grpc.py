@@ -40,10 +40,10 @@ class BulkServiceStub:
                 request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.SerializeToString,
                 response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.FromString,
                 _registered_method=True)
-        self.BatchUpsertContacts = channel.unary_unary(
-                '/carillon.contacts.v1.BulkService/BatchUpsertContacts',
-                request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.SerializeToString,
-                response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.FromString,
+        self.UpsertContacts = channel.unary_unary(
+                '/carillon.contacts.v1.BulkService/UpsertContacts',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.FromString,
                 _registered_method=True)
         self.GetBulkJob = channel.unary_unary(
                 '/carillon.contacts.v1.BulkService/GetBulkJob',
@@ -66,7 +66,7 @@ class BulkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def BatchUpsertContacts(self, request, context):
+    def UpsertContacts(self, request, context):
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
         one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
         """
@@ -89,10 +89,10 @@ def add_BulkServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.FromString,
                     response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.SerializeToString,
             ),
-            'BatchUpsertContacts': grpc.unary_unary_rpc_method_handler(
-                    servicer.BatchUpsertContacts,
-                    request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.FromString,
-                    response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.SerializeToString,
+            'UpsertContacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertContacts,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.SerializeToString,
             ),
             'GetBulkJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBulkJob,
@@ -139,7 +139,7 @@ class BulkService:
             _registered_method=True)
 
     @staticmethod
-    def BatchUpsertContacts(request,
+    def UpsertContacts(request,
             target,
             options=(),
             channel_credentials=None,
@@ -152,9 +152,9 @@ class BulkService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/carillon.contacts.v1.BulkService/BatchUpsertContacts',
-            carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsRequest.SerializeToString,
-            carillon_dot_contacts_dot_v1_dot_bulk__pb2.BatchUpsertContactsResponse.FromString,
+            '/carillon.contacts.v1.BulkService/UpsertContacts',
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,7 +22,7 @@ class BulkServiceStub:
     many tags or lists is left as it is and counted in `failed`. Errors: VALIDATION_FAILED, also for an unknown
     list, with nothing written.
     """
-    BatchUpsertContacts: _aio.UnaryUnaryMultiCallable[_bulk_pb2.BatchUpsertContactsRequest, _bulk_pb2.BatchUpsertContactsResponse]
+    UpsertContacts: _aio.UnaryUnaryMultiCallable[_bulk_pb2.UpsertContactsRequest, _bulk_pb2.UpsertContactsResponse]
     """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
     one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
     """
@@ -45,11 +45,11 @@ class BulkServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def BatchUpsertContacts(
+    def UpsertContacts(
         self,
-        request: _bulk_pb2.BatchUpsertContactsRequest,
-        context: _aio.ServicerContext[_bulk_pb2.BatchUpsertContactsRequest, _abc.Awaitable[_bulk_pb2.BatchUpsertContactsResponse]],
-    ) -> _abc.Awaitable[_bulk_pb2.BatchUpsertContactsResponse]:
+        request: _bulk_pb2.UpsertContactsRequest,
+        context: _aio.ServicerContext[_bulk_pb2.UpsertContactsRequest, _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]],
+    ) -> _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]:
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
         one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
         """

@@ -877,6 +877,7 @@ class ListContactsRequest(_message.Message):
     UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     INCLUDE_TOTAL_FIELD_NUMBER: _builtins.int
+    AS_JSON_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """1 to 100; 0 is 50."""
@@ -902,6 +903,8 @@ class ListContactsRequest(_message.Message):
     order: Global___ContactOrder.ValueType
     include_total: _builtins.bool
     """Also say how many there are."""
+    as_json: _builtins.bool
+    """Answer contacts_json instead of contacts: for who hands them on as they are."""
     skip: _builtins.int
     """How many are passed over before the page begins, for pages by number; 0 to 10,000."""
     @_builtins.property
@@ -934,11 +937,12 @@ class ListContactsRequest(_message.Message):
         updated_after: _timestamp_pb2.Timestamp | None = ...,
         order: Global___ContactOrder.ValueType = ...,
         include_total: _builtins.bool = ...,
+        as_json: _builtins.bool = ...,
         skip: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_email_validity", b"_email_validity", "_external_id", b"_external_id", "_gender", b"_gender", "_list_id", b"_list_id", "_phone", b"_phone", "_phone_validity", b"_phone_validity", "_stage", b"_stage", "_tag", b"_tag", "country", b"country", "created_after", b"created_after", "created_before", b"created_before", "email", b"email", "email_validity", b"email_validity", "external_id", b"external_id", "gender", b"gender", "list_id", b"list_id", "phone", b"phone", "phone_validity", b"phone_validity", "stage", b"stage", "tag", b"tag", "updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_email_validity", b"_email_validity", "_external_id", b"_external_id", "_gender", b"_gender", "_list_id", b"_list_id", "_phone", b"_phone", "_phone_validity", b"_phone_validity", "_stage", b"_stage", "_tag", b"_tag", "channel", b"channel", "country", b"country", "created_after", b"created_after", "created_before", b"created_before", "cursor", b"cursor", "email", b"email", "email_validity", b"email_validity", "external_id", b"external_id", "gender", b"gender", "include_total", b"include_total", "list_id", b"list_id", "order", b"order", "page_size", b"page_size", "phone", b"phone", "phone_validity", b"phone_validity", "search", b"search", "skip", b"skip", "stage", b"stage", "tag", b"tag", "updated_after", b"updated_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country", b"_country", "_email", b"_email", "_email_validity", b"_email_validity", "_external_id", b"_external_id", "_gender", b"_gender", "_list_id", b"_list_id", "_phone", b"_phone", "_phone_validity", b"_phone_validity", "_stage", b"_stage", "_tag", b"_tag", "as_json", b"as_json", "channel", b"channel", "country", b"country", "created_after", b"created_after", "created_before", b"created_before", "cursor", b"cursor", "email", b"email", "email_validity", b"email_validity", "external_id", b"external_id", "gender", b"gender", "include_total", b"include_total", "list_id", b"list_id", "order", b"order", "page_size", b"page_size", "phone", b"phone", "phone_validity", b"phone_validity", "search", b"search", "skip", b"skip", "stage", b"stage", "tag", b"tag", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__country: _TypeAlias = _typing.Literal["country"]  # noqa: Y015
     _WhichOneofArgType__country: _TypeAlias = _typing.Literal["_country", b"_country"]  # noqa: Y015
@@ -993,12 +997,15 @@ class ListContactsResponse(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     TOTAL_IS_ESTIMATE_FIELD_NUMBER: _builtins.int
+    CONTACTS_JSON_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """Empty on the last page."""
     total: _builtins.int
     """Of all pages, where it was asked for. Exact, or an estimate where counting would take too long."""
     total_is_estimate: _builtins.bool
+    contacts_json: _builtins.bytes
+    """Where it was asked for: a JSON array of the contacts as the REST API shows them."""
     skipped: _builtins.int
     """How many were passed over, as asked; a version that cannot do so says 0."""
     @_builtins.property
@@ -1010,11 +1017,12 @@ class ListContactsResponse(_message.Message):
         next_cursor: _builtins.str = ...,
         total: _builtins.int | None = ...,
         total_is_estimate: _builtins.bool = ...,
+        contacts_json: _builtins.bytes = ...,
         skipped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "contacts", b"contacts", "next_cursor", b"next_cursor", "skipped", b"skipped", "total", b"total", "total_is_estimate", b"total_is_estimate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total", b"_total", "contacts", b"contacts", "contacts_json", b"contacts_json", "next_cursor", b"next_cursor", "skipped", b"skipped", "total", b"total", "total_is_estimate", b"total_is_estimate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__total: _TypeAlias = _typing.Literal["total"]  # noqa: Y015
     _WhichOneofArgType__total: _TypeAlias = _typing.Literal["_total", b"_total"]  # noqa: Y015
