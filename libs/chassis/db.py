@@ -21,7 +21,6 @@ from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 from chassis.measuring import BUCKETS, from_zero
-from chassis.pool import Pool
 from chassis.spans import current_traceparent
 
 POOL_WAIT = Histogram(
@@ -171,7 +170,15 @@ class Database:
         settings = {"application_name": name, "jit": "off", "timezone": "UTC"}
         if idle_seconds is not None:
             settings["idle_in_transaction_session_timeout"] = str(int(idle_seconds * 1000))
-        pool = Pool(target.url, size=pool_size, timeout=target.timeout, server_settings=settings)
+        pool = asyncpg.create_pool(
+            target.url,
+            min_size=0,
+            max_size=pool_size,
+            timeout=target.timeout,
+            # No query on release: every transaction here ends in COMMIT, ROLLBACK or a closed connection.
+            reset=no_reset,
+            server_settings=settings,
+        )
         # The last pool that was opened; a process has one.
         POOL.labels("idle").set_function(pool.get_idle_size)
         POOL.labels("busy").set_function(lambda: pool.get_size() - pool.get_idle_size())
@@ -313,3 +320,7 @@ async def roll_back(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         # Cancelled again, or broken: the server rolls back when the connection is gone.
         connection.terminate()
         raise
+
+
+async def no_reset(connection: object) -> None:
+    """See Database.open."""

@@ -81,19 +81,6 @@ async def test_a_cancelled_statement_rolls_back(dbs: Databases, account: Account
     await one.stop()
 
 
-async def test_a_query_that_is_cancelled_by_itself_leaves_a_usable_connection(
-    dbs: Databases, account: AccountId
-) -> None:
-    one = await Database.open(dbs.urls.serve, pool_size=1)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await one.one(account, "SELECT $1::uuid, pg_sleep(60)")
-    row = await one.one(account, "SELECT $1::uuid AS account")
-    assert row is not None
-    assert row["account"] == account
-    await one.stop()
-
-
 async def test_no_server_is_unavailable() -> None:
     nowhere = await Database.open("postgresql://x:y@127.0.0.1:1/none")
     with pytest.raises(Unavailable):
