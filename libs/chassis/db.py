@@ -21,7 +21,7 @@ from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 from chassis.measuring import BUCKETS, from_zero
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 
 POOL_WAIT = Histogram(
     "carillon_db_pool_wait_seconds",

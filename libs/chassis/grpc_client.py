@@ -15,14 +15,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from opentelemetry.propagate import inject
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 
-from chassis import spans
 from chassis.call import Outgoing
 from chassis.errors import Unavailable, from_rpc_error
 from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
 from chassis.health import WHOLE
 from chassis.measuring import BUCKETS, Method
+from chassis.telemetry import tracer
 from chassis.tls import Tls
 from chassis.tokens import TokenSigner
 
@@ -137,7 +139,7 @@ class Client(Generic[Stub]):
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
         called = name(method)
-        with spans.Span(called, spans.CLIENT), measured(called).call() as ending:
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -157,7 +159,7 @@ class Client(Generic[Stub]):
     ) -> tuple[Response, bool]:
         """Sends a stream; the response, and whether it is a replay."""
         called = name(method)
-        with spans.Span(called, spans.CLIENT), measured(called).call() as ending:
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(requests, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -176,7 +178,7 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> AsyncIterator[Response]:
         called = name(method)
-        with spans.Span(called, spans.CLIENT):
+        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT):
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
         with measured(called).call() as ending:
             try:
@@ -191,9 +193,9 @@ class Client(Generic[Stub]):
 
     def _metadata(self, call: Outgoing) -> tuple[tuple[str, str | bytes], ...]:
         token = self._signer.token(call.account, self._audience, scopes=call.scopes)
-        metadata: list[tuple[str, str | bytes]] = [
-            (AUTHORIZATION, f"Bearer {token}"), (REQUEST_ID, call.request_id), *spans.headers().items()
-        ]  # fmt: skip
+        carrier = {AUTHORIZATION: f"Bearer {token}", REQUEST_ID: call.request_id}
+        inject(carrier)
+        metadata: list[tuple[str, str | bytes]] = list(carrier.items())
         if call.idempotency is not None:
             key, fingerprint = call.idempotency
             metadata += [(IDEMPOTENCY_KEY, key), (FINGERPRINT, fingerprint)]

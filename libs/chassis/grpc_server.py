@@ -23,9 +23,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import Counter, Histogram
 
-from chassis import spans
 from chassis.call import Call, Idempotency
 from chassis.errors import (
     CarillonError,
@@ -41,6 +41,7 @@ from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
 from chassis.measuring import BUCKETS, Method
 from chassis.stopping import GRACE_SECONDS
+from chassis.telemetry import tracer, with_remote_parent
 from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 
@@ -194,8 +195,8 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            spans.Continued(metadata),
-            spans.Span(self._name, spans.SERVER) as span,
+            with_remote_parent(metadata),
+            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
             self._measured.call() as measured,
         ):
             try:
@@ -211,7 +212,7 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                span.failed = True
+                span.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
                 raise
 
@@ -219,8 +220,8 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            spans.Continued(metadata),
-            spans.Span(self._name, spans.SERVER) as span,
+            with_remote_parent(metadata),
+            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
             self._measured.call() as measured,
         ):
             try:
@@ -232,7 +233,7 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                span.failed = True
+                span.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
 
     def _call(self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None) -> Call:

@@ -9,9 +9,8 @@ from functools import cache, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from opentelemetry import trace
 from prometheus_client import Counter, Histogram
-
-from chassis import spans
 
 Metric = TypeVar("Metric", Counter, Histogram)
 
@@ -30,8 +29,8 @@ def from_zero(metric: Metric, *values: str) -> Metric:
 
 def exemplar() -> dict[str, str] | None:
     """The trace to look at, for a histogram's `observe`; None where the span that is open is not recorded."""
-    trace = spans.recorded_trace()
-    return None if trace is None else {"trace_id": trace}
+    span = trace.get_current_span()
+    return {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span.is_recording() else None
 
 
 class Method:

@@ -12,7 +12,7 @@ import asyncpg
 
 from chassis import ids
 from chassis.ids import AccountId
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 
 # Limits of one event: see docs/events.md.
 MAX_OBJECTS = 500

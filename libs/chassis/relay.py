@@ -17,6 +17,7 @@ import structlog
 from nats.js.api import PubAck
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NoStreamResponseError, NotFoundError
+from opentelemetry.propagate import inject
 from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.db import Database, WriteTx
@@ -24,7 +25,7 @@ from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
 from chassis.nats import EVENTS, Nats, rest
-from chassis.spans import Span, current_traceparent, with_remote_parent
+from chassis.telemetry import tracer, with_remote_parent
 from chassis.watch import Look
 
 log = structlog.get_logger()
@@ -149,7 +150,10 @@ class Relay:
 
     async def _send(self, row: asyncpg.Record) -> asyncio.Future[PubAck]:
         """What the broker answers: its span lasts as long as that takes."""
-        with with_remote_parent(row["traceparent"]), Span(f"publish {row['type']}", ends=False) as span:
+        with (
+            with_remote_parent(row["traceparent"]),
+            tracer().start_as_current_span(f"publish {row['type']}", end_on_exit=False) as span,
+        ):
             headers = cloud_event(row, self._service)
             inject_traceparent(headers)
             try:
@@ -219,8 +223,10 @@ def cloud_event(row: asyncpg.Record, service: str) -> dict[str, str]:
 
 def inject_traceparent(headers: dict[str, str]) -> None:
     """The distributed tracing extension of CloudEvents, where there is a trace."""
-    if traceparent := current_traceparent():
-        headers["ce-traceparent"] = traceparent
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    if "traceparent" in carrier:
+        headers["ce-traceparent"] = carrier["traceparent"]
 
 
 async def mark(tx: WriteTx, rows: Sequence[asyncpg.Record]) -> None:

@@ -10,13 +10,14 @@ from functools import cache
 from typing import Any
 
 import structlog
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import ids
 from chassis.errors import Internal, Reason
 from chassis.measuring import BUCKETS, exemplar
-from chassis.spans import SERVER, Continued, Span
+from chassis.telemetry import tracer, with_remote_parent
 from services.gateway.problem import render
 
 log = structlog.get_logger()
@@ -87,8 +88,8 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         with (
             IN_PROGRESS.track_inprogress(),
-            Continued(trace_headers(scope)),
-            Span(answer.method, SERVER) as span,
+            with_remote_parent(trace_headers(scope)),
+            tracer().start_as_current_span(answer.method, kind=SpanKind.SERVER) as span,
         ):
             try:
                 await self._app(scope, receive, answer.send)
@@ -157,11 +158,13 @@ class Answering:
             AVAILABLE[self.status < 500].inc()
             if kind == "call" and self.status < 500:
                 QUICK[seconds <= OBJECTIVE_SECONDS].inc()
-        span.name = f"{self.method} {route}"
-        span.failed = self.status >= 500
-        span.attributes = {
-            "http.request.method": self.method, "http.route": route, "http.response.status_code": self.status
-        }  # fmt: skip
+        span.update_name(f"{self.method} {route}")
+        if span.is_recording():
+            span.set_attributes(
+                {"http.request.method": self.method, "http.route": route, "http.response.status_code": self.status}
+            )
+            if self.status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
         if route not in QUIET:
             log.info(
                 "request",

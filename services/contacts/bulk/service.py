@@ -8,7 +8,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 from services.contacts import errors
 from services.contacts.bulk import repository, writing
 from services.contacts.bulk.convert import job_message, outcome

@@ -16,7 +16,7 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.db import Database, WriteTx
 from chassis.errors import Unavailable
-from chassis.spans import with_remote_parent
+from chassis.telemetry import with_remote_parent
 from services.contacts import metrics
 from services.contacts import repository as contacts
 from services.contacts.bulk import repository, writing

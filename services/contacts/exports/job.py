@@ -16,7 +16,7 @@ import structlog
 from chassis import ids
 from chassis.db import Database
 from chassis.errors import NotFound, Unavailable
-from chassis.spans import with_remote_parent
+from chassis.telemetry import with_remote_parent
 from services.contacts import metrics
 from services.contacts.exports import repository
 from services.contacts.exports.batch import Content

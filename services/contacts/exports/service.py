@@ -7,7 +7,7 @@ from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import FailedPrecondition, Reason
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 from services.contacts import errors
 from services.contacts.domain.problems import invalid
 from services.contacts.exports import convert, repository

@@ -19,7 +19,7 @@ from chassis import ids
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.outbox import Event
-from chassis.spans import with_remote_parent
+from chassis.telemetry import with_remote_parent
 from formats.records import FAILED_ON_OUR_SIDE, Unreadable
 from services.contacts import convert, metrics
 from services.contacts.imports import batches, chunk, dry_runs, files, repository, sources

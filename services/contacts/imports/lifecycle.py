@@ -8,7 +8,7 @@ from carillon.events.v1 import events_pb2
 from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 from services.contacts import convert, errors, metrics
 from services.contacts.domain import tags
 from services.contacts.domain.cells import marked

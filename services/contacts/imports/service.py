@@ -14,7 +14,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database
 from chassis.errors import Aborted, CarillonError, InvalidArgument, Reason, ResourceExhausted
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 from formats.layout import Empty, Layout, Scan
 from formats.records import Unreadable
 from services.contacts import convert, errors, metrics

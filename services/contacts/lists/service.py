@@ -11,7 +11,7 @@ from chassis import ids, paging
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
-from chassis.spans import current_traceparent
+from chassis.telemetry import current_traceparent
 from services.contacts import convert, errors
 from services.contacts import repository as contacts
 from services.contacts.bulk import repository as jobs

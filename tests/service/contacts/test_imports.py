@@ -10,7 +10,7 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from chassis import ids
 from chassis.call import Outgoing
 from chassis.errors import Aborted, CarillonError, Reason
-from chassis.spans import with_remote_parent
+from chassis.telemetry import with_remote_parent
 from formats import records
 from services.contacts import repository as contacts
 from services.contacts.cleaner import Cleaner
