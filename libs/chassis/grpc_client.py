@@ -24,7 +24,7 @@ from chassis.errors import Unavailable, from_rpc_error
 from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
 from chassis.health import WHOLE
 from chassis.measuring import BUCKETS, Method
-from chassis.telemetry import tracer
+from chassis.telemetry import span
 from chassis.tls import Tls
 from chassis.tokens import TokenSigner
 
@@ -139,7 +139,7 @@ class Client(Generic[Stub]):
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
         called = name(method)
-        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
+        with span(called, SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -159,7 +159,7 @@ class Client(Generic[Stub]):
     ) -> tuple[Response, bool]:
         """Sends a stream; the response, and whether it is a replay."""
         called = name(method)
-        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT), measured(called).call() as ending:
+        with span(called, SpanKind.CLIENT), measured(called).call() as ending:
             rpc = method(requests, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -178,7 +178,7 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> AsyncIterator[Response]:
         called = name(method)
-        with tracer().start_as_current_span(called, kind=SpanKind.CLIENT):
+        with span(called, SpanKind.CLIENT):
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
         with measured(called).call() as ending:
             try:

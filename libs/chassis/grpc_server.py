@@ -41,7 +41,7 @@ from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
 from chassis.measuring import BUCKETS, Method
 from chassis.stopping import GRACE_SECONDS
-from chassis.telemetry import tracer, with_remote_parent
+from chassis.telemetry import span, with_remote_parent
 from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 
@@ -196,7 +196,7 @@ class Endpoint:
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),
-            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
+            span(self._name, SpanKind.SERVER) as opened,
             self._measured.call() as measured,
         ):
             try:
@@ -212,7 +212,7 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                span.set_status(Status(StatusCode.ERROR))
+                opened.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
                 raise
 
@@ -221,7 +221,7 @@ class Endpoint:
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),
-            tracer().start_as_current_span(self._name, kind=SpanKind.SERVER) as span,
+            span(self._name, SpanKind.SERVER) as opened,
             self._measured.call() as measured,
         ):
             try:
@@ -233,7 +233,7 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                span.set_status(Status(StatusCode.ERROR))
+                opened.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
 
     def _call(self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None) -> Call:

@@ -25,7 +25,7 @@ from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
 from chassis.nats import EVENTS, Nats, rest
-from chassis.telemetry import tracer, with_remote_parent
+from chassis.telemetry import span, with_remote_parent
 from chassis.watch import Look
 
 log = structlog.get_logger()
@@ -152,7 +152,7 @@ class Relay:
         """What the broker answers: its span lasts as long as that takes."""
         with (
             with_remote_parent(row["traceparent"]),
-            tracer().start_as_current_span(f"publish {row['type']}", end_on_exit=False) as span,
+            span(f"publish {row['type']}", ends=False) as opened,
         ):
             headers = cloud_event(row, self._service)
             inject_traceparent(headers)
@@ -161,7 +161,7 @@ class Relay:
             except (nats.errors.Error, JetStreamError) as error:
                 stored = asyncio.get_running_loop().create_future()
                 stored.set_exception(error)
-        stored.add_done_callback(lambda _: span.end())
+        stored.add_done_callback(lambda _: opened.end())
         return stored
 
     async def _redeclare(self) -> None:

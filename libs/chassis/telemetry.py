@@ -98,6 +98,22 @@ def tracer() -> trace.Tracer:
     return trace.get_tracer("carillon")
 
 
+@contextmanager
+def span(name: str, kind: trace.SpanKind = trace.SpanKind.INTERNAL, *, ends: bool = True) -> Iterator[trace.Span]:
+    """A span of what happens in the block. It ends with it unless `ends` is False.
+
+    Of an exception that leaves the block it has the type alone: what one says may be somebody's.
+    """
+    with tracer().start_as_current_span(
+        name, kind=kind, end_on_exit=ends, record_exception=False, set_status_on_exception=False
+    ) as opened:
+        try:
+            yield opened
+        except Exception as error:
+            opened.set_status(trace.StatusCode.ERROR, type(error).__qualname__)
+            raise
+
+
 def shut_down() -> None:
     """Send what is left of the traces."""
     provider = trace.get_tracer_provider()

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import ids
 from chassis.errors import Internal, Reason
 from chassis.measuring import BUCKETS, exemplar
-from chassis.telemetry import tracer, with_remote_parent
+from chassis.telemetry import span, with_remote_parent
 from services.gateway.problem import render
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class Edge:
         with (
             IN_PROGRESS.track_inprogress(),
             with_remote_parent(trace_headers(scope)),
-            tracer().start_as_current_span(answer.method, kind=SpanKind.SERVER) as span,
+            span(answer.method, SpanKind.SERVER) as opened,
         ):
             try:
                 await self._app(scope, receive, answer.send)
@@ -101,7 +101,7 @@ class Edge:
                     failed = render(Internal(Reason.INTERNAL, ""), instance=path, request_id=request_id)
                     await failed(scope, receive, answer.send)
             finally:
-                answer.finish(span)
+                answer.finish(opened)
 
 
 class Answering:
