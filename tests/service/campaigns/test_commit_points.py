@@ -148,7 +148,7 @@ POINTS: dict[str, Callable[[World, AccountId], AbstractAsyncContextManager[Probe
 # At these the intents are on record and the outcomes are not: whoever comes next cannot know.
 AMBIGUOUS = {"call", "answer", "outcome"}
 # At these a worker is in a transaction, with locks that whoever takes over needs.
-LOCKING = {"outcome", "release", "end"}
+LOCKING = {"outcome", "end"}
 HONOURED = pytest.mark.parametrize("honoured", [True, False], ids=["keys", "no-keys"])
 
 
