@@ -11,6 +11,8 @@ class Book:
     # Id → the key by which an upsert finds it. May be behind: clients change contacts at the same time.
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
+    # Deleted, or about to be.
+    dropped: set[str] = field(default_factory=set)
     # Id → rule, as the last acknowledged change left it; None where the last change got no answer.
     segments: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     # Acknowledged.
