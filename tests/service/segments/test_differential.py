@@ -124,7 +124,7 @@ async def agree(db: Database, case: Case, *, former: list[Person] | None = None)
                 assert due == flips, case.definitions[place]
 
 
-short = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+short = settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 long = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
