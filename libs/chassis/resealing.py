@@ -17,20 +17,29 @@ PAGE_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A table with sealed columns, and its queries.
+    """A table with sealed columns, which may be null."""
 
-    page: account_id, id and then the sealed columns, which may be null; of rows above the account $1 and the id $2 (of
-    the first ones where these are null), in this order, $3 at most, locked so that nobody sets them meanwhile.
-    write: of the row with the account $1 and the id $2 the sealed columns, from $3 on.
-    """
-
-    # Of rows, for who reads: `webhooks`, and `whk` of their ids.
-    noun: str
+    table: str
+    # Of its ids: `whk`.
     prefix: str
-    # What to do about one that no key opens.
+    columns: tuple[str, ...]
+    # What to do about a row that no key opens.
     remedy: str
-    page: str
-    write: str
+
+    @property
+    def page(self) -> str:
+        """Rows above the account $1 and the id $2 (the first ones where these are null), in this order, $3 at most;
+        locked so that nobody sets them meanwhile."""
+        return (
+            f"SELECT account_id, id, {', '.join(self.columns)} FROM {self.table} "
+            "WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3 FOR NO KEY UPDATE"
+        )
+
+    @property
+    def write(self) -> str:
+        """The columns, from $3 on, of the row with the account $1 and the id $2."""
+        given = ", ".join(f"{column} = ${number}" for number, column in enumerate(self.columns, 3))
+        return f"UPDATE {self.table} SET {given} WHERE account_id = $1 AND id = $2"
 
 
 @dataclass(slots=True)
@@ -93,6 +102,6 @@ def command(sealed: Sealed, *, database_url: str, keys: str) -> None:
 
     whole = commands.run(run(), after="What is done stays; run it again.")
     lost = len(whole.lost)
-    typer.echo(f"done: {whole.rows} {sealed.noun} looked at, {whole.resealed} encrypted anew, {lost} cannot be opened")
+    typer.echo(f"done: {whole.rows} {sealed.table} looked at, {whole.resealed} encrypted anew, {lost} cannot be opened")
     if lost:
         raise typer.Exit(1)

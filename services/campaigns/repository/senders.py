@@ -35,17 +35,7 @@ WHERE account_id = $1 AND id = $2 RETURNING *
 DELETE = "DELETE FROM senders WHERE account_id = $1 AND id = $2"
 PAGE = "SELECT * FROM senders WHERE account_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
 
-# What is encrypted, and how it is written anew.
-SEALED = Sealed(
-    noun="senders",
-    prefix="sender",
-    remedy="set its secrets again",
-    page="""
-SELECT account_id, id, secrets, receipts_secret FROM senders
-WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3 FOR NO KEY UPDATE
-""",
-    write="UPDATE senders SET secrets = $3, receipts_secret = $4 WHERE account_id = $1 AND id = $2",
-)
+SEALED = Sealed("senders", "sender", ("secrets", "receipts_secret"), remedy="set its secrets again")
 
 
 @dataclass(frozen=True, slots=True)

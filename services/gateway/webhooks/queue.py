@@ -90,17 +90,7 @@ UPDATE webhooks SET enabled = false, disabled_reason = 'gone', version = version
 WHERE account_id = $1 AND id = $2 AND enabled AND url = $3
 """
 BODY = "SELECT data FROM feed_events WHERE account_id = $1 AND position = $2"
-# What is encrypted, and how it is written anew.
-SEALED = Sealed(
-    noun="webhooks",
-    prefix="whk",
-    remedy="rotate its secret",
-    page="""
-SELECT account_id, id, secret, old_secret FROM webhooks
-WHERE ($1::uuid IS NULL OR (account_id, id) > ($1, $2)) ORDER BY account_id, id LIMIT $3 FOR NO KEY UPDATE
-""",
-    write="UPDATE webhooks SET secret = $3, old_secret = $4 WHERE account_id = $1 AND id = $2",
-)
+SEALED = Sealed("webhooks", "whk", ("secret", "old_secret"), remedy="rotate its secret")
 CLEAN_DELIVERIES = "DELETE FROM webhook_deliveries WHERE created_at < now() - $1::interval"
 CLEAN_ATTEMPTS = "DELETE FROM webhook_attempts WHERE started_at < now() - $1::interval"
 
