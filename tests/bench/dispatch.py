@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import psutil
 
+from deploy.local import stopping
 from deploy.local.demo.rest import Rest, control
 from deploy.local.ports import HOST
 from tests import throwaway_stack
@@ -205,8 +206,7 @@ def smtp_peer(log: Path) -> Iterator[int]:
         assert process.stdout is not None
         yield int(process.stdout.readline())
     finally:
-        process.terminate()
-        process.wait(10)
+        stopping.stop(process)
 
 
 def run(rounds: int = ROUNDS) -> Outcome:

@@ -24,7 +24,7 @@ from nats.js import JetStreamContext
 from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
 from chassis import ids
-from deploy.local import ports
+from deploy.local import ports, stopping
 from deploy.local.demo.rest import Rest
 from deploy.local.home import REPOSITORY
 from services.gateway.domain.keys import digest
@@ -58,8 +58,7 @@ def receivers(folder: Path) -> Iterator[tuple[str, Path]]:
     try:
         yield f"http://127.0.0.1:{port}", file
     finally:
-        process.terminate()
-        process.wait(10)
+        stopping.stop(process)
 
 
 def arrivals(file: Path) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.local import stopping
 from tests.bench.usage import cpu_seconds
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,9 +41,4 @@ def running(module: str, *arguments: str) -> Iterator[Child]:
             raise RuntimeError(f"{module} {' '.join(arguments)} did not start")
         yield Child(process, int(line))
     finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stopping.stop(process)
