@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from functools import partial
 from types import NoneType
 from typing import Any
 from urllib.parse import urlencode
@@ -218,16 +219,10 @@ async def test_many_at_once_share_commits_and_none_is_lost(world: World, account
         status = "nonsense" if number % 10 == 3 else "delivered"
         return await record(world, who, senders[who], {"id": f"m{number}", "status": status})
 
-    async def both_wait() -> bool:
-        rows = await world.admin(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return len(rows) == 2
-
     async with world.holding("LOCK TABLE receipts IN SHARE MODE"):
         under_way = asyncio.gather(*(one(number) for number in range(200)), return_exceptions=True)
         # An account's first, and behind it whatever comes meanwhile.
-        await eventually(both_wait)
+        await eventually(partial(world.so_many_wait, 2))
     answers = await under_way
     refused = [at for at, answer in enumerate(answers) if isinstance(answer, errors.InvalidArgument)]
     assert refused == [number for number in range(200) if number % 10 == 3]

@@ -37,13 +37,6 @@ async def names(world: World, account: AccountId) -> dict[str, str]:
     return {row["address"]: ids.encode("rcp", row["id"]) for row in rows}
 
 
-async def waiting(world: World, count: int) -> bool:
-    rows = await world.admin(
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return len(rows) == count
-
-
 async def test_a_late_answer_and_its_receipt(world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of a micro-batch was given up meanwhile, and its receipt is applied while the outcomes are written."""
     campaign = await world.ready(account, 2)
@@ -62,7 +55,7 @@ async def test_a_late_answer_and_its_receipt(world: World, account: AccountId, m
         done = await settle(tx, *rest)
         assert len(done) == 1
         applying.append(asyncio.create_task(ReceiptApplier(world.work_db).step()))
-        await eventually(partial(waiting, world, 1))
+        await eventually(partial(world.so_many_wait, 1))
         return done
 
     monkeypatch.setattr(dispatch, "settle", settle_and_wait)
@@ -105,7 +98,7 @@ async def test_answers_and_receipts_of_the_same_recipients(world: World, account
 
     async with world.holding(f"SELECT 1 FROM recipients WHERE id = '{first}' FOR UPDATE"):
         tasks = [asyncio.create_task(one) for one in (applied([{"account_id": account}] * 2), settled())]
-        await eventually(partial(waiting, world, 2))
+        await eventually(partial(world.so_many_wait, 2))
         # Neither has the other recipient.
         await world.admin(f"SELECT 1 FROM recipients WHERE id = '{last}' FOR UPDATE NOWAIT")
     await asyncio.gather(*tasks)

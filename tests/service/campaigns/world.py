@@ -445,6 +445,13 @@ class World:
         finally:
             await connection.close()
 
+    async def so_many_wait(self, count: int) -> bool:
+        """Whether so many sessions wait for locks."""
+        rows = await self.admin(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return len(rows) == count
+
     @asynccontextmanager
     async def holding(self, lock: str) -> AsyncIterator[None]:
         """A lock, as the superuser, for as long as the block lasts."""
