@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 
 from chassis.call import Call, Idempotency
@@ -196,7 +196,7 @@ class Endpoint:
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),
-            span(self._name, SpanKind.SERVER) as opened,
+            span(self._name, SpanKind.SERVER),
             self._measured.call() as measured,
         ):
             try:
@@ -212,7 +212,6 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                opened.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
                 raise
 
@@ -221,7 +220,7 @@ class Endpoint:
         metadata = read_metadata(context)
         with (
             with_remote_parent(metadata),
-            span(self._name, SpanKind.SERVER) as opened,
+            span(self._name, SpanKind.SERVER),
             self._measured.call() as measured,
         ):
             try:
@@ -233,7 +232,6 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
-                opened.set_status(Status(StatusCode.ERROR))
                 await refuse(refusal, context)
 
     def _call(self, metadata: dict[str, str | bytes], fingerprint: Callable[[], bytes] | None) -> Call:
