@@ -20,19 +20,19 @@ def page_size(asked: int) -> int:
         return DEFAULT_SIZE
     if 1 <= asked <= MAX_SIZE:
         return asked
-    detail = f"limit must be 1 to {MAX_SIZE}."
-    raise InvalidArgument(
-        Reason.VALIDATION_FAILED, detail, violations=[Violation("/limit", Reason.VALIDATION_FAILED, detail)]
-    )
+    raise out_of_range("/limit", f"limit must be 1 to {MAX_SIZE}.")
 
 
 def skipped(asked: int) -> int:
     """Raises InvalidArgument outside 0 to MAX_SKIP."""
     if 0 <= asked <= MAX_SKIP:
         return asked
-    detail = f"skip must be 0 to {MAX_SKIP:,}."
-    raise InvalidArgument(
-        Reason.VALIDATION_FAILED, detail, violations=[Violation("/skip", Reason.VALIDATION_FAILED, detail)]
+    raise out_of_range("/skip", f"skip must be 0 to {MAX_SKIP:,}.")
+
+
+def out_of_range(pointer: str, detail: str) -> InvalidArgument:
+    return InvalidArgument(
+        Reason.VALIDATION_FAILED, detail, violations=[Violation(pointer, Reason.VALIDATION_FAILED, detail)]
     )
 
 

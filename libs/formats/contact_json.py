@@ -6,6 +6,8 @@ from datetime import datetime
 import orjson
 
 CHANNELS = ("sms", "whatsapp", "email", "rcs", "viber", "voice")
+# Fields that are objects → how the wire names them, which has their text.
+OBJECTS = {"metadata": "metadata_json", "current_campaign_data": "current_campaign_data_json"}
 UNKNOWN = dict.fromkeys(CHANNELS, "unknown")
 # Times are in UTC, with fractions only where there are any.
 OPTIONS = orjson.OPT_UTC_Z

@@ -9,12 +9,18 @@ import asyncio
 
 from starlette.requests import Request
 
-from services.gateway.errors import malformed, too_large
+from services.gateway.errors import malformed, media_type, too_large
 
 # Of a body that is no upload. Who sends one a byte at a time is not waited for.
 BODY_SECONDS = 30.0
 DRAIN_BYTES = 32 << 20
 DRAIN_SECONDS = 5.0
+
+
+def refuse_encoded(request: Request) -> None:
+    """Raises UnsupportedMediaType for a body that would have to be unpacked."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise media_type("sent as it is, without a Content-Encoding")
 
 
 async def read_up_to(request: Request, limit: int) -> bytes:

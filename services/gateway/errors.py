@@ -20,10 +20,6 @@ def media_type(expected: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(Reason.UNSUPPORTED_MEDIA_TYPE, f"The body must be {expected}.")
 
 
-def encoded() -> UnsupportedMediaType:
-    return media_type("sent as it is, without a Content-Encoding")
-
-
 def unauthenticated(detail: str) -> Unauthenticated:
     return Unauthenticated(Reason.UNAUTHENTICATED, detail)
 

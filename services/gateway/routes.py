@@ -28,8 +28,8 @@ from services.gateway import caller as callers
 from services.gateway import conditional, idempotency, negotiation
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
-from services.gateway.draining import drain, read_up_to
-from services.gateway.errors import encoded, malformed, media_type, refused_field, too_large
+from services.gateway.draining import drain, read_up_to, refuse_encoded
+from services.gateway.errors import malformed, media_type, refused_field, too_large
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.limits import RateLimiter
@@ -368,8 +368,7 @@ async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool,
     # Where Request.body() keeps what it has read.
     request._body = body = await read_up_to(request, limit)
     if body:
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise encoded()
+        refuse_encoded(request)
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             raise media_type("JSON (`Content-Type: application/json`)")

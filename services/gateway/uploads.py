@@ -17,7 +17,7 @@ from chassis.grpc_client import Client
 from services.gateway import draining, idempotency
 from services.gateway.caller import Caller
 from services.gateway.draining import drain
-from services.gateway.errors import encoded, too_large, upload_incomplete
+from services.gateway.errors import too_large, upload_incomplete
 from services.gateway.multipart import Event, Field, FileBegins, FileBytes, Form, boundary_of
 
 Part = TypeVar("Part", bound=Message)
@@ -34,8 +34,7 @@ class Upload:
         self._declared = request.headers.get("content-length", "")
         if self._declared.isdigit() and int(self._declared) > limit:
             raise too_large(limit)
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise encoded()
+        draining.refuse_encoded(request)
         self._request = request
         self._limit = limit
         self._form = Form(boundary_of(request.headers.get("content-type")), fields=fields)

@@ -9,6 +9,7 @@ from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis import ids
 from chassis.pointers import escaped
 from formats import contact_json
+from formats.contact_json import OBJECTS
 from services.contacts import errors
 from services.contacts.batch.resolve import Refusal, Result
 from services.contacts.domain.contact import FLAGS
@@ -18,8 +19,6 @@ from services.contacts.intake import READERS
 # None where a row is left out.
 RawRow = Mapping[str, object] | None
 
-# Fields that are objects → how intake names them, which takes them as text.
-OBJECTS = {"metadata": "metadata_json", "current_campaign_data": "current_campaign_data_json"}
 KINDS: dict[str, type] = {
     **dict.fromkeys(READERS.keys() - OBJECTS.values(), str),
     **dict.fromkeys(FLAGS, bool),

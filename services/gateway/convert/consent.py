@@ -4,10 +4,10 @@ from typing import Any
 
 from carillon.contacts.v1 import consent_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2
+from formats.contact_json import CHANNELS as CHANNEL_NAMES
 from services.gateway.convert.contacts import PREFERENCES, contact
 from services.gateway.convert.values import CHANNELS, moment
 from services.gateway.schemas.consent import Preferences
-from services.gateway.schemas.fields import CHANNELS as CHANNEL_NAMES
 
 
 def given(body: Preferences) -> dict[str, contacts_pb2.Preference.ValueType]:

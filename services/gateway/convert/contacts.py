@@ -4,14 +4,13 @@ from typing import Any, Literal
 
 from carillon.contacts.v1 import contacts_pb2 as pb
 from formats import contact_json
+from formats.contact_json import OBJECTS
 from services.gateway.convert.values import CHANNELS, Names, json_text, moment
 from services.gateway.schemas.contacts import ContactFields
 from services.gateway.schemas.suppressions import SuppressionCreate
 
 PREFERENCES = Names(pb.Preference, "PREFERENCE_", unspecified="unknown")
 VALIDITIES = Names(pb.Validity, "VALIDITY_", unspecified="unknown")
-
-OBJECTS = {"metadata": "metadata_json", "current_campaign_data": "current_campaign_data_json"}
 
 
 def patch(body: ContactFields) -> pb.ContactPatch:

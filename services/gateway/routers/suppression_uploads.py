@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from carillon.contacts.v1 import suppression_uploads_pb2 as pb
 from chassis.errors import Reason
+from formats.contact_json import CHANNELS as CHANNEL_NAMES
 from services.gateway.caller import CallerOf
 from services.gateway.convert.values import CHANNELS, row_errors
 from services.gateway.errors import refused_field
@@ -15,7 +16,6 @@ from services.gateway.problem import FieldCode
 from services.gateway.routers.imports import region
 from services.gateway.routes import Routes
 from services.gateway.schemas import suppressions as schemas
-from services.gateway.schemas.fields import CHANNELS as CHANNEL_NAMES
 from services.gateway.schemas.fields import MAX_NAME_LENGTH
 from services.gateway.uploads import Upload, send
 

@@ -26,7 +26,6 @@ MAX_TAG_LENGTH = 64
 MAX_NAME_LENGTH = 200
 MAX_BULK_IDS = 1000
 
-CHANNELS = ("sms", "whatsapp", "email", "rcs", "viber", "voice")
 Channel = Literal["sms", "whatsapp", "email", "rcs", "viber", "voice"]
 
 

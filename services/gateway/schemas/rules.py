@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, GetJsonSchemaHandler, RootModel, TypeAda
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from services.gateway.schemas.fields import CHANNELS, Body
+from formats.contact_json import CHANNELS
+from services.gateway.schemas.fields import Body
 
 MAX_RULE_BYTES = 256 * 1024
 
