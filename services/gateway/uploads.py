@@ -163,7 +163,9 @@ async def send(
     except TimeoutError as error:
         raise upload_incomplete() from error
     except CarillonError as error:
+        # Settled before the rest is thrown away, which whoever still reads it for the service takes for its end.
+        why = upload.failure or error
         await upload.drain()
-        raise (upload.failure or error) from error
+        raise why from error
     await upload.drain()
     return response
