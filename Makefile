@@ -90,11 +90,14 @@ dashboards: $(READY) ## Write the Grafana dashboards of deploy/dashboards into t
 
 # The environment: pinned and hashed. uv installs it in seconds where pip takes minutes, so uv comes first, pinned and
 # hashed itself; where it cannot be had, pip does the same. Made anew when the pins change.
+# The system's Python 3.11 comes before one found on PATH: it is built with profile guidance, as the image's is, where
+# pyenv builds without it unless told, which costs every service a tenth. One that cannot make a venv is passed over.
 
 $(READY): requirements-dev.txt requirements-uv.txt pyproject.toml
-	@python=; for name in "$${PYTHON:-}" python3.11 python3.12 python3.13 python3 python; do \
-	  if [ -n "$$name" ] && "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
-	    then python=$$name; break; fi; done; \
+	@python=; for name in "$${PYTHON:-}" /usr/bin/python3.11 python3.11 python3.12 python3.13 python3 python; do \
+	  if [ -n "$$name" ] && "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$name; \
+	    if [ "$$name" = "$${PYTHON:-}" ] || "$$name" -c 'import ensurepip' 2>/dev/null; then break; fi; fi; done; \
 	if [ -z "$$python" ]; then \
 	  echo "Carillon needs Python 3.11 or newer, and none was found on PATH (PYTHON=/path/to/python names one)." >&2; \
 	  exit 1; fi; \

@@ -21,6 +21,8 @@ def facts() -> dict[str, object]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        # Whether it was built with profile guidance it does not say; whose build it is says it.
+        "python_build": f"{', '.join(platform.python_build())}, {platform.python_compiler()}",
         "packages": {name: version(name) for name in PACKAGES},
         "commit": _commit(),
         # Of the last minute before the run ended: above the number of cores, others took part of the machine.
