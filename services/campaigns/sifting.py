@@ -13,7 +13,7 @@ from services.campaigns import convert
 from services.campaigns.domain.audience import Channel, contact_variables
 from services.campaigns.domain.id_set import IdSet
 from services.campaigns.domain.recipient import Reason
-from services.campaigns.peers import Contacts
+from services.campaigns.peers import MAX_TARGETS, Contacts
 from services.campaigns.repository.freezing import Candidate
 from services.campaigns.zones import zone_of
 
@@ -39,6 +39,8 @@ class Sifted:
 
     kept: list[Candidate]
     left_out: dict[UUID, str]
+    # The sieve's, before contacts was asked.
+    erasures: int = 0
 
 
 class Sieve:
@@ -53,19 +55,31 @@ class Sieve:
         self._channel = channel
         self._names = names
         self._excluded = excluded
+        # How often the ledger heard of deleted contacts, as far as is known.
+        self.erasures = 0
 
     async def sift(self, members: Sequence[contacts.Contact]) -> Sifted:
-        """Asks contacts, once. Duplicates are those within the page. Raises chassis.errors."""
+        """Asks contacts. Duplicates are those within the page. Raises chassis.errors."""
         candidates, left_out = self._addressed(members)
-        asked = [(candidate.contact_id, candidate.address) for candidate in candidates]
-        refusals = await self._contacts.refusals(self._account, self._channel, asked) if asked else []
+        return await self._allowed(candidates, left_out)
+
+    async def again(self, page: Sifted) -> Sifted:
+        """Asks about those who were kept once more."""
+        return await self._allowed(page.kept, page.left_out)
+
+    async def _allowed(self, candidates: Sequence[Candidate], left_out: dict[UUID, str]) -> Sifted:
+        erasures = self.erasures
+        refusals: list[str] = []
+        for at in range(0, len(candidates), MAX_TARGETS):
+            asked = [(candidate.contact_id, candidate.address) for candidate in candidates[at : at + MAX_TARGETS]]
+            refusals += await self._contacts.refusals(self._account, self._channel, asked)
         kept: dict[str, Candidate] = {}
         for candidate, why in zip(candidates, refusals, strict=True):
             if why:
                 left_out[candidate.contact_id] = why
             elif kept.setdefault(candidate.address, candidate) is not candidate:
                 left_out[candidate.contact_id] = Reason.DUPLICATE
-        return Sifted(list(kept.values()), left_out)
+        return Sifted(list(kept.values()), left_out, erasures)
 
     def _addressed(self, members: Sequence[contacts.Contact]) -> tuple[list[Candidate], dict[UUID, str]]:
         candidates: list[Candidate] = []

@@ -124,8 +124,10 @@ campaigns = Table(
     moment("updated_at"),
     PrimaryKeyConstraint("account_id", "id", name="campaigns_pkey"),
     CheckConstraint("num_nonnulls(segment_id, list_id, contact_ids) <= 1", name="campaigns_one_audience"),
-    # The work lists of the scheduler, the freezer, the dispatcher, the breaker and the remover, over all accounts.
+    # The work lists of the scheduler, the freezer, the dispatcher, the breaker and the remover, over all accounts; and
+    # whose audiences are being written, for erasures.
     Index("campaigns_due", "schedule_at", postgresql_where=text("status = 'draft' AND status_reason = ''")),
+    Index("campaigns_freezing", "account_id", "id", postgresql_where=text("freezing")),
     Index("campaigns_running", "account_id", "id", postgresql_where=text("status = 'running'")),
     Index(
         "campaigns_broken",
@@ -174,6 +176,8 @@ runs = Table(
     required("campaign_id", UUID()),
     required("freeze_lease_until", DateTime(timezone=True), default="'epoch'"),
     required("freeze_generation", BigInteger, default="0"),
+    # How often the ledger heard of deleted contacts while the audience was written to it.
+    required("erasures", BigInteger, default="0"),
     # Rounds in which nothing went through since something last did.
     required("failed_rounds", Integer, default="0"),
     # Nothing is dispatched before.

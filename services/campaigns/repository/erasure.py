@@ -2,6 +2,9 @@
 
 An address becomes `erased:` and a keyed hash, which the contacts service made; where it is one that the contact no
 longer had, `erased:` and the line's own id. Contacts refuses both, so that a line that is still pending is skipped.
+
+An audience that is being written may have lines of the contact that are not there yet: contacts was asked about them
+before it was deleted. Their writer hears of it by the number of erasures, and asks again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,15 @@ from chassis.db import WriteTx
 
 ERASED = "erased:"
 
+# Waits for the lines that are being written under the lock of the run, so that what follows finds them.
+MEET_FREEZERS = """
+UPDATE runs AS r SET erasures = r.erasures + 1
+FROM (
+  SELECT r.campaign_id FROM campaigns AS c JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
+  WHERE c.account_id = $1 AND c.freezing ORDER BY r.campaign_id FOR UPDATE OF r
+) AS held
+WHERE r.account_id = $1 AND r.campaign_id = held.campaign_id
+"""
 # Locked in one order by all: see repository.receipts.
 LOCK = """
 SELECT r.id, r.address FROM recipients AS r
@@ -33,6 +45,7 @@ DROP = (
 async def erase(tx: WriteTx, contacts: Sequence[UUID], hashes: Mapping[str, bytes]) -> None:
     """hashes: by the addresses that the contacts had. What was erased before stays as it is."""
     addresses = list(hashes)
+    await tx.execute(MEET_FREEZERS, tx.account)
     rows = await tx.fetch(LOCK, tx.account, contacts, addresses)
     if rows:
         blank = [erased(row["id"], hashes.get(row["address"])) for row in rows]

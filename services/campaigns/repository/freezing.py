@@ -20,7 +20,7 @@ WHERE c.account_id = r.account_id AND c.id = r.campaign_id AND (r.account_id, r.
   JOIN runs AS r ON r.account_id = c.account_id AND r.campaign_id = c.id
   WHERE c.status = 'running' AND c.freezing AND c.deleted_at IS NULL AND r.freeze_lease_until < now()
   ORDER BY c.started_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED)
-RETURNING r.account_id, r.campaign_id, r.freeze_generation, c.segment_id, c.list_id, c.contact_ids,
+RETURNING r.account_id, r.campaign_id, r.freeze_generation, r.erasures, c.segment_id, c.list_id, c.contact_ids,
   c.exclude_segment_ids, c.channel, c.started_body, c.started_subject, c.started_html, c.started_whatsapp
 """
 # Who pauses or cancels waits for the page that is being written, so that none is written afterwards.
@@ -30,7 +30,7 @@ FOR SHARE
 """
 # The fence: no row when the lease is another's by now, and nobody takes it before the commit.
 FENCE = """
-SELECT 1 FROM runs WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3 FOR UPDATE
+SELECT erasures FROM runs WHERE account_id = $1 AND campaign_id = $2 AND freeze_generation = $3 FOR UPDATE
 """
 RENEW = """
 UPDATE runs SET freeze_lease_until = now() + $4 * interval '1 s'
@@ -96,17 +96,21 @@ async def claim(tx: WriteTx, *, lease_seconds: float) -> asyncpg.Record | None:
     return await tx.fetchrow(CLAIM, lease_seconds)
 
 
-async def hold(tx: WriteTx, job: asyncpg.Record) -> bool:
-    """Whether the lease is still ours and the campaign runs; both stay so until the commit."""
+async def hold(tx: WriteTx, job: asyncpg.Record) -> int | None:
+    """None where the lease is another's by now, or the campaign does not run; otherwise it stays so until the commit.
+
+    Returns how often the ledger heard of deletions: see repository.erasure.
+    """
     account, campaign_id = job["account_id"], job["campaign_id"]
     if await tx.fetchval(RUNS, account, campaign_id) is None:
-        return False
-    return await tx.fetchval(FENCE, account, campaign_id, job["freeze_generation"]) is not None
+        return None
+    erasures: int | None = await tx.fetchval(FENCE, account, campaign_id, job["freeze_generation"])
+    return erasures
 
 
 async def renew(tx: WriteTx, job: asyncpg.Record, *, lease_seconds: float) -> bool:
-    """As `hold`; and renews the lease."""
-    if not await hold(tx, job):
+    """Whether it is ours, as in `hold`; and renews the lease."""
+    if await hold(tx, job) is None:
         return False
     await tx.execute(RENEW, job["account_id"], job["campaign_id"], job["freeze_generation"], lease_seconds)
     return True

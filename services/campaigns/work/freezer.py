@@ -91,11 +91,15 @@ class Freezer:
         names = contents.text(contents.of_campaign(job)).variables
         excluded = await self._excluded(account, audience)
         sieve = Sieve(self._contacts, account, channel=channel, names=names, excluded=excluded)
+        sieve.erasures = job["erasures"]
         hold = Hold.LIST_NOT_FOUND if audience.list_id is not None else Hold.SEGMENT_NOT_FOUND
         pages = known(self._audiences.members(account, audience), hold)
         async with aclosing(together(pages, sieve.sift)) as sifted:
             async for page in sifted:
-                await self._write(job, page)
+                # Who of the page was deleted since contacts was asked may be what the ledger heard of.
+                while (erasures := await self._write(job, page)) != page.erasures:
+                    sieve.erasures = erasures
+                    page = await sieve.again(page)
 
     async def _excluded(self, account: AccountId, audience: Audience) -> IdSet:
         found = IdSet()
@@ -111,7 +115,7 @@ class Freezer:
             async for members in known(self._audiences.segments.members(account, segment_id), Hold.SEGMENT_NOT_FOUND):
                 addresses = [address for member in members if (address := address_of(member, channel))]
                 async with self._db.across() as tx:
-                    if not await queries.hold(tx, job):
+                    if await queries.hold(tx, job) is None:
                         raise Lost
                     skipped = await queries.skip_excluded(tx, account, job["campaign_id"], addresses)
                     delta = Stats(pending=-skipped, skipped=skipped)
@@ -119,16 +123,20 @@ class Freezer:
 
     async def _finish(self, job: asyncpg.Record) -> None:
         async with self._db.across() as tx:
-            if not await queries.hold(tx, job):
+            if await queries.hold(tx, job) is None:
                 raise Lost
             await queries.finish(tx, job["account_id"], job["campaign_id"])
         self._wake()
 
-    async def _write(self, job: asyncpg.Record, page: Sifted) -> None:
+    async def _write(self, job: asyncpg.Record, page: Sifted) -> int:
+        """How often the ledger heard of deletions by now. Nothing is written where the page knows of fewer."""
         account, campaign_id = job["account_id"], job["campaign_id"]
         async with self._db.across() as tx:
-            if not await queries.hold(tx, job):
+            erasures = await queries.hold(tx, job)
+            if erasures is None:
                 raise Lost
+            if erasures != page.erasures:
+                return erasures
             added = await queries.add(tx, account, campaign_id, page.kept, chunk_size=CHUNK_SIZE)
             # What was neither added nor is there by its contact has an address that is there.
             doubles = {c.contact_id: str(Reason.DUPLICATE) for c in page.kept if c.contact_id not in added}
@@ -143,6 +151,7 @@ class Freezer:
         metrics.MEMBERS.labels("added").inc(len(added))
         for reason in page.left_out.values():
             metrics.MEMBERS.labels(reason).inc()
+        return erasures
 
     async def _give_up(self, job: asyncpg.Record, reason: Hold) -> None:
         """Pause, with the reason, so that a person decides."""

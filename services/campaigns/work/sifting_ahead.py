@@ -65,4 +65,5 @@ def joined(pages: Sequence[Sifted]) -> Sifted:
     return Sifted(
         [candidate for page in pages for candidate in page.kept],
         {contact: reason for page in pages for contact, reason in page.left_out.items()},
+        min(page.erasures for page in pages),
     )

@@ -1,6 +1,10 @@
 """A deleted contact on the ledger: its lines stay, with their states and counts, and nothing says whose they were."""
 
+import asyncio
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,7 +15,9 @@ from chassis import ids
 from chassis.consumer import Invalid, Received
 from chassis.ids import AccountId
 from services.campaigns.consumers import Deletions
+from services.campaigns.repository import freezing as queries
 from tests.service.campaigns.world import World
+from tests.service.stack import eventually
 
 PHONE, OTHER, EMAIL = "+4915777000111", "+4915777000112", "Zoe@example.org"
 HASH, EMAIL_HASH = b"p" * 32, b"e" * 32
@@ -55,6 +61,54 @@ async def test_members_of_a_segment_lose_their_name_and_keep_their_state(world: 
     assert await world.check_stats(account, campaign) == before
     shown = {line.contact_id: line.address for line in await world.recipients(account, campaign)}
     assert shown == {gone: "", left: OTHER}
+
+
+async def test_who_is_deleted_between_the_check_and_the_ledger_does_not_come_on_it(
+    world: World, account: AccountId
+) -> None:
+    """The deletion is heard of before there is a line of the contact, and after contacts allowed it."""
+    members = [contacts_pb.Contact(id=ids.encode("cnt", ids.new()), phone=phone) for phone in (PHONE, OTHER)]
+    campaign = await world.campaign(account, segment_id=world.segments.add(account, members))
+    answers = 0
+
+    async def delete() -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            await tell(world, account, deletion(members[0].id))
+        else:
+            world.contacts.refused_contacts[members[0].id] = contacts_pb.REFUSAL_ADDRESS_GONE
+
+    world.contacts.before_check = delete
+    await world.start(account, campaign)
+    assert await world.freezer().step()
+    assert await ledger(world, account) == [(OTHER, "{}", "pending")]
+    left_out = await world.admin("SELECT contact_id, reason FROM exclusions WHERE account_id = $1", account)
+    assert [(ids.encode("cnt", row["contact_id"]), row["reason"]) for row in left_out] == [
+        (members[0].id, "address_gone")
+    ]
+    assert answers == 2
+
+
+async def test_a_deletion_waits_for_lines_that_are_being_written(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = contacts_pb.Contact(id=ids.encode("cnt", ids.new()), phone=PHONE, name="Zoe")
+    campaign = await world.campaign(account, segment_id=world.segments.add(account, [gone]))
+    erasing = []
+    add = queries.add
+
+    async def add_and_wait(*of: Any, **options: Any) -> set[UUID]:
+        added = await add(*of, **options)
+        erasing.append(asyncio.create_task(tell(world, account, deletion(gone.id))))
+        await eventually(partial(world.so_many_wait, 1))
+        return added
+
+    monkeypatch.setattr(queries, "add", add_and_wait)
+    await world.start(account, campaign)
+    assert await world.freezer().step()
+    await asyncio.gather(*erasing)
+    assert await ledger(world, account) == [(f"erased:{HASH.hex()}", "{}", "pending")]
 
 
 async def test_an_address_that_the_contact_no_longer_had_goes_too(world: World, account: AccountId) -> None:

@@ -164,7 +164,7 @@ async def test_a_stale_freeze_lease_holds_nothing(world: World, account: Account
     assert old is not None
     assert new is not None
     async with world.work_db.across() as tx:
-        assert not await queries.hold(tx, old)
+        assert await queries.hold(tx, old) is None
         assert not await queries.renew(tx, old, lease_seconds=60)
-        assert await queries.hold(tx, new)
+        assert await queries.hold(tx, new) == 0
         assert await queries.renew(tx, new, lease_seconds=60)
