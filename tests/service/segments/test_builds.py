@@ -175,6 +175,23 @@ async def test_after_an_edit_the_old_membership_is_served_until_the_new_is_whole
     assert await counts_differ(work_db, account) == []
 
 
+async def test_who_joins_the_new_build_by_a_change_keeps_when_it_joined(api, evaluator, account, work_db):
+    both = contact(tags=["premium", "vip"])
+    await deliver(evaluator, account, "contact.created", changes(both))
+    segment = await api.create()
+    await finish(work_db)
+    [before] = await api.members(segment.id)
+    await api.update(segment.id, rule_json=VIP)
+
+    changed = contact(2, id=both.id, tags=["premium", "vip", "eu"])
+    await deliver(evaluator, account, "contact.updated", changes(changed, fields=["tags"]))
+
+    assert (await build_of(work_db, account, "building"))["members"] == 1
+    await finish(work_db)
+    [after] = await api.members(segment.id)
+    assert after.joined_at == before.joined_at
+
+
 async def test_an_edit_tells_what_differs_and_sweeps_the_old(api, evaluator, account, small_steps, work_db):
     old = await fill_account(evaluator, account)
     segment = await api.create()
@@ -211,6 +228,10 @@ async def test_live_steps_while_the_cut_is_being_told(api, evaluator, account, s
 
     assert await followed(work_db, account) == await api.member_ids(segment.id)
     assert newcomer.id in await api.member_ids(segment.id)
+    told = segment_steps(await events_of(work_db, account, "segment.members_changed"))
+    joined = [step.contact_id for event in told for step in event.joined]
+    # Who joined after the cut was told of then, and is not told of with it.
+    assert joined.count(newcomer.id) == 1
 
 
 async def followed(db, account):

@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from carillon.segments.v1 import segments_pb2 as pb
-from tests.service.segments.world import changes, contact, counts_differ, deletions, deliver, events_of, segment_steps
+from tests.service.segments.world import (
+    changes,
+    contact,
+    counts_differ,
+    deletions,
+    deliver,
+    events_of,
+    rule,
+    segment_steps,
+)
 from tests.service.stack import eventually
 
 
@@ -62,6 +71,19 @@ async def test_a_deleted_contact_leaves_and_leaves_nothing_behind(api, contacts,
     async with work_db.read(account) as tx:
         row = await tx.fetchrow("SELECT * FROM contacts_projection WHERE account_id = $1", account)
     assert (row["deleted"], row["version"], row["snapshot"], row["name"], row["tags"]) == (True, 2, None, None, None)
+
+
+async def test_who_is_deleted_leaves_a_segment_of_those_who_lack_something(worker, account, api):
+    """Nothing is known of a deleted contact, and so a rule that asks for nothing would hold for it."""
+    segment = await api.create(rule(("tags", "not_contains", "premium")))
+    await eventually(lambda: api.is_ready(segment.id))
+    bob = contact()
+    await deliver(worker, account, "contact.created", changes(bob))
+    assert await api.member_ids(segment.id) == {bob.id}
+
+    await deliver(worker, account, "contact.deleted", deletions(bob))
+
+    assert await api.members(segment.id) == []
 
 
 async def test_an_event_that_comes_after_the_deletion_does_not_raise_the_dead(worker, account, api, premium):

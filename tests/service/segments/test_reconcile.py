@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from chassis import ids
 from chassis.errors import CarillonError
 from services.segments import builder, builds
+from services.segments.domain.moments import DAY
 from services.segments.evaluation import MAX_BATCH, Evaluator
 from services.segments.lanes import Lanes
 from services.segments.reconcile import Place, Reconciler
@@ -302,6 +303,15 @@ async def test_a_build_that_is_being_filled_is_left_to_its_filling(reconciler, p
     await build_all(work_db)
     assert await api.member_ids(made.id) == {one.id for one in people}
     assert await whole_pass(reconciler, account) == (Counter(), 0)
+
+
+async def test_who_is_due_is_left_to_the_clock(work_db, contacts_source, evaluator, people, segments, api, account):
+    later = Evaluator(work_db, clock=lambda: evaluator.now() + 40 * DAY)
+    reconciler = Reconciler(work_db, contacts_source, later, Lanes(), behind=nobody_is_behind)
+
+    assert await whole_pass(reconciler, account) == (Counter(), 0)
+
+    assert await api.member_ids(segments[1]) == {one.id for one in people}
 
 
 async def test_a_contact_that_comes_between_two_looks_is_not_taken_for_one_that_is_gone(
