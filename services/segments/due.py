@@ -26,12 +26,13 @@ RETURNING contact_id, due_at
 """
 # For a rule that is added to those that are watched already. Rows that are soon enough are passed by: a conflict would
 # lock them, which writes their pages. Looked up one by one, for an anti-join would read all of the account's each time.
+# What is looked up stays so: whoever writes here holds the contacts, or keeps evaluations away.
 SOONER = f"""
 INSERT INTO due (account_id, contact_id, due_at)
 SELECT $1, d.contact_id, d.due_at FROM unnest($2::text::uuid[], $3::text::bigint[]) AS d (contact_id, due_at)
 WHERE coalesce((SELECT k.due_at FROM due k WHERE k.account_id = $1 AND k.contact_id = d.contact_id), {NEVER}) > d.due_at
 ORDER BY d.contact_id
-ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at WHERE due.due_at > excluded.due_at
+ON CONFLICT (account_id, contact_id) DO UPDATE SET due_at = excluded.due_at
 """
 FORGET = "DELETE FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[])"
 STILL = "SELECT contact_id FROM due WHERE account_id = $1 AND contact_id = ANY ($2::uuid[]) AND due_at <= $3"

@@ -153,7 +153,7 @@ async def watch(
     the others, whose flip is before the batch's moment and would be found by nobody.
     """
     flips = zip(contacts, relative.flips(batch), strict=True)
-    moments = {contact.contact_id: None if contact.deleted else flip for contact, flip in flips}
+    moments = {contact.contact_id: flip for contact, flip in flips}
     await due.put(tx, moments, unless_due_by=0 if every else batch.now)
 
 

@@ -77,8 +77,8 @@ async def write(tx: WriteTx, steps: Sequence[Steps], *, at: datetime) -> dict[UU
     """
     ordered = sorted(steps, key=lambda step: step.entry.build)
     builds = [step.entry.build for step in ordered]
-    before = [row[0] for row in await tx.fetch(LOCK_BUILDS, tx.account, builds)]
-    revisions = [known + step.entry.visible for known, step in zip(before, ordered, strict=True)]
+    # That of a build nobody sees yet is set by its cut.
+    revisions = [row["revision"] + 1 for row in await tx.fetch(LOCK_BUILDS, tx.account, builds)]
     await tx.execute(
         WRITE,
         tx.account,
