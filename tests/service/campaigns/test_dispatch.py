@@ -376,6 +376,7 @@ async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) ->
         assert await queries.leave_out(tx, old, skipped) == []
         assert await queries.release(tx, old, seconds=0, idle_passes=0) is False
         assert await queries.renew(tx, [old], seconds=5) == set()
+        assert await tx.fetchval("SELECT lease_until > now() FROM chunks WHERE account_id = $1", account)
     assert {line.status for line in await world.recipients(account, campaign)} == {pb.RECIPIENT_STATUS_CLAIMED}
 
 

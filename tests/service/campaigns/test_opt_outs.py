@@ -129,3 +129,19 @@ async def test_who_opted_out_is_told_so_also_where_there_would_be_no_text(world:
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
     reasons = {line.address: line.reason for line in await world.recipients(account, campaign)}
     assert reasons == {phone(1): "opted_out", phone(2): "missing_variable:name", phone(3): ""}
+
+
+async def test_whoever_opts_out_after_the_provider_said_later_is_skipped(world: World, account: AccountId) -> None:
+    """Nothing is open of an attempt that the provider answered, also where it did not take the message."""
+    campaign = await world.ready(account, 1)
+
+    async def later(_: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        world.contacts.refused = {phone(0): contacts_pb.REFUSAL_OPTED_OUT}
+        return 429, {"Retry-After": "0"}
+
+    world.provider.before = later
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.skipped, stats.uncertain, len(world.provider.requests)) == (1, 0, 1)
