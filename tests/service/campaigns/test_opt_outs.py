@@ -9,8 +9,10 @@ import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from chassis import ids
 from chassis.ids import AccountId
 from services.campaigns.providers.port import Outbound
+from services.campaigns.repository import dispatch
 from services.campaigns.work.chunk import BATCH, FRESH_SECONDS
 from services.campaigns.work.sending import Sending
 from tests.service.campaigns.world import World, phone
@@ -145,3 +147,24 @@ async def test_whoever_opts_out_after_the_provider_said_later_is_skipped(world: 
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
     stats = await world.check_stats(account, campaign)
     assert (stats.skipped, stats.uncertain, len(world.provider.requests)) == (1, 0, 1)
+
+
+async def test_whoever_opts_out_after_an_attempt_without_an_answer_is_uncertain(
+    world: World, account: AccountId
+) -> None:
+    """The message may have reached them, so that nobody may say it was not sent."""
+    campaign = await world.ready(account, 1)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    # As a worker leaves it that died behind its intent.
+    async with world.work_db.across() as tx:
+        lease = await dispatch.lease(tx, account, campaign_id, seconds=0)
+        assert lease is not None
+        rows = await dispatch.open_recipients(tx, lease)
+        assert len(await dispatch.intend(tx, lease, [row["id"] for row in rows], seconds=0)) == 1
+    world.contacts.refused = {phone(0): contacts_pb.REFUSAL_OPTED_OUT}
+    async with world.working():
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    stats = await world.check_stats(account, campaign)
+    assert (stats.skipped, stats.uncertain, world.provider.requests) == (0, 1, [])
