@@ -380,6 +380,24 @@ async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) ->
     assert {line.status for line in await world.recipients(account, campaign)} == {pb.RECIPIENT_STATUS_CLAIMED}
 
 
+async def test_an_attempt_without_an_answer_is_as_old_as_the_first(world: World, account: AccountId) -> None:
+    """A provider forgets keys after a time: see domain.sending."""
+    campaign = await world.ready(account, 1)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert lease is not None
+        rows = await queries.open_recipients(tx, lease)
+    began = set()
+    for attempt in (1, 2):
+        async with world.work_db.across() as tx:
+            assert await queries.intend(tx, lease, [rows[0]["id"]], seconds=60) == {rows[0]["id"]: attempt}
+            began.add(await tx.fetchval("SELECT unanswered_since FROM recipients WHERE account_id = $1", account))
+    assert len(began) == 1
+
+
 async def test_an_intent_needs_a_running_campaign(world: World, account: AccountId) -> None:
     campaign = await world.ready(account, 3)
     await world.start(account, campaign)
