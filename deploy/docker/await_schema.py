@@ -31,14 +31,13 @@ def main() -> int:
 
 
 async def wait(url: str, versions: Path) -> None:
-    db = await Database.open(url, pool_size=1, name="await-schema")
     said = ""
-    while problem := await look(db, versions):
-        if problem != said:
-            print(problem, file=sys.stderr, flush=True)
-            said = problem
-        await asyncio.sleep(PAUSE_SECONDS)
-    await db.stop()
+    async with Database.opened(url, name="await-schema") as db:
+        while problem := await look(db, versions):
+            if problem != said:
+                print(problem, file=sys.stderr, flush=True)
+                said = problem
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def look(db: Database, versions: Path) -> str:

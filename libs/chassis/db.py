@@ -149,6 +149,13 @@ class WriteTx(ReadTx):
             raise RuntimeError("a call with an Idempotency-Key must end in tx.reply(response)")
 
 
+class Statement(WriteTx):
+    """A single statement. Events would be written by another one."""
+
+    def add_events(self, events: Iterable[outbox.Event]) -> None:
+        raise RuntimeError("a statement by itself tells of nothing: events take a transaction")
+
+
 class Database:
     """A pool of one role's connections."""
 
@@ -184,6 +191,16 @@ class Database:
         POOL.labels("busy").set_function(lambda: pool.get_size() - pool.get_idle_size())
         POOL_LIMIT.set(pool_size)
         return cls(await pool)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, url: str, *, pool_size: int = 1, name: str) -> AsyncIterator[Self]:
+        """As `open`, for as long as the block lasts: for commands."""
+        db = await cls.open(url, pool_size=pool_size, name=name)
+        try:
+            yield db
+        finally:
+            await db.stop()
 
     async def start(self) -> None:
         """Nothing to do: connections open when they are needed."""
@@ -270,9 +287,14 @@ class Database:
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[WriteTx]:
-        """As `across`, for a single statement, which is a transaction by itself and saves its beginning and its end."""
+        """As `across`, for a single statement, which is a transaction by itself and saves its beginning and its end.
+
+        It has no events: adding one raises RuntimeError.
+        """
         async with self._connection() as connection:
-            yield WriteTx(connection, None, None)
+            tx = Statement(connection, None, None)
+            yield tx
+        self._committed(tx)
 
     @asynccontextmanager
     async def _transaction(

@@ -45,14 +45,12 @@ def command(account: str, metadata: sa.MetaData, *, first: Sequence[str] = ()) -
         raise typer.BadParameter("no account's id", param_hint="ACCOUNT")
 
     async def run() -> int:
-        db = await Database.open(MigrateSettings().database_url, pool_size=1, name="erase-account")  # type: ignore[call-arg]
         taken = 0
-        try:
+        settings = MigrateSettings()  # type: ignore[call-arg]
+        async with Database.opened(settings.database_url, name="erase-account") as db:
             async for table, rows in erase(db, owner, metadata, first=first):
                 taken += rows
                 typer.echo(f"{table}: {rows} rows")
-        finally:
-            await db.stop()
         return taken
 
     taken = commands.run(run(), after="What is gone is gone; run it again.")

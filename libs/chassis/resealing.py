@@ -89,15 +89,12 @@ def command(sealed: Sealed, *, database_url: str, keys: str) -> None:
     """Tells on the standard output what was done; ends with 1 where none of the keys opens a row."""
 
     async def run() -> Step:
-        db = await Database.open(database_url, pool_size=1, name="reseal")
         whole = Step()
-        try:
+        async with Database.opened(database_url, name="reseal") as db:
             async for step in reseal(db, Sealer(keys), sealed):
                 whole.add(step)
                 for lost in step.lost:
                     typer.echo(f"{lost}: none of the keys opens it; {sealed.remedy}")
-        finally:
-            await db.stop()
         return whole
 
     whole = commands.run(run(), after="What is done stays; run it again.")

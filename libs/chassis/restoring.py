@@ -31,9 +31,8 @@ async def restored(url: str, *, service: str, versions: Path, work: Callable[[Da
     May be repeated: where it failed the doors stay closed. Raises FailedPrecondition while processes of the service
     are connected, and Unavailable where the schema is not this code's.
     """
-    db = await Database.open(url, pool_size=1, name=f"{service}-after-restore")
     roles = [f"{service}_serve", f"{service}_work"]
-    try:
+    async with Database.opened(url, name=f"{service}-after-restore") as db:
         await schema.check(db, versions)
         await refuse_while_in_use(db, roles)
         await turn_doors(db, f"REVOKE CONNECT ON DATABASE %I FROM {', '.join(roles)}")
@@ -42,8 +41,6 @@ async def restored(url: str, *, service: str, versions: Path, work: Callable[[Da
         done = await work(db)
         await turn_doors(db, f"GRANT CONNECT ON DATABASE %I TO {', '.join(roles)}")
         return done
-    finally:
-        await db.stop()
 
 
 async def refuse_while_in_use(db: Database, roles: Sequence[str]) -> None:

@@ -141,12 +141,9 @@ async def work(process: Process, settings: WorkSettings) -> None:
 async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> AsyncIterator[Checked]:
     """Every campaign's numbers against its ledger, at once; of one account, or of all."""
     telemetry.setup(SERVICE, "reconcile", log_level=settings.log_level)
-    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
-    try:
+    async with Database.opened(settings.database_url, name=SERVICE) as db:
         async for checked in Reconciler(db, interval=timedelta(0)).everything(account):
             yield checked
-    finally:
-        await db.stop()
 
 
 class Http:

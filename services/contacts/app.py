@@ -147,23 +147,19 @@ async def work(process: Process, settings: WorkSettings) -> None:
 
 async def reindex(settings: WorkSettings) -> None:
     telemetry.setup(SERVICE, "reindex", log_level=settings.log_level)
-    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
     done = 0
-    async for done in rebuild(db):
-        log.info("search.rebuilding", contacts=done)
+    async with Database.opened(settings.database_url, name=SERVICE) as db:
+        async for done in rebuild(db):
+            log.info("search.rebuilding", contacts=done)
     log.info("search.rebuilt", contacts=done)
-    await db.stop()
 
 
 async def replay(settings: WorkSettings, *, account: AccountId | None, since: datetime | None) -> AsyncIterator[int]:
     """How many contacts and tombstones were told of so far."""
     telemetry.setup(SERVICE, "replay", log_level=settings.log_level)
-    db = await Database.open(settings.database_url, pool_size=1, name=SERVICE)
-    try:
+    async with Database.opened(settings.database_url, name=SERVICE) as db:
         async for told in replaying.replay(db, account=account, since=since):
             yield told
-    finally:
-        await db.stop()
 
 
 def exported_peers(process: Process, settings: WorkSettings) -> tuple[Segments, Campaigns]:

@@ -86,11 +86,9 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
     """Ends the command with 2 where what was asked cannot be done, and with 1 where the database is not there."""
 
     async def connected() -> T:
-        db = await Database.open(MigrateSettings().database_url, pool_size=1, name="accounts")  # type: ignore[call-arg]
-        try:
+        settings = MigrateSettings()  # type: ignore[call-arg]
+        async with Database.opened(settings.database_url, name="accounts") as db:
             return await work(db)
-        finally:
-            await db.stop()
 
     try:
         return asyncio.run(connected())

@@ -73,8 +73,7 @@ async def reconcile(settings: WorkSettings, *, account: AccountId | None) -> Asy
     """Step by step, of one account or of all. Raises reconciliations.Lost and chassis.errors."""
     telemetry.setup(SERVICE, "reconcile", log_level=settings.log_level)
     async with contextlib.AsyncExitStack() as stack:
-        db = await Database.open(settings.database_url, pool_size=2, name=SERVICE)
-        stack.push_async_callback(db.stop)
+        db = await stack.enter_async_context(Database.opened(settings.database_url, pool_size=2, name=SERVICE))
         nats = Nats.of(settings, SERVICE, wait=False)
         await nats.start()
         stack.push_async_callback(nats.stop)

@@ -15,6 +15,7 @@ from chassis.db import Database
 from chassis.errors import Aborted, FailedPrecondition, Unavailable
 from chassis.idempotency import Replay
 from chassis.ids import AccountId
+from chassis.outbox import Event
 from tests.service.chassis.conftest import Databases
 from tests.service.stack import measured
 
@@ -63,6 +64,17 @@ async def test_a_failed_block_leaves_nothing_and_a_usable_connection(dbs: Databa
     async with one.read(account) as tx:
         assert await tx.fetch("SELECT * FROM notes") == []
     await one.stop()
+
+
+async def test_a_statement_by_itself_takes_no_events(dbs: Databases, account: AccountId) -> None:
+    told: list[str] = []
+    async with dbs.work.statement() as tx:
+        done = await tx.execute(INSERT, account, 6, "mine")
+        tx.after_commit.append(lambda: told.append(done))
+        with pytest.raises(RuntimeError, match="events take a transaction"):
+            tx.add_events([Event("note.created", account, b"")])
+        assert told == []
+    assert told == ["INSERT 0 1"]
 
 
 async def test_a_cancelled_statement_rolls_back(dbs: Databases, account: AccountId) -> None:
