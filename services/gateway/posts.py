@@ -4,7 +4,6 @@ Providers report each message by itself, and a call for each would cost more tha
 comes while a call of the account is under way goes with the next.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
@@ -12,7 +11,7 @@ from prometheus_client import Counter, Histogram
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.campaigns.v1.campaigns_pb2_grpc import CampaignsServiceStub
 from chassis.call import Outgoing
-from chassis.errors import CarillonError, Unimplemented, from_bytes
+from chassis.errors import CarillonError, from_bytes
 from chassis.group_commit import GroupCommit, Metrics
 from chassis.grpc_client import Client
 from chassis.ids import AccountId
@@ -38,25 +37,12 @@ class Posts:
     async def _hand_over(
         self, account: AccountId, posts: Sequence[pb.TakeHookRequest]
     ) -> Sequence[pb.TakeHookResponse | CarillonError]:
-        request = pb.TakeReceiptsRequest(posts=posts)
-        try:
-            answer = await self._campaigns.unary(
-                self._campaigns.stub.TakeReceipts,
-                request,
-                call=Outgoing(account=account),
-                timeout=self._timeout,
-                # What is told twice changes nothing.
-                safe=True,
-            )
-        except Unimplemented:
-            # Campaigns of the version before, in the middle of an upgrade.
-            return await asyncio.gather(*(self._alone(account, post) for post in posts))
+        answer = await self._campaigns.unary(
+            self._campaigns.stub.TakeReceipts,
+            pb.TakeReceiptsRequest(posts=posts),
+            call=Outgoing(account=account),
+            timeout=self._timeout,
+            # What is told twice changes nothing.
+            safe=True,
+        )
         return [from_bytes(one.refused) if one.refused else one.taken for one in answer.results]
-
-    async def _alone(self, account: AccountId, post: pb.TakeHookRequest) -> pb.TakeHookResponse | CarillonError:
-        try:
-            return await self._campaigns.unary(
-                self._campaigns.stub.TakeHook, post, call=Outgoing(account=account), timeout=self._timeout, safe=True
-            )
-        except CarillonError as error:
-            return error

@@ -13,7 +13,6 @@ from chassis.errors import (
     InvalidArgument,
     Reason,
     ResourceExhausted,
-    Unimplemented,
     to_status,
 )
 from tests.service.gateway.conftest import Gateway
@@ -297,14 +296,6 @@ async def test_receipts_that_come_together_are_handed_over_together_and_answered
     assert [answer.body for at, answer in enumerate(answers) if at != 7] == [at for at in range(20) if at != 7]
     assert sum(len(one.request.posts) for one in gateway.campaigns.received) == 20
     assert len(gateway.campaigns.received) < 20
-
-
-async def test_campaigns_of_the_version_before_get_receipts_one_by_one(gateway: Gateway) -> None:
-    gateway.campaigns.answers["TakeReceipts"] = Unimplemented(Reason.INTERNAL, "unknown")
-    gateway.campaigns.answers["TakeHook"] = TAKEN
-    answer = await gateway.call("POST", hook_path(gateway, "receipts"), key=None, data=b"x")
-    assert answer.status == 200
-    assert gateway.campaigns.last("TakeHook").request.body == b"x"
 
 
 @pytest.mark.parametrize("method", ["TakeReceipts", "TakeHook"])
