@@ -82,8 +82,8 @@ class ContactEvents:
                 async for batch, contacts in batches(events):
                     await slots.acquire()
                     group.create_task(self._apply(account, batch, contacts, slots))
-        except* Exception as errors:
-            # Any of them says what the consumer is to do.
+        except ExceptionGroup as errors:
+            # Any of them says what the consumer is to do. By `except*` it would be a group again, before Python 3.11.4.
             raise errors.exceptions[0] from errors
 
     async def _apply(

@@ -9,6 +9,7 @@ from carillon.contacts.v1 import contacts_pb2
 from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.consumer import Invalid, Received
+from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 from services.segments import lanes
 from services.segments.consumers import ContactEvents, decode
@@ -37,6 +38,24 @@ def test_text_is_folded_and_what_is_absent_is_left_out():
         "e:tags": ("vip",),
     }
     assert contact.changed == {"tags"}
+
+
+class Away:
+    """An evaluator whose database cannot be reached."""
+
+    async def apply(self, account, contacts, *, bulk):
+        raise Unavailable(Reason.UNAVAILABLE, "away")
+
+
+@pytest.mark.parametrize(("data", "told"), [(b"\xff", Invalid), (b"", Unavailable)])
+async def test_the_consumer_is_told_what_went_wrong_by_its_kind(data, told):
+    """It buries the one, and waits for the end of the other."""
+    good = contacts_pb2.Contact(id=ids.encode("cnt", ids.new()), version=1)
+    changes = events_pb2.ContactsChanged(changes=[events_pb2.ContactChange(contact=good)])
+    events = [received("contact.created", one) for one in (changes.SerializeToString(), data)]
+
+    with pytest.raises(told):
+        await ContactEvents(Away(), Lanes()).handle(events[0].account, events)  # type: ignore[arg-type]
 
 
 def test_a_created_contact_does_not_say_what_changed():
