@@ -134,9 +134,9 @@ class Consumer:
             await asyncio.shield(working)
         finally:
             asking.cancel()
+            # In a task that is being cancelled, asyncio.timeout of Debian 12's Python (3.11.2) ends as a cancellation.
             with suppress(TimeoutError):
-                async with asyncio.timeout(FINISH_SECONDS):
-                    await self._handling.acquire()
+                await asyncio.wait_for(self._handling.acquire(), FINISH_SECONDS)
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 

@@ -92,9 +92,9 @@ class Transport(TcpTransport):
         return True
 
     async def wait_closed(self) -> None:
+        # Not asyncio.timeout: whoever closes may be in the middle of being cancelled (see chassis.consumer).
         try:
-            async with asyncio.timeout(CLOSED_SECONDS):
-                await super().wait_closed()  # type: ignore[no-untyped-call]
+            await asyncio.wait_for(super().wait_closed(), CLOSED_SECONDS)  # type: ignore[no-untyped-call]
         except TimeoutError:
             if self._io_writer is not None:
                 self._io_writer.transport.abort()
