@@ -83,17 +83,22 @@ async def test_opting_out_after_the_upload_is_heeded(world: World, account: Acco
     assert not {phone(3), phone(4)} & set(world.provider.addresses)
 
 
-async def test_nothing_is_sent_while_contacts_does_not_answer(world: World, account: AccountId) -> None:
+async def test_nothing_is_sent_while_contacts_does_not_answer(
+    world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.campaigns.work.chunk.UNCHECKED_SECONDS", 0.05)
     campaign = await world.ready(account, 5)
     world.contacts.available = False
     calls = world.contacts.calls
     async with world.working():
         await world.start(account, campaign)
 
-        async def asked() -> bool:
-            return world.contacts.calls > calls + 1
+        async def asked_again() -> bool:
+            world.woken.set()
+            # A call that fails is made twice.
+            return world.contacts.calls > calls + 2
 
-        await eventually(asked)
+        await eventually(asked_again)
         assert not world.provider.requests
         world.contacts.available = True
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
