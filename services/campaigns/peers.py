@@ -53,8 +53,6 @@ class Contacts:
         answer = await self._client.unary(
             self._client.stub.CheckMessageable, request, call=Outgoing(account), timeout=CHECK_SECONDS, safe=True
         )
-        if len(answer.refusals) != len(targets):
-            raise RuntimeError("contacts answered for another number of targets")
         return [convert.REFUSALS.get(refusal, "") for refusal in answer.refusals]
 
     async def get(self, account: AccountId, public_id: str) -> contacts.Contact:

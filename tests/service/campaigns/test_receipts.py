@@ -12,7 +12,7 @@ from chassis.ids import AccountId
 from tests.service.campaigns.hooks import applied, record, sent, token_of, told
 from tests.service.campaigns.world import World, numbers_csv
 
-DELIVERED, FAILED = "delivered", "failed"
+DELIVERED, FAILED, OPENED = "delivered", "failed", "opened"
 
 
 async def test_receipts_move_the_numbers(world: World, account: AccountId) -> None:
@@ -58,6 +58,18 @@ async def test_what_is_told_again_after_it_was_applied_is_no_news(
     types = [row["type"] for row in await world.admin("SELECT type FROM outbox WHERE account_id = $1", account)]
     assert types.count(f"message.{status}") == 1
     assert not await world.admin("SELECT FROM receipts WHERE account_id = $1", account)
+
+
+async def test_a_receipt_that_comes_while_another_of_the_message_is_applied_stays(
+    world: World, account: AccountId
+) -> None:
+    sender, _, (line,) = await sent(world, account, 1)
+    await record(world, account, sender, told(line, DELIVERED), told(line, OPENED))
+    # As when it is stored behind the applier's look.
+    await world.admin("UPDATE receipts SET due_at = 'infinity' WHERE account_id = $1 AND status = 'opened'", account)
+    await applied(world)
+    rows = await world.admin("SELECT status FROM receipts WHERE account_id = $1", account)
+    assert [row["status"] for row in rows] == [OPENED]
 
 
 @pytest.mark.parametrize("name", ["id", "key"])
@@ -108,6 +120,13 @@ async def test_a_late_receipt_moves_an_uncertain_one_on(world: World, account: A
     await applied(world)
     stats = await world.check_stats(account, campaign)
     assert (stats.uncertain, stats.sent, stats.delivered, stats.failed) == (1, 2, 1, 1)
+    # Whatever was told of it, it was sent then, and no attempt is open.
+    rows = await world.admin(
+        "SELECT sent_at IS NOT NULL AS sent, unanswered_since IS NULL AS answered FROM recipients "
+        "WHERE account_id = $1 AND status <> 'uncertain'",
+        account,
+    )
+    assert [tuple(row) for row in rows] == [(True, True)] * 2
 
 
 async def test_only_the_senders_token_is_taken(world: World, account: AccountId, other: AccountId) -> None:
