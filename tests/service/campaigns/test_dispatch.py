@@ -15,6 +15,7 @@ from services.campaigns.domain.sending import Outcome
 from services.campaigns.repository import dispatch as queries
 from services.campaigns.work.budget import acquire, block
 from services.campaigns.work.chunk import BATCH
+from services.campaigns.work.finishing import Finisher
 from tests.service.campaigns.world import World, numbers_csv, phone
 from tests.service.stack import eventually
 
@@ -383,6 +384,33 @@ async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) ->
         assert await queries.renew(tx, [old], seconds=5) == set()
         assert await tx.fetchval("SELECT lease_until > now() FROM chunks WHERE account_id = $1", account)
     assert {line.status for line in await world.recipients(account, campaign)} == {pb.RECIPIENT_STATUS_CLAIMED}
+
+
+async def test_cancelling_leaves_a_chunk_to_whoever_has_it_and_then_says_whom_it_tried(
+    world: World, account: AccountId
+) -> None:
+    campaign = await world.ready(account, 2)
+    await world.start(account, campaign)
+    campaign_id = ids.decode("cmp", campaign.id)
+    assert campaign_id is not None
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert lease is not None
+        tried, _ = await queries.open_recipients(tx, lease)
+        assert len(await queries.intend(tx, lease, [tried["id"]], seconds=60)) == 1
+
+    async def statuses() -> list[tuple[str, str]]:
+        await Finisher(world.work_db).step()
+        rows = await world.admin("SELECT status, reason FROM recipients WHERE account_id = $1 ORDER BY 1", account)
+        return [tuple(row) for row in rows]
+
+    await world.call(account, "CancelCampaign", pb.CancelCampaignRequest(id=campaign.id))
+    # The answer may come.
+    assert await statuses() == [("claimed", ""), ("skipped", "cancelled")]
+    await world.admin("UPDATE chunks SET lease_until = 'epoch' WHERE account_id = $1", account)
+    assert await statuses() == [("skipped", "cancelled"), ("uncertain", "no_answer")]
+    stats = await world.check_stats(account, campaign)
+    assert (stats.skipped, stats.uncertain) == (1, 1)
 
 
 async def test_an_attempt_without_an_answer_is_as_old_as_the_first(world: World, account: AccountId) -> None:
