@@ -386,6 +386,27 @@ async def test_a_stale_lease_writes_nothing(world: World, account: AccountId) ->
     assert {line.status for line in await world.recipients(account, campaign)} == {pb.RECIPIENT_STATUS_CLAIMED}
 
 
+@pytest.mark.parametrize(("late", "status"), [(Status.PENDING, "uncertain"), (Status.SENT, "sent")])
+async def test_only_what_became_of_an_uncertain_one_moves_it_on(
+    world: World, account: AccountId, late: Status, status: str
+) -> None:
+    """A provider that did not take it this time may have taken it before: it is not sent again by itself."""
+    campaign = await world.ready(account, 1)
+    await world.start(account, campaign)
+    campaign_id, sender_id = ids.decode("cmp", campaign.id), ids.decode("sender", campaign.sender_id)
+    assert campaign_id is not None
+    assert sender_id is not None
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+        assert lease is not None
+        (row,) = await queries.open_recipients(tx, lease)
+        await queries.intend(tx, lease, [row["id"]], seconds=60)
+        await tx.execute("UPDATE recipients SET status = 'uncertain' WHERE account_id = $1", account)
+        told = queries.Settled(row["id"], Outcome(late), answered=True)
+        assert len(await queries.settle_late(tx, lease, sender_id, [told])) == (status != "uncertain")
+        assert await tx.fetchval("SELECT status FROM recipients WHERE account_id = $1", account) == status
+
+
 async def test_cancelling_leaves_a_chunk_to_whoever_has_it_and_then_says_whom_it_tried(
     world: World, account: AccountId
 ) -> None:
