@@ -2,15 +2,16 @@
 
 Logs are JSON lines on standard error, without phones, emails or keys. Traces go by OTLP/HTTP when
 OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise spans cost next to nothing and the caller's trace context is still
-carried on. Spans are made by hand at the five places where work changes process (REST, gRPC client and server, relay,
-consumer), because those are ours anyway.
+carried on. OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say which are recorded; the others are carried on too, as
+such, so that every process does alike with a trace. Spans are made by hand at the five places where work changes
+process (REST, gRPC client and server, relay, consumer), because those are ours anyway.
 """
 
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -27,17 +28,24 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 # A collector that is gone must not hold up a stop.
 EXPORT_SECONDS = 2
+# The last digit of a traceparent, whose last bit says that the trace is recorded.
+RECORDED = tuple("13579bdf")
 
 
 def setup(service: str, process: str, *, log_level: str = "info") -> None:
     """process: `serve` or `work`."""
     set_up_logs(f"{service}-{process}", log_level)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider = TracerProvider(resource=Resource.create({"service.name": f"carillon-{service}-{process}"}))
-        provider.add_span_processor(
+        provided = provider(f"carillon-{service}-{process}")
+        provided.add_span_processor(
             BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS), schedule_delay_millis=500)
         )
-        trace.set_tracer_provider(provider)
+        trace.set_tracer_provider(provided)
+
+
+def provider(process: str) -> TracerProvider:
+    """Without a sampler of its own: the environment's is taken, or all traces are recorded."""
+    return TracerProvider(resource=Resource.create({"service.name": process}))
 
 
 def set_up_logs(process: str, level: str) -> None:
@@ -126,6 +134,11 @@ def current_traceparent() -> str:
     carrier: dict[str, str] = {}
     inject(carrier)
     return carrier.get("traceparent", "")
+
+
+def followed(traceparents: Sequence[str]) -> str:
+    """The one to continue, where what belongs to several is done together: the first that is recorded, or the first."""
+    return next((one for one in traceparents if one.endswith(RECORDED)), traceparents[0])
 
 
 @contextmanager

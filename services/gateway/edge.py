@@ -158,8 +158,8 @@ class Answering:
             AVAILABLE[self.status < 500].inc()
             if kind == "call" and self.status < 500:
                 QUICK[seconds <= OBJECTIVE_SECONDS].inc()
-        span.update_name(f"{self.method} {route}")
         if span.is_recording():
+            span.update_name(f"{self.method} {route}")
             span.set_attributes(
                 {"http.request.method": self.method, "http.route": route, "http.response.status_code": self.status}
             )

@@ -1,7 +1,7 @@
 """Contacts through the REST API with 32 clients, against an empty handler under the same server.
 
 The whole path: gateway, gRPC, Postgres commit and outbox, with keys, rate limits, an Idempotency-Key on every POST, and
-traces sent to a collector that throws them away.
+traces sent to a collector that throws them away: as many as the chart has recorded, and beside that all of them.
 """
 
 import asyncio
@@ -11,10 +11,12 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import uvloop
+import yaml
 
 from deploy.local.demo import contacts_csv
 from deploy.local.demo.rest import Rest
@@ -38,6 +40,9 @@ BATCHES = f"batch of {BATCH} upserts"
 EMPTY = "empty handler"
 # The bench is one key that calls as fast as it can: its budget is counted and never spent.
 ENVIRON = {"CARILLON_RATE_LIMIT_PER_SECOND": "100000"}
+CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "carillon" / "values.yaml"
+# Measured with every trace recorded as well.
+TRACED, ALL_TRACES = ("create", "get"), "{}, all traces recorded"
 LEAST_PER_SECOND = {"create": 700.0, "get": 1000.0}
 # Of the gateway over the empty handler's.
 MOST_CPU_MS = 1.5
@@ -128,7 +133,21 @@ class Measured:
     cpu_ms_per_call: float
 
 
-async def measure(stack: ThrowawayStack, empty: child.Child, *, rounds: int) -> dict[str, list[Measured]]:
+def environ(sink: child.Child) -> dict[str, str]:
+    """Of a stack that is set up as the chart does, its traces going to the sink."""
+    shipped = yaml.safe_load(CHART.read_text())["otlp"]
+    return {
+        **ENVIRON,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink.port}",
+        "OTEL_TRACES_SAMPLER": shipped["sampler"],
+        "OTEL_TRACES_SAMPLER_ARG": str(shipped["samplerArg"]),
+    }
+
+
+async def measure(
+    stack: ThrowawayStack, empty: child.Child, *, rounds: int, names: Sequence[str] | None = None
+) -> dict[str, list[Measured]]:
+    """names: of the calls, where not all are wanted."""
     file = stack.home.folder / "demo" / "rest.csv"
     contacts_csv.write(file, rows=ROWS, seed=SEED)
     key = await asyncio.to_thread(stack.create_account, "bench rest")
@@ -143,6 +162,7 @@ async def measure(stack: ThrowawayStack, empty: child.Child, *, rounds: int) -> 
         connections(f"http://127.0.0.1:{empty.port}", CLIENTS) as to_empty,
     ):
         requests = calls(to_gateway, to_empty, contacts=contacts)
+        requests = {name: requests[name] for name in names or requests}
         # The import, and then what the call before has left, are not this call's.
         to_settle = True
         for round_number in range(-1, rounds):
@@ -162,12 +182,13 @@ async def measure(stack: ThrowawayStack, empty: child.Child, *, rounds: int) -> 
 def run(rounds: int = ROUNDS) -> Outcome:
     # The empty handler is FastAPI under granian too, so that the difference is the path behind it. It calls nobody.
     with child.running("tests.bench.span_sink") as sink:
-        environ = {**ENVIRON, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink.port}"}
-        with (
-            throwaway_stack.started("bench", environ=environ) as stack,
-            child.running("tests.bench.decisions.asgi_subject", "granian", "1") as empty,
-        ):
-            found = uvloop.run(measure(stack, empty, rounds=rounds))
+        shipped = environ(sink)
+        with child.running("tests.bench.decisions.asgi_subject", "granian", "1") as empty:
+            with throwaway_stack.started("bench", environ=shipped) as stack:
+                found = uvloop.run(measure(stack, empty, rounds=rounds))
+            with throwaway_stack.started("bench", environ=shipped | {"OTEL_TRACES_SAMPLER": "always_on"}) as stack:
+                traced = uvloop.run(measure(stack, empty, rounds=rounds, names=TRACED))
+    found |= {ALL_TRACES.format(name): measured for name, measured in traced.items()}
     rows, figures = [], {}
     reference = median([one.load.per_second for one in found[EMPTY]])
     for name, measured in found.items():

@@ -103,8 +103,7 @@ async def measure(stack: ThrowawayStack, sink: child.Child) -> dict[str, Costs]:
 def run(rounds: int = 1) -> Outcome:
     del rounds  # Processor time, unlike a rate, is much the same from run to run.
     with child.running("tests.bench.span_sink") as sink:
-        environ = {**rest.ENVIRON, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink.port}"}
-        with throwaway_stack.started("bench", environ=environ) as stack:
+        with throwaway_stack.started("bench", environ=rest.environ(sink)) as stack:
             found = uvloop.run(measure(stack, sink))
     everybody = dict.fromkeys(name for one in found.values() for name in (*one.during, *one.after))
     spent = {

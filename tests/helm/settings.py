@@ -43,6 +43,8 @@ OF_LIBRARIES = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OpenTelemetry",
     "OTEL_EXPORTER_OTLP_HEADERS": "OpenTelemetry",
     "OTEL_RESOURCE_ATTRIBUTES": "OpenTelemetry",
+    "OTEL_TRACES_SAMPLER": "OpenTelemetry",
+    "OTEL_TRACES_SAMPLER_ARG": "OpenTelemetry",
     "POD_NAME": "Kubernetes, where it puts OTEL_RESOURCE_ATTRIBUTES together",
 }
 READ = re.compile(r"os\.environ(?:\.get\(|\[)\s*\"(\w+)\"")

@@ -12,6 +12,7 @@ from chassis.config import Settings
 from tests.helm import settings
 from tests.helm.rendering import (
     CHART,
+    EXAMPLES,
     containers,
     deployments,
     environment,
@@ -117,6 +118,18 @@ def test_numbers_are_written_so_that_they_can_be_read() -> None:
     given = environment(main_container(deployments(full)["gateway"]))
     assert given["CARILLON_UPLOAD_LIMIT_BYTES"]["value"] == "5368709120"
     assert given["CARILLON_KEY_CACHE_SECONDS"]["value"] == "0.5"
+
+
+def test_a_tenth_of_the_traces_that_begin_here_is_recorded_unless_the_values_say_otherwise() -> None:
+    """Read by OpenTelemetry's SDK, which records all where it finds neither."""
+    for values, sampler, share in (
+        (EXAMPLES / "production.yaml", "parentbased_traceidratio", "0.1"),
+        (CHART / "ci" / "full-values.yaml", "traceidratio", "1"),
+    ):
+        for deployment in deployments(render_file(values)).values():
+            given = environment(main_container(deployment))
+            found = (given["OTEL_TRACES_SAMPLER"]["value"], given["OTEL_TRACES_SAMPLER_ARG"]["value"])
+            assert found == (sampler, share)
 
 
 def test_settings_without_a_default_have_none() -> None:

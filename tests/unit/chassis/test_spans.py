@@ -1,9 +1,10 @@
-"""Spans: what of a failure they tell."""
+"""Spans: what of a failure they tell, and whose are recorded."""
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from opentelemetry.trace import StatusCode
 
 from chassis import telemetry
@@ -36,3 +37,23 @@ def test_a_span_can_last_longer_than_its_block(ended):
     opened.end()
 
     assert [span.name for span in ended()] == ["publish"]
+
+
+def test_the_environment_says_which_traces_are_recorded(monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    with telemetry.provider("carillon-test").get_tracer("test").start_as_current_span("create") as opened:
+        assert not opened.is_recording()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_who_goes_on_with_a_trace_does_as_who_began_it(ended, recorded):
+    began = TracerProvider(sampler=ALWAYS_ON if recorded else ALWAYS_OFF).get_tracer("test")
+    with began.start_as_current_span("create") as opened:
+        traceparent = telemetry.current_traceparent()
+    assert f"{opened.get_span_context().trace_id:032x}" in traceparent
+    assert telemetry.followed(["", traceparent]) == (traceparent if recorded else "")
+
+    with telemetry.with_remote_parent(traceparent), telemetry.span("publish") as next_one:
+        assert next_one.get_span_context().trace_id == opened.get_span_context().trace_id
+
+    assert len(ended()) == recorded

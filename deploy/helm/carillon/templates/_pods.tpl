@@ -100,6 +100,8 @@ valueFrom: {secretKeyRef: {name: {{ include "carillon.secret" . }}, key: {{ .key
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+- {name: OTEL_TRACES_SAMPLER, value: {{ .sampler | quote }}}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ include "carillon.plain" .samplerArg | quote }}}
 - {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ printf "k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" $.Release.Namespace | quote }}}
 {{- if .headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
