@@ -102,9 +102,11 @@ async def measure(stack: ThrowawayStack, sink: child.Child) -> dict[str, Costs]:
 
 def run(rounds: int = 1) -> Outcome:
     del rounds  # Processor time, unlike a rate, is much the same from run to run.
-    with child.running("tests.bench.span_sink") as sink:
-        with throwaway_stack.started("bench", environ=rest.environ(sink)) as stack:
-            found = uvloop.run(measure(stack, sink))
+    with (
+        child.running("tests.bench.span_sink") as sink,
+        throwaway_stack.started("bench", environ=rest.environ(sink)) as stack,
+    ):
+        found = uvloop.run(measure(stack, sink))
     everybody = dict.fromkeys(name for one in found.values() for name in (*one.during, *one.after))
     spent = {
         name: [one.during.get(name, 0.0) + one.after.get(name, 0.0) for one in found.values()] for name in everybody

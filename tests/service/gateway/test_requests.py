@@ -183,6 +183,26 @@ async def test_bodies_over_a_mebibyte_are_refused(gateway: Gateway) -> None:
     assert (streamed.status, streamed.code) == (413, "payload_too_large")
 
 
+async def test_a_body_ends_where_it_says_and_its_connection_goes_on(with_contact: Gateway) -> None:
+    """By its length, or by the end that it has itself; a request behind it, on its way already, is one of its own."""
+    host, _, port = with_contact.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/contacts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {with_contact.account.key}\r\n"
+    bodies = [b'{"phone": "+15550100", "name": "%s"}' % name + b" " * 100_000 for name in (b"one", b"two", b"three")]
+    for at, body in enumerate(bodies):
+        lengths = [f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"]
+        writer.write(f"{head}{lengths[at % 2]}\r\n\r\n".encode())
+        writer.write(body if at % 2 == 0 else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    for _ in bodies:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+        headers = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"(?i)content-length: (\d+)", headers)
+        await reader.readexactly(int(length))
+    writer.close()
+    asked = [one.request.contact.name for one in with_contact.contacts.received]
+    assert asked == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize(
     ("path", "kind", "beginning", "code"),
     [
