@@ -15,7 +15,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 
@@ -24,7 +23,7 @@ from chassis.errors import Unavailable, from_rpc_error
 from chassis.grpc_server import AUTHORIZATION, FINGERPRINT, IDEMPOTENCY_KEY, MAX_MESSAGE_BYTES, REPLAYED, REQUEST_ID
 from chassis.health import WHOLE
 from chassis.measuring import BUCKETS, Method
-from chassis.telemetry import span
+from chassis.telemetry import W3C, span
 from chassis.tls import Tls
 from chassis.tokens import TokenSigner
 
@@ -194,7 +193,7 @@ class Client(Generic[Stub]):
     def _metadata(self, call: Outgoing) -> tuple[tuple[str, str | bytes], ...]:
         token = self._signer.token(call.account, self._audience, scopes=call.scopes)
         carrier = {AUTHORIZATION: f"Bearer {token}", REQUEST_ID: call.request_id}
-        inject(carrier)
+        W3C.inject(carrier)
         metadata: list[tuple[str, str | bytes]] = list(carrier.items())
         if call.idempotency is not None:
             key, fingerprint = call.idempotency

@@ -17,7 +17,6 @@ import structlog
 from nats.js.api import PubAck
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NoStreamResponseError, NotFoundError
-from opentelemetry.propagate import inject
 from prometheus_client import Counter, Gauge, Histogram
 
 from chassis.db import Database, WriteTx
@@ -25,7 +24,7 @@ from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
 from chassis.nats import EVENTS, Nats, rest
-from chassis.telemetry import span, with_remote_parent
+from chassis.telemetry import current_traceparent, span, with_remote_parent
 from chassis.watch import Look
 
 log = structlog.get_logger()
@@ -223,10 +222,8 @@ def cloud_event(row: asyncpg.Record, service: str) -> dict[str, str]:
 
 def inject_traceparent(headers: dict[str, str]) -> None:
     """The distributed tracing extension of CloudEvents, where there is a trace."""
-    carrier: dict[str, str] = {}
-    inject(carrier)
-    if "traceparent" in carrier:
-        headers["ce-traceparent"] = carrier["traceparent"]
+    if traceparent := current_traceparent():
+        headers["ce-traceparent"] = traceparent
 
 
 async def mark(tx: WriteTx, rows: Sequence[asyncpg.Record]) -> None:

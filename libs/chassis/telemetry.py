@@ -21,15 +21,17 @@ import orjson
 import structlog
 from opentelemetry import context, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 # A collector that is gone must not hold up a stop.
 EXPORT_SECONDS = 2
 # The last digit of a traceparent, whose last bit says that the trace is recorded.
 RECORDED = tuple("13579bdf")
+# Alone: OpenTelemetry's default would carry baggage as well, which nobody here has.
+W3C = TraceContextTextMapPropagator()
 
 
 def setup(service: str, process: str, *, log_level: str = "info") -> None:
@@ -112,14 +114,17 @@ def span(name: str, kind: trace.SpanKind = trace.SpanKind.INTERNAL, *, ends: boo
 
     Of an exception that leaves the block it has the type alone: what one says may be somebody's.
     """
-    with tracer().start_as_current_span(
-        name, kind=kind, end_on_exit=ends, record_exception=False, set_status_on_exception=False
-    ) as opened:
-        try:
-            yield opened
-        except Exception as error:
-            opened.set_status(trace.StatusCode.ERROR, type(error).__qualname__)
-            raise
+    opened = tracer().start_span(name, kind=kind)
+    token = context.attach(trace.set_span_in_context(opened))
+    try:
+        yield opened
+    except Exception as error:
+        opened.set_status(trace.StatusCode.ERROR, type(error).__qualname__)
+        raise
+    finally:
+        context.detach(token)
+        if ends:
+            opened.end()
 
 
 def shut_down() -> None:
@@ -132,7 +137,7 @@ def shut_down() -> None:
 def current_traceparent() -> str:
     """Of the span that is open, for what goes on with it later; empty where there is none."""
     carrier: dict[str, str] = {}
-    inject(carrier)
+    W3C.inject(carrier)
     return carrier.get("traceparent", "")
 
 
@@ -145,7 +150,7 @@ def followed(traceparents: Sequence[str]) -> str:
 def with_remote_parent(traceparent: str | Mapping[str, str]) -> Iterator[None]:
     """Spans made inside continue the trace that the text (or header) names; an empty one begins none."""
     carrier = {"traceparent": traceparent} if isinstance(traceparent, str) else traceparent
-    token = context.attach(extract(carrier, context=context.Context()))
+    token = context.attach(W3C.extract(carrier, context.Context()))
     try:
         yield
     finally:
