@@ -1,7 +1,7 @@
 """Contacts: jobs in the background, imports, exports, bulk changes, and what follows the contacts' events."""
 
 from deploy.dashboards.grafana import GREEN, RED, Dashboard, Panel, Query, Section
-from deploy.dashboards.promql import highest, increase, quantile, quantiles, rate, ten_most
+from deploy.dashboards.promql import highest, increase, mean, quantile, quantiles, rate, ten_most
 
 SERVED, SECONDS = "carillon_grpc_server_calls_total", "carillon_grpc_server_seconds"
 ROWS, FAILED_ROW = "carillon_contacts_import_rows_total", 'outcome="failed"'
@@ -123,6 +123,17 @@ DASHBOARD = Dashboard(
                     [Query(ten_most(quantile(0.95, SECONDS, CONTACTS, by="method")), "{{method}}", exemplars=True)],
                     unit="s",
                     leads_to="carillon-grpc",
+                ),
+                Panel(
+                    "Created",
+                    "Transactions a second that create contacts, of calls for one each, how many of these are in one "
+                    "on average (more under load), and calls beyond the capacity, answered 503.",
+                    [
+                        Query(rate("carillon_contacts_create_commits_total"), "transactions"),
+                        Query(mean("carillon_contacts_create_group"), "calls together"),
+                        Query(rate("carillon_contacts_creates_refused_total"), "refused"),
+                    ],
+                    decimals=1,
                 ),
                 Panel(
                     "Search and timelines behind",

@@ -10,16 +10,23 @@ import re
 from functools import cache
 
 from chassis.idempotency import LOCK
-from chassis.outbox import COLUMNS
+from chassis.outbox import COLUMNS, TYPES
 
 ENTERED = """
 entered AS MATERIALIZED (SELECT set_config('carillon.account', $1::uuid::text, true)::uuid AS account)
 """
 ACCOUNT = re.compile(r"\$1(?!\d)")
 
-# $1 to $12 of an insert; what its rows are made of follows.
-KEY, METHOD, FINGERPRINT, RESPONSE, FIRST_COLUMN = 2, 3, 4, 5, 6
-FIRST = FIRST_COLUMN + len(COLUMNS)
+# What an insertion is made of, in arrays of one element each: $3 and on, behind the account and the patience.
+GIVEN = {
+    "key": "text",
+    "method": "text",
+    "fingerprint": "bytea",
+    "response": "bytea",
+    **{f"event_{name}": kind for name, kind in zip(COLUMNS, TYPES, strict=True)},
+    "id": "uuid",
+    "body": "text",
+}
 
 
 @cache
@@ -30,29 +37,38 @@ def reading(query: str) -> str:
 
 
 def inserting(rows: str) -> str:
-    """rows: common table expressions that insert what `free` has one row of (`account`), or none where the call was
-    answered before, and of which one is `added`, the rows that were inserted. Their parameters begin at $FIRST.
+    """rows: common table expressions that insert what `free` has rows of (account, id, body: the JSON of one), and of
+    which one is `added`: account_id and id of the rows that were inserted. They take the place of `rows` in what is
+    written for each: the event, and the answer under the key.
 
-    Answers one row: whether the key was free to take (`locked`), whether rows were `added`, and what is kept under the
-    key. The event and the answer are written where rows were.
+    Answers a row for each insertion, in their order: whether its key was free to take (`locked`), whether it was
+    `added`, and what is kept under the key.
     """
+    arrays = ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(GIVEN.values(), 3))
+    event = ", ".join(COLUMNS)
     return f"""
-WITH {ENTERED}, kept AS MATERIALIZED (
-    SELECT found.* FROM entered CROSS JOIN LATERAL (
+WITH {ENTERED}, patience AS MATERIALIZED (
+    SELECT account, set_config('lock_timeout', $2, true) FROM entered
+), given AS MATERIALIZED (
+    SELECT account, one.* FROM patience
+    CROSS JOIN LATERAL unnest({arrays}) WITH ORDINALITY AS one ({", ".join(GIVEN)}, place)
+), kept AS MATERIALIZED (
+    SELECT given.place, found.* FROM given CROSS JOIN LATERAL (
         SELECT method, fingerprint, response FROM idempotency_keys
-        WHERE account_id = entered.account AND key = ${KEY} OFFSET 0
+        WHERE account_id = given.account AND key = given.key OFFSET 0
     ) AS found
 ), held AS MATERIALIZED (
-    SELECT account FROM entered WHERE ${KEY}::text IS NULL OR {LOCK.format(account="account", key=f"${KEY}")}
+    SELECT place FROM given WHERE key IS NULL OR {LOCK.format(account="account", key="key")}
 ), free AS MATERIALIZED (
-    SELECT account FROM held WHERE NOT EXISTS (SELECT FROM kept)
+    SELECT account, id, body FROM given
+    WHERE place IN (SELECT place FROM held) AND place NOT IN (SELECT place FROM kept) ORDER BY place
 ), {rows}, keeping AS (
     INSERT INTO idempotency_keys (account_id, key, method, fingerprint, response)
-    SELECT account_id, ${KEY}, ${METHOD}, ${FINGERPRINT}, ${RESPONSE} FROM added WHERE ${KEY}::text IS NOT NULL
+    SELECT account_id, key, method, fingerprint, response FROM added JOIN given USING (id) WHERE key IS NOT NULL
 ), telling AS (
-    INSERT INTO outbox (account_id, {", ".join(COLUMNS)})
-    SELECT account_id, {", ".join(f"${n}" for n in range(FIRST_COLUMN, FIRST))} FROM added
+    INSERT INTO outbox (account_id, {event})
+    SELECT account_id, {", ".join(f"event_{name}" for name in COLUMNS)} FROM added JOIN given USING (id)
 )
-SELECT EXISTS (SELECT FROM held) AS locked, EXISTS (SELECT FROM added) AS added, kept.*
-FROM entered LEFT JOIN kept ON true
+SELECT held.place IS NOT NULL AS locked, added.id IS NOT NULL AS added, kept.method, kept.fingerprint, kept.response
+FROM given LEFT JOIN held USING (place) LEFT JOIN added USING (id) LEFT JOIN kept USING (place) ORDER BY place
 """

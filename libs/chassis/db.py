@@ -21,7 +21,6 @@ from chassis.call import Call
 from chassis.errors import Reason, Unavailable
 from chassis.ids import AccountId
 from chassis.measuring import BUCKETS, from_zero
-from chassis.telemetry import current_traceparent
 
 POOL_WAIT = Histogram(
     "carillon_db_pool_wait_seconds",
@@ -244,31 +243,14 @@ class Database:
             with READ.time():
                 return await connection.fetchrow(alone.reading(query), account, *args)
 
-    async def insert(self, call: Call, rows: str, *args: object, event: outbox.Event, response: Message) -> bool:
-        """`write` in one round trip instead of six, of rows that do not depend on what is there: see alone.inserting.
-
-        rows: made by it. response: kept where rows were inserted. False where the statement inserted none. Raises as
-        `write`.
-        """
-        asked = call.idempotency
-        key = (None, None, None) if asked is None else (asked.key, asked.method, asked.fingerprint)
-        told = outbox.values(event, current_traceparent())
+    async def insert(self, rows: str, account: AccountId, *args: object) -> list[asyncpg.Record]:
+        """A statement of alone.inserting, by itself a transaction. See chassis.insertions."""
         async with self._connection() as connection:
-            try:
-                with WRITE.time():
-                    row = await connection.fetchrow(
-                        rows, call.account, *key, response.SerializeToString(), *told, *args
-                    )
-            except asyncpg.UniqueViolationError as error:
-                if error.table_name == idempotency.TABLE:
-                    raise idempotency.in_progress() from error
-                raise
-        assert row is not None
-        if asked is not None:
-            idempotency.check(call, row)
-        if row["added"]:
+            with WRITE.time():
+                found = await connection.fetch(rows, account, *args)
+        if any(row["added"] for row in found):
             self.on_events()
-        return bool(row["added"])
+        return found
 
     @asynccontextmanager
     async def across(self) -> AsyncIterator[WriteTx]:

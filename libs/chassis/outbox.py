@@ -20,9 +20,10 @@ MAX_BYTES = 512 * 1024
 
 # The account aside.
 COLUMNS = ("id", "type", "data", "bulk", "traceparent", "created_at")
+TYPES = ("uuid", "text", "bytea", "boolean", "text", "timestamptz")
 INSERT = f"""
 INSERT INTO outbox (account_id, {", ".join(COLUMNS)})
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::boolean[], $6::text[], $7::timestamptz[])
+SELECT * FROM unnest($1::uuid[], {", ".join(f"${at}::{kind}[]" for at, kind in enumerate(TYPES, 2))})
 """
 
 

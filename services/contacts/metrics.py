@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Histogram
 
+from chassis import group_commit
 from chassis.measuring import from_zero
 from services.contacts.imports.resolve import Outcome
 
@@ -34,6 +35,12 @@ BULK_JOBS = from_zero(
 BULK_CONTACTS = from_zero(
     Counter("carillon_contacts_bulk_contacts_total", "Contacts that bulk jobs dealt with", ["outcome"]),
     *("changed", "unchanged", "failed"),
+)
+# By calls for one.
+CREATIONS = group_commit.Metrics(
+    Counter("carillon_contacts_create_commits_total", "Transactions that created contacts, of calls for one each"),
+    Histogram("carillon_contacts_create_group", "Calls in one of them", buckets=[1, 2, 5, 10, 20, 50, 200]),
+    Counter("carillon_contacts_creates_refused_total", "Calls beyond the capacity, answered 503"),
 )
 UPLOAD_BYTES = Counter("carillon_contacts_upload_bytes_total", "Bytes of uploads stored")
 

@@ -7,13 +7,11 @@ from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
-from google.protobuf.message import Message
+import orjson
 
 from chassis import alone
-from chassis.call import Call
 from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
-from chassis.outbox import Event
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Holder, Keys
 from services.contacts.lists import memberships
@@ -25,6 +23,9 @@ SELECTED = ", ".join(f"c.{name}" for name in COLUMNS)
 KEPT_ON_UPDATE = ("id", "created_at")
 WRITTEN = tuple(name for name in COLUMNS if name not in KEPT_ON_UPDATE)
 
+# JSON, as text.
+OBJECTS = ("metadata", "current_campaign_data", "preferences")
+
 inserted_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
 updated_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*WRITTEN)
 
@@ -32,7 +33,8 @@ updated_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*WRITTEN)
 INSERT = alone.inserting(f"""
 added AS (
     INSERT INTO contacts (account_id, {", ".join(COLUMNS)})
-    SELECT account, {", ".join(f"${n}" for n in range(alone.FIRST, alone.FIRST + len(COLUMNS)))} FROM free
+    SELECT free.account, {", ".join(f"made.{name}" for name in COLUMNS)}
+    FROM free CROSS JOIN LATERAL json_populate_record(NULL::contacts, free.body::json) AS made
     ON CONFLICT DO NOTHING
     RETURNING account_id, id, tags
 ), tagged AS (
@@ -107,9 +109,12 @@ def contact(row: asyncpg.Record) -> Contact:
     return Contact(*tuple(row)[: len(COLUMNS)])
 
 
-async def insert(db: Database, call: Call, new: Contact, *, event: Event, response: Message) -> bool:
-    """A transaction of its own. False where another contact has one of the keys; nothing is written then."""
-    return await db.insert(call, INSERT, *inserted_values(new), event=event, response=response)
+def body(new: Contact) -> bytes:
+    """As INSERT reads it."""
+    values = dict(zip(COLUMNS, inserted_values(new), strict=True))
+    objects = {name: orjson.Fragment(text) for name in OBJECTS if isinstance(text := values[name], str)}
+    # asyncpg has a UUID of its own.
+    return orjson.dumps(values | objects, default=str)
 
 
 async def update(tx: WriteTx, account: AccountId, *, before: Contact, after: Contact) -> None:

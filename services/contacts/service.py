@@ -11,6 +11,7 @@ from chassis import ids
 from chassis.call import Call
 from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
+from chassis.insertions import Insertions
 from services.contacts import convert, errors, events, repository, snapshot
 from services.contacts.contention import ATTEMPTS, contended, retried
 from services.contacts.domain import identity, limits, tags
@@ -18,6 +19,7 @@ from services.contacts.domain.contact import Contact, Patch, apply, changed_fiel
 from services.contacts.domain.problems import invalid
 from services.contacts.erasure.hashing import AddressHash
 from services.contacts.erasure.repository import erase
+from services.contacts.metrics import CREATIONS
 
 
 class LostRace(Exception):
@@ -28,18 +30,20 @@ class ContactService:
     def __init__(self, db: Database, hashes: AddressHash) -> None:
         self._db = db
         self._hashes = hashes
+        self._insertions = Insertions(db, repository.INSERT, CREATIONS)
 
     async def create(self, call: Call, patch: Patch, *, upsert: bool) -> pb.CreateContactResponse:
-        """Raises InvalidArgument, AlreadyExists(CONTACT_EXISTS or IDENTITY_CONFLICT)."""
+        """Raises InvalidArgument, AlreadyExists(CONTACT_EXISTS or IDENTITY_CONFLICT), ResourceExhausted(OVERLOADED)."""
         now = datetime.now(UTC)
         new = Contact(id=ids.new(), created_at=now, updated_at=now)
         with errors.refusing():
             fill(new, patch.sets)
         created = pb.CreateContactResponse(contact=convert.contact(new), created=True)
         (event,) = events.contacts_changed("contact.created", call.account, [snapshot.change(new)], bulk=False)
+        body = repository.body(new)
         for _ in range(ATTEMPTS):
             try:
-                if await repository.insert(self._db, call, new, event=event, response=created):
+                if await self._insertions.insert(call, new.id, body, event=event, response=created):
                     return created
                 async with self._db.write(call) as tx:
                     return await tx.reply(await self._meet(tx, new, patch=patch, upsert=upsert))

@@ -31,6 +31,7 @@ WRITES = (
     Reason.IDENTITY_CONFLICT,
     Reason.IDENTITY_REQUIRED,
 )
+CREATES = (*WRITES, Reason.OVERLOADED)
 OnConflict = Annotated[Literal["refuse", "update"], Query(description="What to do when the contact is there already")]
 Filter = Annotated[ShortText | None, Query()]
 
@@ -48,7 +49,7 @@ def contact_id(text: str) -> str:
     status=201,
     answer=schemas.Contact,
     others={200: (schemas.Contact, "With `on_conflict=update`: the existing contact, updated")},
-    reasons=WRITES,
+    reasons=CREATES,
 )
 async def create_contact(
     caller: CallerOf,

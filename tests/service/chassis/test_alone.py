@@ -1,26 +1,34 @@
 """Reads and writes of one statement, against what transactions of several do."""
 
 import asyncio
-from collections import Counter
+import collections
 
+import asyncpg
+import orjson
 import pytest
+from prometheus_client import Counter, Histogram
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from chassis import alone
+from chassis import alone, ids
 from chassis.call import Call, Idempotency
 from chassis.db import Database
 from chassis.errors import Aborted, FailedPrecondition
+from chassis.group_commit import Metrics
 from chassis.idempotency import Replay
 from chassis.ids import AccountId
+from chassis.insertions import Insertions
 from chassis.outbox import Event
 from tests.service.chassis.conftest import Databases
 
 NOTE = "SELECT id, text FROM notes WHERE account_id = $1 AND id = $2"
 ROWS = alone.inserting(
-    f"""
-added AS (
-    INSERT INTO notes (account_id, id, text) SELECT account, ${alone.FIRST}, ${alone.FIRST + 1} FROM free
-    ON CONFLICT DO NOTHING RETURNING account_id
+    """
+noted AS (
+    INSERT INTO notes (account_id, id, text) SELECT free.account, made.id, made.text
+    FROM free CROSS JOIN LATERAL json_populate_record(NULL::notes, free.body::json) AS made
+    ON CONFLICT DO NOTHING RETURNING account_id, text
+), added AS (
+    SELECT noted.account_id, free.id FROM noted JOIN free ON free.body::json ->> 'text' = noted.text
 )
 """
 )
@@ -35,10 +43,19 @@ def call(account: AccountId, key: str | None, request: bytes = b"request") -> Ca
     return Call(account, "gateway", frozenset(), "req", None if key is None else Idempotency(key, "/Method", request))
 
 
-async def note(db: Database, who: Call, number: int, text: str) -> bool:
-    event = Event("contact.created", who.account, text.encode())
-    answer = pb.GetContactResponse(contact=pb.Contact(id=text))
-    return await db.insert(who, ROWS, number, text, event=event, response=answer)
+def insertions(db: Database) -> Insertions:
+    metrics = Metrics(
+        Counter("groups", "", registry=None), Histogram("sizes", "", registry=None), Counter("no", "", registry=None)
+    )
+    return Insertions(db, ROWS, metrics)
+
+
+async def note(to: Database | Insertions, who: Call, number: int, text: str | None) -> bool:
+    event = Event("contact.created", who.account, str(text).encode())
+    answer = pb.GetContactResponse(contact=pb.Contact(id=str(text)))
+    body = orjson.dumps({"id": number, "text": text})
+    to = insertions(to) if isinstance(to, Database) else to
+    return await to.insert(who, ids.new(), body, event=event, response=answer)
 
 
 async def kept(dbs: Databases, account: AccountId) -> tuple[int, ...]:
@@ -116,7 +133,67 @@ async def test_of_many_with_one_key_at_once_one_writes(dbs: Databases, account: 
         except (Replay, Aborted) as refused:
             return type(refused).__name__
 
-    outcomes = Counter(await asyncio.gather(*(attempt(number) for number in range(30))))
+    outcomes = collections.Counter(await asyncio.gather(*(attempt(number) for number in range(30))))
     assert outcomes.pop("True") == 1
     assert outcomes.keys() <= {"Replay", "Aborted"}
     assert await kept(dbs, account) == (1, 1, 1)
+
+
+async def statements(dbs: Databases, account: AccountId) -> int:
+    """Transactions that wrote the account's notes."""
+    async with dbs.work.across() as tx:
+        found: int = await tx.fetchval("SELECT count(DISTINCT xmin::text) FROM notes WHERE account_id = $1", account)
+    return found
+
+
+async def test_what_comes_at_once_is_written_together(dbs: Databases, account: AccountId, other: AccountId) -> None:
+    shared = insertions(dbs.serve)
+    owners = [account, account, account, other]
+    written = [note(shared, call(one, f"k{at}"), at, str(at)) for at, one in enumerate(owners)]
+    assert await asyncio.gather(*written) == [True] * 4
+    assert (await kept(dbs, account), await statements(dbs, account)) == ((3, 3, 3), 1)
+    assert await kept(dbs, other) == (1, 1, 1)
+    with pytest.raises(Replay) as replay:
+        await note(shared, call(account, "k1"), 9, "again")
+    assert pb.GetContactResponse.FromString(replay.value.response).contact.id == "1"
+
+
+async def test_of_those_written_together_each_has_an_answer_of_its_own(dbs: Databases, account: AccountId) -> None:
+    shared = insertions(dbs.serve)
+    await note(shared, call(account, "before"), 1, "there")
+    found = await asyncio.gather(
+        note(shared, call(account, "before"), 2, "replayed"),
+        note(shared, call(account, "a"), 1, "taken"),
+        note(shared, call(account, "b"), 3, "new"),
+        note(shared, call(account, "b"), 4, "the same key"),
+        note(shared, call(account, None), 5, "without a key"),
+        note(shared, call(account, "c"), 5, "taken by its neighbour"),
+        return_exceptions=True,
+    )
+    assert [one if isinstance(one, bool) else type(one) for one in found] == [
+        Replay, False, True, Replay, True, False,
+    ]  # fmt: skip
+    assert await kept(dbs, account) == (3, 3, 2)
+
+
+async def test_one_that_fails_leaves_the_others_as_they_are(dbs: Databases, account: AccountId) -> None:
+    shared = insertions(dbs.serve)
+    texts = ["first", None, "third"]
+    written = [note(shared, call(account, f"k{at}"), at, text) for at, text in enumerate(texts)]
+    first, second, third = await asyncio.gather(*written, return_exceptions=True)
+    assert (first, third, type(second)) == (True, True, asyncpg.NotNullViolationError)
+    assert await kept(dbs, account) == (2, 2, 2)
+
+
+async def test_one_that_waits_for_a_lock_holds_nobody_up(dbs: Databases, account: AccountId) -> None:
+    shared = insertions(dbs.serve)
+    async with dbs.serve.write(account) as tx:
+        await tx.execute("INSERT INTO notes VALUES ($1, 2, 'held')", account)
+        waits = asyncio.create_task(note(shared, call(account, "b"), 2, "waits"))
+        beside = asyncio.create_task(note(shared, call(account, "a"), 1, "beside"))
+        async with asyncio.timeout(10):
+            assert await beside
+            assert await note(shared, call(account, "c"), 3, "behind")
+        assert not waits.done()
+    assert not await waits
+    assert await kept(dbs, account) == (3, 2, 2)

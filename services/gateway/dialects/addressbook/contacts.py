@@ -13,7 +13,7 @@ from services.gateway.dialects.addressbook import convert, pages, schemas
 from services.gateway.dialects.addressbook.route import TAG
 from services.gateway.routers import contacts as canonical
 from services.gateway.routers.contact_filters import plus
-from services.gateway.routers.contacts import READ, WRITE, WRITES, contact_id
+from services.gateway.routers.contacts import CREATES, READ, WRITE, WRITES, contact_id
 from services.gateway.routes import JSON_LIMIT_BYTES, Routes
 from services.gateway.schemas.contact_filters import CHANNEL, SEARCH, VALIDITY, Validity
 from services.gateway.schemas.contacts import BulkDeleteAnswer
@@ -70,7 +70,7 @@ async def list_contacts(
     scope=WRITE,
     status=201,
     answer=schemas.AddressBookContact,
-    reasons=WRITES,
+    reasons=CREATES,
 )
 async def create_contact(caller: CallerOf, body: schemas.AddressBookContactFields) -> Response:
     """At least a phone, or an email. One that is there already is 409 `contact_exists` with `existing_id`."""

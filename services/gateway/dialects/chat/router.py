@@ -13,7 +13,7 @@ from services.gateway.dialects.chat.route import BASE
 from services.gateway.errors import refused_field, unknown_id
 from services.gateway.problem import FieldCode
 from services.gateway.routers.contact_filters import plus
-from services.gateway.routers.contacts import READ, WRITE, WRITES, contact_id
+from services.gateway.routers.contacts import CREATES, READ, WRITE, WRITES, contact_id
 from services.gateway.routers.parameters import DEFAULT_PAGE_SIZE, PageCursor, PageSize
 from services.gateway.routes import JSON_LIMIT_BYTES, Routes
 from services.gateway.schemas.fields import ShortText, Text
@@ -54,7 +54,7 @@ async def get_contact(
     summary="Create a contact with a phone number and what else is known",
     scope=WRITE,
     answer=schemas.ChatContact,
-    reasons=WRITES,
+    reasons=CREATES,
 )
 async def create_contact(caller: CallerOf, body: schemas.ChatContactCreate) -> Response:
     """A phone number that is there already is 409 `contact_exists` with `existing_id`."""

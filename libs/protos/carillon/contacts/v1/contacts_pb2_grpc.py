@@ -125,7 +125,7 @@ class ContactsServiceServicer:
 
     def CreateContact(self, request, context):
         """Adds a contact. Errors: IDENTITY_REQUIRED, INVALID_PHONE, INVALID_EMAIL, VALIDATION_FAILED,
-        CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT.
+        CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

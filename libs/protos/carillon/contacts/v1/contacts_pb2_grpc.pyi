@@ -20,7 +20,7 @@ class ContactsServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateContact: _aio.UnaryUnaryMultiCallable[_contacts_pb2.CreateContactRequest, _contacts_pb2.CreateContactResponse]
     """Adds a contact. Errors: IDENTITY_REQUIRED, INVALID_PHONE, INVALID_EMAIL, VALIDATION_FAILED,
-    CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT.
+    CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT, OVERLOADED.
     """
     GetContact: _aio.UnaryUnaryMultiCallable[_contacts_pb2.GetContactRequest, _contacts_pb2.GetContactResponse]
     """Reads one contact. Errors: NOT_FOUND."""
@@ -74,7 +74,7 @@ class ContactsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_contacts_pb2.CreateContactRequest, _abc.Awaitable[_contacts_pb2.CreateContactResponse]],
     ) -> _abc.Awaitable[_contacts_pb2.CreateContactResponse]:
         """Adds a contact. Errors: IDENTITY_REQUIRED, INVALID_PHONE, INVALID_EMAIL, VALIDATION_FAILED,
-        CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT.
+        CONTACT_EXISTS (unless on_conflict is UPDATE), IDENTITY_CONFLICT, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
