@@ -23,7 +23,7 @@ from chassis.db import Database, WriteTx
 from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
-from chassis.nats import EVENTS, Nats, rest
+from chassis.nats import EVENTS, LONGEST_REST_SECONDS, Nats, rest
 from chassis.telemetry import current_traceparent, span, with_remote_parent
 from chassis.watch import Look
 
@@ -113,7 +113,9 @@ class Relay:
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("relay.database", error=type(error).__name__)
             await wait(self._wake[lane], POLL_SECONDS)
-            await asyncio.sleep(began + rest(claimed) - time.monotonic())
+            # A poke does not say for which lane, and most are for live events; nobody waits for bulk ones as for these.
+            resting = rest(claimed) if lane == "live" else LONGEST_REST_SECONDS
+            await asyncio.sleep(began + resting - time.monotonic())
 
     async def _publish_some(self, lane: str) -> tuple[int, int]:
         async with self._db.across() as tx:
