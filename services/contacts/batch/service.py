@@ -54,6 +54,8 @@ class BatchService:
                 async with self._db.write(call) as tx:
                     results: list[Result | Refusal] = []
                     for start in range(0, len(rows), size):
+                        if start:
+                            await staging.clear(tx)
                         results += await write(tx, rows[start : start + size], bulk=many)
                     return await tx.reply(convert.answer(given, results))
             except asyncpg.UniqueViolationError:
@@ -90,15 +92,13 @@ async def write(tx: WriteTx, rows: Sequence[Row | Refusal], *, bulk: bool) -> li
         holders |= await ask(tx, batch.unknown)
     # In one order, so that batches of the same people wait for one another in turn and not in a circle.
     created, updated = sorted(batch.created(), key=pairs), batch.updated()
-    if updated:
-        await write_updated(tx, updated, bulk=bulk)
+    told = changes(updated)
+    if (created or updated) and await staging.upsert(tx, tx.account, created, updated, columns=COLUMNS):
+        raise Overtaken
+    tx.add_events(events.contacts_changed("contact.updated", tx.account, told, bulk=bulk))
     if created:
-        if await staging.insert(tx, tx.account, created, columns=COLUMNS):
-            raise Overtaken
         told = snapshot.changes(created)
         tx.add_events(events.contacts_changed("contact.created", tx.account, told, bulk=bulk))
-    if created or updated:
-        await staging.clear(tx)
     return results
 
 
@@ -117,7 +117,8 @@ async def lock(tx: WriteTx, holders: dict[Pair, UUID | None]) -> dict[UUID, Cont
     return {contact.id: contact for contact in locked}
 
 
-async def write_updated(tx: WriteTx, updated: Sequence[tuple[Contact, Contact]], *, bulk: bool) -> None:
+def changes(updated: Sequence[tuple[Contact, Contact]]) -> list[bytes]:
+    """What is told of them; their moment is written too."""
     now = datetime.now(UTC)
     told: list[bytes] = []
     for before, after in updated:
@@ -125,5 +126,4 @@ async def write_updated(tx: WriteTx, updated: Sequence[tuple[Contact, Contact]],
         if changed := changed_fields(before, after):
             after.updated_at = max(now, before.updated_at)
             told.append(snapshot.change(after, [*changed, "updated_at"]))
-    await staging.update(tx, tx.account, updated, columns=COLUMNS)
-    tx.add_events(events.contacts_changed("contact.updated", tx.account, told, bulk=bulk))
+    return told

@@ -120,10 +120,17 @@ async def insert(
 
     contended=False: raises asyncpg.UniqueViolationError instead, and costs less where all are free.
     """
-    await stage(tx, new, columns=("id", "created_at", *columns), fresh=True)
+    await stage(tx, new, columns=("id", "created_at", *columns))
     if not contended:
         await tx.execute(insert_sql(columns, INSERT), account, import_id)
         return set()
+    return await insert_free(tx, account, columns=columns, import_id=import_id)
+
+
+async def insert_free(
+    tx: WriteTx, account: AccountId, *, columns: tuple[str, ...], import_id: UUID | None = None
+) -> set[UUID]:
+    """Of what is staged."""
     return {row[0] for row in await tx.fetch(insert_sql(columns, INSERT_FREE), account, import_id)}
 
 
@@ -132,7 +139,30 @@ async def update(
 ) -> None:
     """Before and after of locked contacts, which differ in these columns. Raises asyncpg.UniqueViolationError."""
     staged = ("id", "updated_at", "version", *columns)
-    await stage(tx, [after for _, after in changes], columns=staged, fresh=False)
+    await stage(tx, (), [after for _, after in changes], columns=staged)
+    await update_staged(tx, account, changes, columns=columns)
+
+
+async def upsert(
+    tx: WriteTx,
+    account: AccountId,
+    new: Sequence[Contact],
+    changes: Sequence[tuple[Contact, Contact]],
+    *,
+    columns: tuple[str, ...],
+) -> set[UUID]:
+    """`update` and `insert` with one COPY."""
+    staged = ("id", "created_at", "updated_at", "version", *columns)
+    await stage(tx, new, [after for _, after in changes], columns=staged)
+    if changes:
+        await update_staged(tx, account, changes, columns=columns)
+    return await insert_free(tx, account, columns=columns) if new else set()
+
+
+async def update_staged(
+    tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contact, Contact]], *, columns: tuple[str, ...]
+) -> None:
+    """What is staged, and the tags."""
     await tx.execute(update_sql(columns), account)
     gone = [(tag, after.id) for before, after in changes for tag in before.tags if tag not in after.tags]
     came = [(tag, after.id) for before, after in changes for tag in after.tags if tag not in before.tags]
@@ -146,20 +176,23 @@ async def note_updates(tx: WriteTx, account: AccountId, import_id: UUID) -> None
     await tx.execute(NOTE_UPDATES, account, import_id)
 
 
-async def stage(tx: WriteTx, contacts: Sequence[Contact], *, columns: Sequence[str], fresh: bool) -> None:
+async def stage(
+    tx: WriteTx, new: Sequence[Contact], changed: Sequence[Contact] = (), *, columns: Sequence[str]
+) -> None:
     await tx.execute(CREATE)
-    flag = "t" if fresh else "f"
 
     def pieces() -> Iterator[bytes]:
-        for start in range(0, len(contacts), COPY_ROWS):
-            some = contacts[start : start + COPY_ROWS]
-            yield copytext.rows([[flag] * len(some), *(texts(some, name) for name in columns)])
+        for contacts, fresh in ((new, "t"), (changed, "f")):
+            for start in range(0, len(contacts), COPY_ROWS):
+                some = contacts[start : start + COPY_ROWS]
+                yield copytext.rows([[fresh] * len(some), *(texts(some, name) for name in columns)])
 
     await tx.copy("staged", columns=("fresh", *columns), pieces=pieces())
 
 
 async def clear(tx: WriteTx) -> None:
-    """What was staged is written: for who stages again in the same transaction."""
+    """What was staged is written: for who stages again in the same transaction. New files each time: not to be called
+    for nothing, as the rows go with the transaction anyway."""
     await tx.execute("TRUNCATE staged")
 
 
