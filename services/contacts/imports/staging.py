@@ -25,23 +25,20 @@ AS SELECT true AS fresh, account_id, {", ".join(repository.COLUMNS)} FROM contac
 # Rows that are encoded at a time. No other task has a turn between: while they read on, the server has nothing to do.
 COPY_ROWS = 500
 
+# Each value is looked up by itself. In a join, where the planner has no statistics yet, or those of accounts that are
+# smaller, it reads all contacts of the account.
+BY_VALUE = "(SELECT c.id FROM contacts AS c WHERE c.account_id = $1 AND {key} OFFSET 0) AS found"
 HOLDERS = {
-    "phone": """
-SELECT k.value, c.id FROM unnest($2::text[]) AS k(value)
-JOIN contacts AS c ON c.account_id = $1 AND c.phone = k.value
-""",
-    "external_id": """
-SELECT k.value, c.id FROM unnest($2::text[]) AS k(value)
-JOIN contacts AS c ON c.account_id = $1 AND c.external_id = k.value
-""",
-    "email": """
-SELECT k.value, c.id FROM unnest($2::text[]) AS k(value)
-JOIN contacts AS c ON c.account_id = $1 AND c.email_normal = k.value AND c.phone IS NULL
-""",
+    name: f"SELECT k.value, found.id FROM unnest($2::text[]) AS k(value) CROSS JOIN LATERAL {BY_VALUE.format(key=key)}"
+    for name, key in {
+        "phone": "c.phone = k.value",
+        "external_id": "c.external_id = k.value",
+        "email": "c.email_normal = k.value AND c.phone IS NULL",
+    }.items()
 }
-FREE_PHONES = """
+FREE_PHONES = f"""
 SELECT k.value FROM unnest($2::text[]) AS k(value)
-WHERE NOT EXISTS (SELECT FROM contacts AS c WHERE c.account_id = $1 AND c.phone = k.value)
+LEFT JOIN LATERAL {BY_VALUE.format(key="c.phone = k.value")} ON true WHERE found.id IS NULL
 """
 INSERT = """
 WITH added AS (
@@ -63,9 +60,10 @@ WITH added AS (
 )
 SELECT id FROM staged WHERE fresh AND id NOT IN (SELECT id FROM added)
 """
+# $2: the ids, for the same reason.
 UPDATE = """
 UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
-FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id
+FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id AND c.id = ANY($2::uuid[])
 """
 # For an undo: which contacts the import changed, and into which version last.
 NOTE_UPDATES = """
@@ -163,7 +161,7 @@ async def update_staged(
     tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contact, Contact]], *, columns: tuple[str, ...]
 ) -> None:
     """What is staged, and the tags."""
-    await tx.execute(update_sql(columns), account)
+    await tx.execute(update_sql(columns), account, [after.id for _, after in changes])
     gone = [(tag, after.id) for before, after in changes for tag in before.tags if tag not in after.tags]
     came = [(tag, after.id) for before, after in changes for tag in after.tags if tag not in before.tags]
     for sql, tagged in ((UNTAG, gone), (TAG, came)):

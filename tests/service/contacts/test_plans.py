@@ -1,6 +1,7 @@
 """The hot queries use their indexes as the serving role, under row-level security, with many rows."""
 
 import re
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,6 +95,14 @@ async def planned_now(tx, sql: str, *args) -> str:
     return "\n".join(row[0] for row in await tx.connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", *args))
 
 
+@asynccontextmanager
+async def rolled_back(connection):
+    transaction = connection.transaction()
+    await transaction.start()
+    yield
+    await transaction.rollback()
+
+
 def assert_indexed(text: str) -> None:
     assert not re.search(rf"Seq Scan on ({'|'.join(FILLED)})", text), text
 
@@ -128,6 +137,35 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "import by phone": (staging.HOLDERS["phone"], ["+14155552671"]),
     "import by email": (staging.HOLDERS["email"], ["a@example.org"]),
 }
+
+
+# With the condition by which they find their contacts, and no others.
+STAGED: dict[str, tuple[str, list[object], str]] = {
+    "phones": (staging.HOLDERS["phone"], ["+14155552671"], "phone = k.value"),
+    "external ids": (staging.HOLDERS["external_id"], ["x"], "external_id = k.value"),
+    "emails": (staging.HOLDERS["email"], ["a@example.org"], "email_normal = k.value"),
+    "free phones": (staging.FREE_PHONES, ["+14155552671"], "phone = k.value"),
+    "changes": (staging.update_sql(("stage",)), [ID], "id = ANY"),
+}
+
+
+@pytest.mark.parametrize("name", STAGED)
+async def test_a_batch_reads_its_own_contacts_where_there_are_no_statistics_yet(busy, urls, name):
+    """Of a new installation, or of an account that is larger than all others."""
+    sql, given, condition = STAGED[name]
+    connection = await asyncpg.connect(urls.admin)
+    async with rolled_back(connection):
+        await connection.execute("SELECT pg_clear_relation_stats('public', 'contacts')")
+        for column in ("account_id", "id", "phone", "external_id", "email_normal"):
+            await connection.execute("SELECT pg_clear_attribute_stats('public', 'contacts', $1, false)", column)
+        await connection.execute("SET LOCAL ROLE contacts_serve")
+        await connection.execute("SELECT set_config('carillon.account', $1, true)", str(busy))
+        await connection.execute(staging.CREATE)
+        text = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN (COSTS OFF) {sql}", busy, given))
+    await connection.close()
+    conditions = re.findall(r"Index Cond: .*", text)
+    assert conditions, text
+    assert all(condition in one for one in conditions), text
 
 
 @pytest.mark.parametrize("name", QUERIES)
