@@ -1,9 +1,10 @@
 """The rows of a file in batches, read ahead of who writes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from chassis.db import Database
@@ -12,6 +13,7 @@ from services.contacts.imports import files, sources
 from services.contacts.imports.known import KnownRows
 from services.contacts.imports.repository import Lease
 from services.contacts.imports.rows import Read
+from services.contacts.imports.way import Way
 
 CHUNK_RECORDS = 5_000
 # Bounds the memory of a chunk whose rows are large.
@@ -42,29 +44,29 @@ class Batch:
 
 
 def read_ahead(
-    db: Database, lease: Lease, known: KnownRows, *, chunk_records: int = CHUNK_RECORDS
+    db: Database, lease: Lease, known: KnownRows, *, way: Way, chunk_records: int = CHUNK_RECORDS
 ) -> AsyncGenerator[Batch, None]:
     """From behind what the lease says is dealt with. Raises Unreadable behind the last row that could be read."""
-    return ahead(batches(db, lease, known, chunk_records), READ_AHEAD)
+    return ahead(batches(known, taken(db, lease, way, chunk_records)), READ_AHEAD)
 
 
-async def batches(db: Database, lease: Lease, known: KnownRows, size: int) -> AsyncGenerator[Batch, None]:
+async def batches(known: KnownRows, source: AsyncGenerator[Taken, None]) -> AsyncGenerator[Batch, None]:
     # While the database says which rows are known, others are taken out of the file, and others are read.
-    async with aclosing(ahead(asked(db, lease, known, size), 1)) as pieces:
+    async with aclosing(ahead(asked(known, source), 1)) as pieces:
         async for piece, there in pieces:
             yield Batch(await known.read(piece.records, there), piece.records_done, piece.bytes_done)
 
 
 async def asked(
-    db: Database, lease: Lease, known: KnownRows, size: int
+    known: KnownRows, source: AsyncGenerator[Taken, None]
 ) -> AsyncGenerator[tuple[Taken, list[bool]], None]:
     """With what `KnownRows.ask` says of each record."""
-    async with aclosing(ahead(taken(db, lease, size), 1)) as pieces:
+    async with aclosing(ahead(source, 1)) as pieces:
         async for piece in pieces:
             yield piece, await known.ask(piece.records)
 
 
-async def taken(db: Database, lease: Lease, size: int) -> AsyncGenerator[Taken, None]:
+async def taken(db: Database, lease: Lease, way: Way, size: int) -> AsyncGenerator[Taken, None]:
     """Raises Unreadable behind the last record that could be taken."""
     done = max(lease.records_done, lease.plan.skipped_records)
     fed = weighed = 0
@@ -76,12 +78,12 @@ async def taken(db: Database, lease: Lease, size: int) -> AsyncGenerator[Taken, 
             async for records, fed in slices:
                 fresh = [record for record in records if record[0] > done]
                 done += len(fresh)
-                weighed += sum(map(weight, fresh))
+                weighed += weight(fresh)
                 unread += fresh
                 if len(unread) >= size or weighed >= CHUNK_BYTES:
                     yield Taken(unread, done, fed)
                     unread, weighed = [], 0
-                await asyncio.sleep(0)
+                await way.given()
     except Unreadable as unreadable:
         broken_off = unreadable
     if unread:
@@ -124,6 +126,6 @@ def halves(batch: Batch) -> Sequence[Batch]:
     return [first, Batch(batch.outcomes[middle:], batch.records_done, batch.bytes_done)]
 
 
-def weight(record: Record) -> int:
-    cells = record[1]
-    return sum(map(len, cells)) if isinstance(cells, list) else 0
+def weight(records: Iterable[Record]) -> int:
+    """The characters of their cells."""
+    return sum(map(len, chain.from_iterable([cells for _, cells in records if isinstance(cells, list)])))

@@ -61,14 +61,13 @@ def is_readable(targets: Iterable[str]) -> bool:
 
 def trimmed(rows: Sequence[Sequence[str]], *, marked: bool) -> list[Row]:
     """rows: of the same width. marked: a spreadsheet may have put apostrophes in front of cells."""
-    return list(zip(*trimmed_columns(rows, marked=marked), strict=True))
+    columns = [trimmed_column(cells, marked=marked) for cells in zip(*rows, strict=True)]
+    return list(zip(*columns, strict=True))
 
 
-def trimmed_columns(rows: Sequence[Sequence[str]], *, marked: bool) -> list[list[str]]:
-    columns = [list(map(str.strip, column)) for column in zip(*rows, strict=True)]
-    if marked:
-        columns = [list(map(plain, column)) if "'" in "".join(column) else column for column in columns]
-    return columns
+def trimmed_column(cells: Sequence[str], *, marked: bool) -> list[str]:
+    column = list(map(str.strip, cells))
+    return list(map(plain, column)) if marked and "'" in "".join(column) else column
 
 
 class ColumnReader:
@@ -89,18 +88,26 @@ class ColumnReader:
         self._tags = tags
         self._extras = extras
 
-    def faulty(self, columns: Sequence[Sequence[str]]) -> set[int]:
-        """The trimmed rows, of which there are some, with which something is wrong, whatever their phones are."""
+    def faulty(self, columns: Sequence[Sequence[str]], *, marked: bool) -> set[int]:
+        """The rows, of which there are some, with which something is wrong, whatever their phones are.
+
+        columns: of cells that are not trimmed. Most texts need not be: those that are fine are fine without their ends.
+        """
         refused: set[int] = set()
         for cell in self._cells:
-            if cell.column == "phone":
+            if cell.column == "phone" or (
+                cell.is_text and cell.all_fine is not None and cell.all_fine(columns[cell.at])
+            ):
                 continue
-            column = columns[cell.at]
+            column = trimmed_column(columns[cell.at], marked=marked)
             if cell.all_fine is None or not cell.all_fine(list(filter(None, column))):
                 read_cells(column, cell.read, refused)
-        self._read_tags(columns, refused)
+        if self._tags is not None:
+            tagged = [""] * len(columns[0]) if self._tags_at is None else columns[self._tags_at]
+            read_distinct(trimmed_column(tagged, marked=marked), self._tags, refused)
         if self._extras and not self._harmless(columns):
-            self._metadata(list(zip(*columns, strict=True)), columns, refused)
+            trimmed_columns = [trimmed_column(column, marked=marked) for column in columns]
+            self._metadata(list(zip(*trimmed_columns, strict=True)), trimmed_columns, refused)
         return refused
 
     def read(self, rows: Sequence[Row], *, row_ids: Sequence[UUID], now: datetime) -> list[Contact | None]:
@@ -172,20 +179,25 @@ def cell_values(column: Sequence[str], cell: CellReader, refused: set[int]) -> l
 
 def read_cells(column: Sequence[str], read: Callable[[str], Any], refused: set[int]) -> list[Any]:
     """What the cells say, None where they are empty; cells that are refused are None and added to `refused`."""
-    distinct = set(column)
-    if 2 * len(distinct) > len(column):
+    if 2 * len(set(column)) > len(column):
         return read_rows(column, lambda cell: read(cell) if cell else None, refused)
-    said: dict[str, Any] = {"": None}
+    said = read_distinct(column, lambda cell: read(cell) if cell else None, refused)
+    return [said[cell] for cell in column]
+
+
+def read_distinct(column: Sequence[str], read: Callable[[str], Any], refused: set[int]) -> dict[str, Any]:
+    """What each of the cells that differ says; None where it is refused, and its rows are added to `refused`."""
+    said: dict[str, Any] = {}
     wrong = set()
-    for cell in distinct:
+    for cell in set(column):
         try:
-            said[cell] = read(cell) if cell else None
+            said[cell] = read(cell)
         except Refused:
             said[cell] = None
             wrong.add(cell)
     if wrong:
         refused.update(at for at, cell in enumerate(column) if cell in wrong)
-    return [said[cell] for cell in column]
+    return said
 
 
 def read_rows(rows: Iterable[Any], read: Callable[[Any], Any], refused: set[int]) -> list[Any]:

@@ -15,6 +15,7 @@ from services.contacts.imports import repository, staging
 from services.contacts.imports.repository import Lease, Progress
 from services.contacts.imports.resolve import Chunk, Outcome
 from services.contacts.imports.rows import Draft, Known, Read, RowReader, parted
+from services.contacts.imports.way import Way
 from services.contacts.lists import memberships
 
 # How many contacts are worked on before other tasks get their turn.
@@ -33,12 +34,14 @@ async def commit(
     outcomes: Sequence[Read],
     records_done: int,
     bytes_done: int,
+    way: Way,
     contended: bool = False,
     mostly_new: bool = False,
 ) -> Outcome:
     """outcomes: one a record. contended: others may take keys while the chunk runs.
 
     mostly_new: nobody is asked who has the keys, of which each row has one; the insert says which were taken.
+    way: left while the database inserts, and taken behind that; the caller leaves it in the end.
     Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock.
     """
     drafts, faults = parted(outcomes)
@@ -47,7 +50,7 @@ async def commit(
         outcome = await resolve(tx, lease, reader=reader, drafts=drafts, mostly_new=mostly_new)
         outcome.errors.extend(faults)
         outcome.duplicate_rows += known
-        await write(tx, lease, outcome, columns=reader.columns, contended=contended or mostly_new)
+        await write(tx, lease, outcome, columns=reader.columns, contended=contended or mostly_new, way=way)
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
@@ -92,7 +95,9 @@ async def resolve(
     return chunk.resolve(drafts)
 
 
-async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...], contended: bool) -> None:
+async def write(
+    tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...], contended: bool, way: Way
+) -> None:
     if outcome.updated:
         now = datetime.now(UTC)
         for before, after in outcome.updated:
@@ -111,18 +116,13 @@ async def write(tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[s
         )
         tx.add_events(events.contacts_changed("contact.updated", lease.account, changes, bulk=True))
     if outcome.created:
-        # The server inserts while the events are made here.
+        await staging.stage_new(tx, outcome.created, columns=columns)
+        # The server inserts while the events are made here, and then others are read.
         lost, changes = await asyncio.gather(
-            staging.insert(
-                tx,
-                lease.account,
-                outcome.created,
-                columns=columns,
-                import_id=lease.import_id,
-                contended=contended,
-            ),
-            told_of_new(outcome.created),
+            staging.insert_staged(tx, lease.account, columns=columns, import_id=lease.import_id, contended=contended),
+            told_of_new(outcome.created, way),
         )
+        way.take()
         if lost:
             changes = drop_lost(lease, outcome, lost=lost, changes=changes)
         members = [(list_id, row.id) for row in outcome.created if row.id not in lost for list_id in row.list_ids]
@@ -139,12 +139,13 @@ def drop_lost(lease: Lease, outcome: Outcome, *, lost: set[UUID], changes: list[
     return [change for row, change in zip(outcome.created, changes, strict=True) if row.id not in lost]
 
 
-async def told_of_new(created: Sequence[Contact]) -> list[bytes]:
-    """As `told`, of contacts that were not there."""
+async def told_of_new(created: Sequence[Contact], way: Way) -> list[bytes]:
+    """As `told`, of contacts that were not there; leaves the way to who reads."""
     made: list[bytes] = []
     for start in range(0, len(created), SLICE):
-        made += snapshot.changes(created[start : start + SLICE])
         await asyncio.sleep(0)
+        made += snapshot.changes(created[start : start + SLICE])
+    way.leave()
     return made
 
 

@@ -30,6 +30,7 @@ from services.contacts.imports.rehearsal import Rehearsal
 from services.contacts.imports.repository import Lease, LeaseLost
 from services.contacts.imports.resolve import Outcome
 from services.contacts.imports.rows import RowReader
+from services.contacts.imports.way import Way
 
 log = structlog.get_logger()
 
@@ -128,11 +129,17 @@ class ImportWorker:
     async def _copy(self, lease: Lease) -> None:
         """Reads ahead while batches are written. Raises GaveWay; Unreadable, behind what could be read."""
         reader = RowReader(lease.plan)
-        known = KnownRows(self._db, lease, reader)
+        way = Way()
+        known = KnownRows(self._db, lease, reader, way)
         turn_ends = time.monotonic() + self._turn_seconds
-        async with aclosing(self._batches(lease, known)) as read:
+        async with aclosing(self._batches(lease, known, way)) as read:
             async for batch in read:
-                known.learn(await self._commit(lease, reader, batch=batch, mostly_new=known.mostly_new))
+                if known.mostly_new:
+                    way.take()
+                try:
+                    known.learn(await self._commit(lease, reader, batch=batch, mostly_new=known.mostly_new, way=way))
+                finally:
+                    way.leave()
                 if time.monotonic() >= turn_ends:
                     await self._give_way(lease)
 
@@ -145,15 +152,16 @@ class ImportWorker:
             await rehearsal.begin()
             async with self._db.across() as tx:
                 await dry_runs.restart(tx, lease)
-            async with aclosing(self._batches(lease, KnownRows(self._db, lease, reader))) as read:
+            way = Way()
+            async with aclosing(self._batches(lease, KnownRows(self._db, lease, reader, way), way)) as read:
                 async for batch in read:
                     failed = await rehearsal.chunk(batch.outcomes)
                     async with self._db.across() as tx:
                         await repository.add_errors(tx, lease, failed)
                         await dry_runs.count(tx, lease, rehearsal.counts, bytes_done=batch.bytes_done)
 
-    def _batches(self, lease: Lease, known: KnownRows) -> AsyncGenerator[Batch, None]:
-        return batches.read_ahead(self._db, lease, known, chunk_records=self._chunk_records)
+    def _batches(self, lease: Lease, known: KnownRows, way: Way) -> AsyncGenerator[Batch, None]:
+        return batches.read_ahead(self._db, lease, known, way=way, chunk_records=self._chunk_records)
 
     async def _give_way(self, lease: Lease) -> None:
         """Raises GaveWay where another account waits for the first of its imports."""
@@ -173,7 +181,7 @@ class ImportWorker:
         async with self._db.across() as tx:
             await repository.counted(tx, lease, rows)
 
-    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch, mostly_new: bool) -> Outcome:
+    async def _commit(self, lease: Lease, reader: RowReader, *, batch: Batch, mostly_new: bool, way: Way) -> Outcome:
         """Where others write the same keys at once the batch is parted, down to single rows that must get by."""
         waiting = deque([batch])
         lost = 0
@@ -190,6 +198,7 @@ class ImportWorker:
                     bytes_done=part.bytes_done,
                     contended=lost > 0,
                     mostly_new=mostly_new and not lost,
+                    way=way,
                 )
             except CONTENDED:
                 lost += 1

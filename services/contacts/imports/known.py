@@ -6,7 +6,6 @@ hardly any do, the look-up before the insert is left out as well. A contact that
 commit was there when its row was looked at.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from chassis.db import Database
@@ -15,6 +14,7 @@ from services.contacts.imports import staging
 from services.contacts.imports.repository import Lease
 from services.contacts.imports.resolve import Outcome
 from services.contacts.imports.rows import Read, RowReader
+from services.contacts.imports.way import Way
 
 # Of the rows of the chunk before.
 WORTH_ASKING = 0.5
@@ -23,8 +23,9 @@ SLICE = 500
 
 
 class KnownRows:
-    def __init__(self, db: Database, lease: Lease, reader: RowReader) -> None:
+    def __init__(self, db: Database, lease: Lease, reader: RowReader, way: Way) -> None:
         self._db = db
+        self._way = way
         self._lease = lease
         self._reader = reader
         self._possible = not lease.plan.writes_present and reader.by_phone_alone
@@ -45,8 +46,8 @@ class KnownRows:
             return []
         phones = []
         for start in range(0, len(records), SLICE):
-            phones += [self._reader.phone_of(record) for record in records[start : start + SLICE]]
-            await asyncio.sleep(0)
+            await self._way.given()
+            phones += self._reader.phones_of(records[start : start + SLICE])
         async with self._db.across() as tx:
             free = await staging.free_phones(tx, self._lease.account, [phone for phone in phones if phone is not None])
         return [phone is not None and phone not in free for phone in phones]
@@ -55,6 +56,6 @@ class KnownRows:
         """One outcome a record, as the reader's. known: as `ask` answered."""
         outcomes: list[Read] = []
         for start in range(0, len(records), SLICE):
+            await self._way.given()
             outcomes += self._reader.read_all(records[start : start + SLICE], known[start : start + SLICE])
-            await asyncio.sleep(0)
         return outcomes

@@ -23,7 +23,6 @@ from services.contacts.imports.by_column import (
     is_readable,
     short_texts,
     trimmed,
-    trimmed_columns,
 )
 from services.contacts.imports.keeping import Keeping
 from services.contacts.imports.plan import Plan
@@ -59,13 +58,12 @@ class Draft:
     keys: list[tuple[Key, str]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """A row whose contact is there already and is left as it is."""
 
-    row: int
 
-
+KNOWN = Known()
 # What became of a record; None for a blank row, which counts for nothing.
 Read = Draft | Known | RowError | None
 
@@ -138,12 +136,11 @@ class RowReader:
         whole = self._whole(records, compress(range(len(records)), known))
         if not whole:
             return
-        columns = trimmed_columns([records[at][1] for at in whole], marked=self._marked)  # type: ignore[misc]  # no Broken ones
-        faulty = reader.faulty(columns)
-        preamble = self._plan.preamble
+        columns = list(zip(*[records[at][1] for at in whole], strict=True))
+        faulty = reader.faulty(columns, marked=self._marked)
         for number, at in enumerate(whole):
             if number not in faulty:
-                outcomes[at] = Known(records[at][0] - preamble)
+                outcomes[at] = KNOWN
 
     def _whole(self, records: Sequence[Record], places: Iterable[int]) -> list[int]:
         """Those of the places whose rows are as wide as the header."""
@@ -170,15 +167,20 @@ class RowReader:
             if contact is not None and (keys := pairs(contact)):
                 outcomes[at] = Draft(records[at][0] - self._plan.preamble, cells, contact, keys)
 
-    def phone_of(self, record: Record) -> str | None:
-        """The contact's phone, as it is stored if the contact is there; None where the row has none."""
-        cells = record[1]
-        if isinstance(cells, Broken) or self._phone is None or self._phone >= len(cells):
-            return None
-        cell = cells[self._phone].strip()
+    def phones_of(self, records: Sequence[Record]) -> list[str | None]:
+        """Each contact's phone, as it is stored if the contact is there; None where the row has none."""
+        at = self._phone
+        if at is None:
+            return [None] * len(records)
+        cells = [raw[at] if isinstance(raw, list) and len(raw) > at else "" for _, raw in records]
         # What is stored reads as itself, so that a phone that is stored in this very form needs no reading.
-        if phones.is_e164(cell):
-            return cell
+        found = phones.compact_all(cells)
+        for number, cell in enumerate(cells):
+            if cell and found[number] is None:
+                found[number] = self._phone_of(cell)
+        return found
+
+    def _phone_of(self, cell: str) -> str | None:
         compacted = phones.compact(cell)
         if compacted is not None and phones.is_e164(compacted):
             return compacted
@@ -198,7 +200,7 @@ class RowReader:
                 cells = fitted(cells, self._width)
             if known:
                 self._check(cells)
-                return Known(row)
+                return KNOWN
             contact = Contact(row_id, now, now)
             fill(contact, self._sets(cells))
         except Refused as refused:

@@ -37,7 +37,7 @@ HOLDERS = {
     }.items()
 }
 FREE_PHONES = f"""
-SELECT k.value FROM unnest($2::text[]) AS k(value)
+SELECT k.value FROM unnest($2::text::text[]) AS k(value)
 LEFT JOIN LATERAL {BY_VALUE.format(key="c.phone = k.value")} ON true WHERE found.id IS NULL
 """
 INSERT = """
@@ -102,7 +102,7 @@ def update_sql(columns: Sequence[str]) -> str:
 
 async def free_phones(tx: WriteTx, account: AccountId, phones: Sequence[str]) -> frozenset[str]:
     """Those of the phones that no contact has."""
-    return frozenset([row[0] for row in await tx.fetch(FREE_PHONES, account, phones)])
+    return frozenset([row[0] for row in await tx.fetch(FREE_PHONES, account, copytext.parameter(phones))])
 
 
 async def insert(
@@ -118,7 +118,19 @@ async def insert(
 
     contended=False: raises asyncpg.UniqueViolationError instead, and costs less where all are free.
     """
+    await stage_new(tx, new, columns=columns)
+    return await insert_staged(tx, account, columns=columns, import_id=import_id, contended=contended)
+
+
+async def stage_new(tx: WriteTx, new: Sequence[Contact], *, columns: tuple[str, ...]) -> None:
+    """The first half of `insert`."""
     await stage(tx, new, columns=("id", "created_at", *columns))
+
+
+async def insert_staged(
+    tx: WriteTx, account: AccountId, *, columns: tuple[str, ...], import_id: UUID | None = None, contended: bool = True
+) -> set[UUID]:
+    """The second half of `insert`, one statement."""
     if not contended:
         await tx.execute(insert_sql(columns, INSERT), account, import_id)
         return set()

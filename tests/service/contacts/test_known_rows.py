@@ -7,6 +7,7 @@ import pytest
 from carillon.contacts.v1 import contacts_pb2 as pb
 from services.contacts.imports import known, sources, staging
 from services.contacts.imports.job import ImportWorker
+from services.contacts.imports.rows import RowReader
 from tests.service.contacts.events import outbox
 
 # Enough that most are read after the worker has learnt from the first.
@@ -157,3 +158,37 @@ def spy_on_holders(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(staging, "holders", holders)
     return keys
+
+
+async def test_rows_are_read_while_the_database_inserts_and_not_while_it_waits_for_them(book, work_db, monkeypatch):
+    read_all, stage_new, insert_staged = RowReader.read_all, staging.stage_new, staging.insert_staged
+    slices = inserts = 0
+    one_read = asyncio.Event()
+
+    def counted(self, records, known=()):
+        nonlocal slices
+        slices += 1
+        one_read.set()
+        return read_all(self, records, known)
+
+    async def stage(tx, new, *, columns):
+        before = slices
+        await stage_new(tx, new, columns=columns)
+        # The first chunk is not known to be of new rows.
+        assert slices == before or not inserts
+
+    async def insert(tx, account, **options):
+        nonlocal inserts
+        inserts += 1
+        if inserts > 1 and slices < 30:
+            one_read.clear()
+            async with asyncio.timeout(10):
+                await one_read.wait()
+        return await insert_staged(tx, account, **options)
+
+    monkeypatch.setattr(RowReader, "read_all", counted)
+    monkeypatch.setattr(staging, "stage_new", stage)
+    monkeypatch.setattr(staging, "insert_staged", insert)
+    counts, _ = await run(book, work_db, NEW.replace(",external_id", ",stage"))
+    assert counts == (60, 60, 0, 0, 0)
+    assert inserts == slices == 30

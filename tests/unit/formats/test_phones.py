@@ -152,6 +152,21 @@ def test_grouping_changes_nothing(text, rng):
         assert phones.normalise(grouped) == phones.normalise(text)
 
 
+TYPED = st.from_regex(r"['\s]?\+[1-9][ (]{0,2}[0-9]{1,3}\)?[ .\n-]?[0-9]{3,12}(\.0)?[ eE\u00a0-]?", fullmatch=True)
+
+
+@given(st.lists(TYPED | st.text(st.sampled_from("+0123456789 -()./\n\teE\u00a0"), max_size=70), max_size=6))
+def test_many_are_compacted_as_one_is(texts):
+    for text, found in zip(texts, phones.compact_all(texts), strict=True):
+        assert found is None or (found == phones.compact(text) and phones.is_e164(found))
+
+
+def test_the_usual_spellings_are_compacted_together():
+    texts = ["+14155552671", "+1 (415) 555-2671", " +1.415.555.2671", "+44 (0)20 7946 0018", "+14155552671.0", "no", ""]
+    assert phones.compact_all(texts) == ["+14155552671"] * 3 + [None] * 4
+    assert phones.compact_all(["+1 415 555\n2671", "+1 415 555 2671"]) == [None, None]
+
+
 @given(st.text(max_size=40), st.sampled_from([None, "US", "DE", "BR", "IN"]))
 def test_any_text_is_answered(text, region):
     number = phones.normalise(text, region)
