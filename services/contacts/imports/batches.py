@@ -61,9 +61,19 @@ async def asked(
     known: KnownRows, source: AsyncGenerator[Taken, None]
 ) -> AsyncGenerator[tuple[Taken, list[bool]], None]:
     """With what `KnownRows.ask` says of each record."""
+    # The database is asked for some phones while the next ones are spelt.
+    async with aclosing(ahead(spelt(known, source), 1)) as pieces:
+        async for piece, phones in pieces:
+            yield piece, await known.ask(phones)
+
+
+async def spelt(
+    known: KnownRows, source: AsyncGenerator[Taken, None]
+) -> AsyncGenerator[tuple[Taken, list[str | None]], None]:
+    """With what `KnownRows.phones` says of the records."""
     async with aclosing(ahead(source, 1)) as pieces:
         async for piece in pieces:
-            yield piece, await known.ask(piece.records)
+            yield piece, await known.phones(piece.records)
 
 
 async def taken(db: Database, lease: Lease, way: Way, size: int) -> AsyncGenerator[Taken, None]:

@@ -40,14 +40,20 @@ class KnownRows:
         self._asking = self._possible and outcome.duplicate_rows > WORTH_ASKING * rows
         self.mostly_new = self._one_key and outcome.duplicate_rows <= MOSTLY_NEW * rows
 
-    async def ask(self, records: Sequence[Record]) -> list[bool]:
-        """Of each record, whether its contact is known to be there; none where it is not asked."""
+    async def phones(self, records: Sequence[Record]) -> list[str | None]:
+        """Of each record, by which it is asked for; none where it is not."""
+        phones: list[str | None] = []
         if not self._asking:
-            return []
-        phones = []
+            return phones
         for start in range(0, len(records), SLICE):
             await self._way.given()
             phones += self._reader.phones_of(records[start : start + SLICE])
+        return phones
+
+    async def ask(self, phones: Sequence[str | None]) -> list[bool]:
+        """Of each record, whether its contact is known to be there. phones: of `phones`."""
+        if not phones:
+            return []
         async with self._db.across() as tx:
             free = await staging.free_phones(tx, self._lease.account, [phone for phone in phones if phone is not None])
         return [phone is not None and phone not in free for phone in phones]

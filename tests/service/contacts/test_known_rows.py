@@ -58,13 +58,13 @@ def asked(monkeypatch):
     return phones
 
 
-async def ask_at_once(rows: known.KnownRows, records):
+async def phones_at_once(rows: known.KnownRows, records):
     """Without having learnt that it is worth it: what was learnt in time depends on how far ahead the file is read."""
     rows._asking = rows._possible
-    return await ASK(rows, records)
+    return await PHONES(rows, records)
 
 
-ASK = known.KnownRows.ask
+PHONES = known.KnownRows.phones
 
 
 async def test_counts_and_errors_are_those_of_rows_that_are_read(book, work_db, asked, monkeypatch):
@@ -74,7 +74,7 @@ async def test_counts_and_errors_are_those_of_rows_that_are_read(book, work_db, 
     for phone in ("+14155552673", "+14155552674", "+14155552676"):
         await book.create(phone=phone)
     with monkeypatch.context() as patch:
-        patch.setattr(known.KnownRows, "ask", ask_at_once)
+        patch.setattr(known.KnownRows, "phones", phones_at_once)
         recognised = await run(book, work_db, FILE)
     assert asked
     monkeypatch.setattr(known, "WORTH_ASKING", 2.0)
@@ -85,7 +85,7 @@ async def test_counts_and_errors_are_those_of_rows_that_are_read(book, work_db, 
 
 async def test_a_contact_that_went_is_imported_again(book, work_db, asked, monkeypatch):
     await run(book, work_db, FILE)
-    monkeypatch.setattr(known.KnownRows, "ask", ask_at_once)
+    monkeypatch.setattr(known.KnownRows, "phones", phones_at_once)
     (gone,) = [contact for contact in await book.all() if contact.phone == "+14155552675"]
     await book.delete(gone.id)
     counts, _ = await run(book, work_db, FILE)
