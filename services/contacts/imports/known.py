@@ -1,9 +1,9 @@
 """Rows whose contact is there already, told apart before they are read in full: what an unchanged file mostly holds.
 
 For files that leave such contacts as they are and name contacts by phone, not by external id, which could point at
-another contact. It costs a look-up, so it is asked only while most rows of the file turn out to be duplicates; while
-hardly any do, the look-up before the insert is left out as well. A contact that is deleted between the look-up and the
-commit was there when its row was looked at.
+another contact. It costs a look-up, so it is asked only while most rows of the file turn out to be duplicates, from the
+first row on where its bytes were imported before; while hardly any do, the look-up before the insert is left out as
+well. A contact that is deleted between the look-up and the commit was there when its row was looked at.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class KnownRows:
         self._reader = reader
         self._possible = not lease.plan.writes_present and reader.by_phone_alone
         self._one_key = not lease.plan.writes_present and reader.has_one_key
-        self._asking = False
+        self._asking = self._possible and lease.again
         # Of the next chunk, by the last: see chunk.commit.
         self.mostly_new = False
 

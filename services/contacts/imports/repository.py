@@ -88,7 +88,8 @@ SET status = CASE WHEN status = 'queued' THEN 'running' ELSE status END,
     lease_generation = i.lease_generation + 1, attempts = i.attempts + 1,
     lease_until = now() + interval '{LEASE_SECONDS} seconds'
 FROM free WHERE i.account_id = free.account_id AND i.id = free.id
-RETURNING i.account_id, i.id, i.status, i.file_id, i.plan, i.records_done, i.lease_generation, i.attempts
+RETURNING i.account_id, i.id, i.status, i.file_id, i.plan, i.records_done, i.lease_generation, i.attempts,
+    i.duplicate_of IS NOT NULL AS again
 """
 # Does an account wait that has nothing under way?
 STARVING = """
@@ -148,6 +149,8 @@ class Lease:
     records_done: int
     generation: int
     attempts: int
+    # The account has imported these very bytes before.
+    again: bool
 
     @property
     def key(self) -> tuple[AccountId, UUID, int]:
@@ -328,6 +331,7 @@ def lease(row: asyncpg.Record) -> Lease:
         records_done=row["records_done"],
         generation=row["lease_generation"],
         attempts=row["attempts"],
+        again=row["again"],
     )
 
 

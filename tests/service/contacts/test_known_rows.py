@@ -64,6 +64,10 @@ async def phones_at_once(rows: known.KnownRows, records):
     return await PHONES(rows, records)
 
 
+async def no_phones(rows: known.KnownRows, records):
+    return []
+
+
 PHONES = known.KnownRows.phones
 
 
@@ -77,10 +81,17 @@ async def test_counts_and_errors_are_those_of_rows_that_are_read(book, work_db, 
         patch.setattr(known.KnownRows, "phones", phones_at_once)
         recognised = await run(book, work_db, FILE)
     assert asked
-    monkeypatch.setattr(known, "WORTH_ASKING", 2.0)
+    monkeypatch.setattr(known.KnownRows, "phones", no_phones)
     asked.clear()
     assert await run(book, work_db, FILE) == recognised == ((19, 0, 0, 15, 4), errors)
     assert not asked
+
+
+async def test_bytes_that_were_imported_before_are_asked_for_from_the_first_row_on(book, work_db, asked):
+    await run(book, work_db, FILE)
+    assert not asked
+    await run(book, work_db, FILE)
+    assert asked[0] == "+14155553000"
 
 
 async def test_a_contact_that_went_is_imported_again(book, work_db, asked, monkeypatch):
