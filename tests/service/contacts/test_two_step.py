@@ -188,8 +188,8 @@ async def test_an_import_that_is_running_stops_with_exact_counts(book, desk, wor
     job = await book.upload(("phone\n" + rows).encode())
     commit = worker._commit
 
-    async def cancelled_behind_the_second_chunk(lease, reader, *, batch, mostly_new):
-        outcome = await commit(lease, reader, batch=batch, mostly_new=mostly_new)
+    async def cancelled_behind_the_second_chunk(lease, reader, *, batch, **options):
+        outcome = await commit(lease, reader, batch=batch, **options)
         if batch.records_done > 250 and (await book.progress(job.id)).status == pb.IMPORT_STATUS_RUNNING:
             await desk.cancel(job.id)
         return outcome
