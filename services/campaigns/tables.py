@@ -231,8 +231,9 @@ recipients = Table(
         unique=True,
         postgresql_where=text("contact_id IS NOT NULL"),
     ),
-    # No index on what changes, and room in the page: every step of a recipient is a heap-only update.
-    postgresql_with={"fillfactor": 60},
+    # No index on what changes, and room in the page for another version of each line, a longer one: every step of a
+    # recipient is a heap-only update, also where one statement takes all of a page.
+    postgresql_with={"fillfactor": 40},
 )
 
 # Contacts whom the audience named and who are not on the ledger, and why: the funnel.
