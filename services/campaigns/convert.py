@@ -157,19 +157,24 @@ def recipient(row: asyncpg.Record | Mapping[str, Any]) -> pb.Recipient:
     )
 
 
-def attempted(before: asyncpg.Record, now: asyncpg.Record, end: Outcome) -> pb.Recipient:
-    """As `recipient`, of one whose attempt has come to an end; now: status, sent_at and state_revision."""
+def end(now: asyncpg.Record, outcome: Outcome) -> pb.Recipient:
+    """What recipients whose attempts came to the same end have in common; now: status, sent_at and state_revision."""
     return pb.Recipient(
-        id=ids.encode(RECIPIENT, before["id"]),
-        contact_id=public(CONTACT, before["contact_id"]),
-        address=known_address(before["address"]),
-        variables_json=before["variables"],
         status=RECIPIENT_STATUSES[now["status"]],
-        reason=end.reason,
+        reason=outcome.reason,
         sent_at=timestamp(now["sent_at"]),
-        provider_message_id=end.provider_message_id,
         state_revision=now["state_revision"],
     )
+
+
+def attempted(made: pb.Recipient, before: asyncpg.Record, outcome: Outcome) -> None:
+    """Makes of a copy of `end` what `recipient` makes of the row. Attributes: the constructor takes twice as long."""
+    made.id = ids.encode(RECIPIENT, before["id"])
+    if before["contact_id"] is not None:
+        made.contact_id = ids.encode(CONTACT, before["contact_id"])
+    made.address = known_address(before["address"])
+    made.variables_json = before["variables"]
+    made.provider_message_id = outcome.provider_message_id
 
 
 def minute(row: asyncpg.Record) -> pb.TimelineMinute:

@@ -56,6 +56,8 @@ class Barred:
 
 
 Answer = Accepted | Refused | Throttled | Unavailable | Unanswered | Barred
+# That the provider has decided on the message. For isinstance: a union takes longer to be made than to be asked.
+DECIDED = (Accepted, Refused)
 
 # HTTP statuses that are of the credentials or the account, and not of the message.
 NOT_THE_MESSAGE = (401, 403)

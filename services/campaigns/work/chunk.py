@@ -29,11 +29,10 @@ from services.campaigns.domain.hours import Hours
 from services.campaigns.domain.recipient import Reason
 from services.campaigns.domain.recipient import Status as Recipient
 from services.campaigns.domain.sending import (
+    DECIDED,
     ROUNDS,
-    Accepted,
     Answer,
     Outcome,
-    Refused,
     Throttled,
     Unanswered,
     Unavailable,
@@ -303,7 +302,7 @@ class Chunk:
 
     async def _conclude(self, called: list[tuple[asyncpg.Record, Answer | None]], attempts: dict[UUID, int]) -> None:
         """Write what became of the calls; None was not made after all."""
-        self._through = self._through or any(isinstance(answer, Accepted | Refused) for _, answer in called)
+        self._through = self._through or any(isinstance(answer, DECIDED) for _, answer in called)
         for kind, times in collections.Counter(type(answer) for _, answer in called).items():
             metrics.ATTEMPTS.labels("none" if kind is NoneType else kind.__name__.lower()).inc(times)
         settled = []
@@ -384,4 +383,4 @@ def is_answered(row: asyncpg.Record, answer: Answer | None) -> bool:
     """Whether no attempt is open any more. A refusal to take this one says nothing of an earlier one."""
     if isinstance(answer, Unanswered):
         return False
-    return isinstance(answer, Accepted | Refused) or row["unanswered_since"] is None
+    return isinstance(answer, DECIDED) or row["unanswered_since"] is None

@@ -8,10 +8,9 @@ from chassis.db import Database
 from services.campaigns import lifecycle
 from services.campaigns.domain.campaign import Hold, Status
 from services.campaigns.domain.sending import (
-    Accepted,
+    DECIDED,
     Answer,
     Barred,
-    Refused,
     Throttled,
     Unanswered,
     Unavailable,
@@ -60,7 +59,7 @@ class Learning:
             await self._permits.block(self._account, self._sender_id, throttled, share=share)
             self.pauses += 1
             return
-        if any(isinstance(answer, Accepted | Refused) for answer in answers):
+        if any(isinstance(answer, DECIDED) for answer in answers):
             if self.recovering:
                 async with self._db.across() as tx:
                     await queries.went_through(tx, self._account, self._campaign)

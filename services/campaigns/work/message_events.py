@@ -1,7 +1,6 @@
 """`message.*` events: what happened to recipients, in the bulk lane."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -32,44 +31,54 @@ def of_outcomes(
     done: Sequence[asyncpg.Record],
 ) -> list[Event]:
     """rows: the recipients as they were before; done: id, status, sent_at and state_revision as they are now."""
-    told: dict[str, list[pb.Recipient]] = {}
+    told: dict[str, events.MessagesChanged] = {}
+    # What many have in common is made once, and copied. One statement settles all in one moment.
+    ends: dict[tuple[object, ...], pb.Recipient] = {}
     for row in done:
-        if row["status"] in TYPES:
-            one = convert.attempted(rows[row["id"]], row, settled[row["id"]].outcome)
-            told.setdefault(row["status"], []).append(one)
-    return make(sending.account, sending.campaign_id, sending.channel, told)
+        status = row["status"]
+        if status not in TYPES:
+            continue
+        if status not in told:
+            told[status] = of_campaign(sending.campaign_id, sending.channel)
+        outcome = settled[row["id"]].outcome
+        key = (status, outcome.reason, row["state_revision"])
+        if key not in ends:
+            ends[key] = convert.end(row, outcome)
+        one = told[status].recipients.add()
+        one.CopyFrom(ends[key])
+        convert.attempted(one, rows[row["id"]], outcome)
+    return make(sending.account, told)
 
 
-def make(
-    account: AccountId, campaign_id: UUID, channel: str, told: Mapping[str, Sequence[pb.Recipient]]
-) -> list[Event]:
-    """told: recipients by state."""
+def of_campaign(campaign_id: UUID, channel: str) -> events.MessagesChanged:
+    """To be filled with recipients."""
+    return events.MessagesChanged(
+        campaign_id=ids.encode(convert.CAMPAIGN, campaign_id), channel=convert.CHANNELS[channel]
+    )
+
+
+def make(account: AccountId, told: Mapping[str, events.MessagesChanged]) -> list[Event]:
+    """told: by the state that the recipients have come to."""
     return [
-        Event(
-            TYPES[status],
-            account,
-            events.MessagesChanged(
-                campaign_id=ids.encode(convert.CAMPAIGN, campaign_id),
-                channel=convert.CHANNELS[channel],
-                recipients=part,
-            ).SerializeToString(),
-            bulk=True,
-        )
-        for status, recipients in told.items()
-        for part in parts(recipients)
+        Event(TYPES[status], account, part.SerializeToString(), bulk=True)
+        for status, changed in told.items()
+        for part in parts(changed)
     ]
 
 
-def parts(recipients: Sequence[pb.Recipient]) -> Iterator[Sequence[pb.Recipient]]:
+def parts(changed: events.MessagesChanged) -> Iterator[events.MessagesChanged]:
     """Of at most 500 recipients and 512 KiB."""
-    part: list[Any] = []
+    if len(changed.recipients) <= MAX_OBJECTS and changed.ByteSize() <= MAX_BYTES:
+        yield changed
+        return
+    part = events.MessagesChanged(campaign_id=changed.campaign_id, channel=changed.channel)
     size = 0
-    for recipient in recipients:
+    for recipient in changed.recipients:
         bytes_more = recipient.ByteSize()
-        if part and (len(part) >= MAX_OBJECTS or size + bytes_more > MAX_BYTES):
+        if part.recipients and (len(part.recipients) >= MAX_OBJECTS or size + bytes_more > MAX_BYTES):
             yield part
-            part, size = [], 0
-        part.append(recipient)
+            part = events.MessagesChanged(campaign_id=changed.campaign_id, channel=changed.channel)
+            size = 0
+        part.recipients.append(recipient)
         size += bytes_more
-    if part:
-        yield part
+    yield part

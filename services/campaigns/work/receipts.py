@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from carillon.campaigns.v1 import campaigns_pb2 as pb
+from carillon.events.v1 import events_pb2 as events
 from chassis import ids
 from chassis.db import Database, WriteTx
 from chassis.ids import AccountId
@@ -112,11 +112,13 @@ class ReceiptApplier:
             taken = Counter((one.row["status"], one.status) for one in group)
             delta = sum((step(Status(was), now) * times for (was, now), times in taken.items()), NOTHING)
             await campaign_queries.add_stats(tx, account, campaign_id, delta=delta)
-            told: dict[str, list[pb.Recipient]] = {}
-            for one in group:
-                told.setdefault(one.status, []).append(convert.recipient(after(one)))
             channel = campaigns[account, campaign_id]["channel"]
-            tx.add_events(message_events.make(AccountId(account), campaign_id, channel, told))
+            told: dict[str, events.MessagesChanged] = {}
+            for one in group:
+                if one.status not in told:
+                    told[one.status] = message_events.of_campaign(campaign_id, channel)
+                told[one.status].recipients.append(convert.recipient(after(one)))
+            tx.add_events(message_events.make(AccountId(account), told))
 
 
 def is_settled(row: asyncpg.Record) -> bool:
