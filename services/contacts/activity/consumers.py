@@ -7,9 +7,11 @@ highest state_revision. Messages of contacts that are gone leave nothing.
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from carillon.campaigns.v1 import campaigns_pb2
 from carillon.events.v1 import events_pb2
@@ -108,36 +110,41 @@ def decode(event: Received) -> list[Told]:
     campaign_id = ids.decode(CAMPAIGN, changed.campaign_id)
     if channel is None or campaign_id is None:
         raise Invalid("messages without a channel or a campaign")
-    return [told_of(event, recipient, campaign_id=campaign_id, channel=channel) for recipient in changed.recipients]
+    status, stage = event.type.removeprefix("message."), STAGES[event.type]
+    told = [message_of(recipient, campaign_id, channel, status=status) for recipient in changed.recipients]
+    for (_, message), recipient in zip(told, changed.recipients, strict=True):
+        # A message that went on was sent, whether or not that event has come; one that failed may never have been.
+        if status != "failed":
+            if recipient.HasField("sent_at"):
+                message.sent_at = moment(recipient.sent_at.seconds, recipient.sent_at.nanos)
+            if recipient.HasField("delivered_at"):
+                message.delivered_at = moment(recipient.delivered_at.seconds, recipient.delivered_at.nanos)
+        # When the message came there: as the snapshot says, else when the event was made.
+        if getattr(message, stage) is None:
+            setattr(message, stage, event.time)
+    return told
 
 
-def told_of(event: Received, recipient: campaigns_pb2.Recipient, *, campaign_id: UUID, channel: str) -> Told:
+def message_of(recipient: campaigns_pb2.Recipient, campaign_id: UUID, channel: str, *, status: str) -> Told:
+    """With no times yet."""
     recipient_id = ids.decode(RECIPIENT, recipient.id)
-    contact_id = ids.decode("cnt", recipient.contact_id)
-    if recipient_id is None or (contact_id is None and recipient.contact_id):
+    named = recipient.contact_id
+    contact_id = ids.decode("cnt", named) if named else None
+    if recipient_id is None or (named and contact_id is None):
         raise Invalid("a recipient without a recipient's id")
     message = Message(
         id=recipient_id,
         campaign_id=campaign_id,
         channel=channel,
         address=recipient.address,
-        status=event.type.removeprefix("message."),
+        status=status,
         reason=recipient.reason,
         state_revision=recipient.state_revision,
     )
-    for name, at in stages(event, recipient).items():
-        setattr(message, name, at)
     return contact_id, message
 
 
-def stages(event: Received, recipient: campaigns_pb2.Recipient) -> dict[str, datetime]:
-    """When the message came where: as the snapshot says, else when the event was made.
-
-    A message that went on was sent, whether or not that event has come; one that failed may never have been.
-    """
-    found: dict[str, datetime] = {STAGES[event.type]: event.time}
-    if event.type != "message.failed":
-        for name in ("sent_at", "delivered_at"):
-            if recipient.HasField(name):
-                found[name] = getattr(recipient, name).ToDatetime(UTC)
-    return found
+@lru_cache(maxsize=64)
+def moment(seconds: int, nanos: int) -> datetime:
+    """The recipients of an event have few between them."""
+    return Timestamp(seconds=seconds, nanos=nanos).ToDatetime(UTC)
