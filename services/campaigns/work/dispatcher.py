@@ -133,10 +133,13 @@ class Dispatcher:
 
     async def _lease(self, row: asyncpg.Record) -> bool:
         account, campaign_id = row["account_id"], row["id"]
-        async with self._db.across() as tx:
+        async with self._db.statement() as tx:
             lease = await queries.lease(tx, account, campaign_id, seconds=self._lease_seconds)
-            context = await queries.context(tx, account, campaign_id) if lease is not None else None
-        if lease is None or context is None:
+        if lease is None:
+            return False
+        async with self._db.statement() as tx:
+            context = await queries.context(tx, account, campaign_id)
+        if context is None:
             return False
         self._turn = campaign_id
         held = Held(lease)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from operator import attrgetter
 from typing import Any
 
 import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
+from carillon.events.v1 import events_pb2
 from chassis import ids
 from chassis.ids import AccountId
 from services.campaigns.domain.recipient import Status
@@ -334,18 +336,54 @@ async def test_one_budget_for_all_who_ask_at_once(world: World, account: Account
 
 async def test_events_tell_of_every_message(world: World, account: AccountId) -> None:
     campaign = await world.ready(account, BATCH + 20)
+
+    async def refuse(message: dict[str, Any]) -> tuple[int, dict[str, str]]:
+        return (400 if message["to"] in (phone(3), phone(BATCH + 4)) else 200), {}
+
+    world.provider.before = refuse
     async with world.working():
         await world.start(account, campaign)
         await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
-    rows = await world.admin("SELECT type, bulk FROM outbox WHERE account_id = $1 ORDER BY created_at", account)
-    types = [row["type"] for row in rows]
-    assert types.count("message.sent") == 2
-    assert {row["bulk"] for row in rows if row["type"] == "message.sent"} == {True}
-    assert [one for one in types if one.startswith("campaign.")] == [
+    rows = await world.admin("SELECT type, bulk, data FROM outbox WHERE account_id = $1 ORDER BY created_at", account)
+    of_messages = [row for row in rows if row["type"].startswith("message.")]
+    assert Counter(row["type"] for row in of_messages) == {"message.sent": 2, "message.failed": 2}
+    assert {row["bulk"] for row in of_messages} == {True}
+    told = []
+    for row in of_messages:
+        event = events_pb2.MessagesChanged.FromString(row["data"])
+        assert (event.campaign_id, event.channel) == (campaign.id, contacts_pb.CHANNEL_SMS)
+        state = pb.RecipientStatus.Value("RECIPIENT_STATUS_" + row["type"].removeprefix("message.").upper())
+        assert {one.status for one in event.recipients} == {state}
+        told += event.recipients
+    # Each as it is read.
+    assert sorted(told, key=attrgetter("id")) == sorted(await world.recipients(account, campaign), key=attrgetter("id"))
+    assert [row["type"] for row in rows if row["type"].startswith("campaign.")] == [
         "campaign.created",
         "campaign.started",
         "campaign.completed",
     ]
+
+
+async def test_no_step_of_a_recipient_leaves_its_page(world: World, account: AccountId) -> None:
+    """Which would be an entry in each index, for every one of them."""
+    campaign = await world.ready(account, 500)
+    await world.start(account, campaign)
+    campaign_id, sender_id = ids.decode("cmp", campaign.id), ids.decode("sender", campaign.sender_id)
+    assert campaign_id is not None
+    assert sender_id is not None
+    pages = "SELECT id, (ctid::text::point)[0]::int AS page FROM recipients WHERE account_id = $1 ORDER BY id"
+    before = await world.admin(pages, account)
+    assert len({row["page"] for row in before}) > 5
+    async with world.work_db.across() as tx:
+        lease = await queries.lease(tx, account, campaign_id, seconds=60)
+    assert lease is not None
+    async with world.work_db.statement() as tx:
+        attempts = await queries.intend(tx, lease, [row["id"] for row in before], seconds=60)
+    assert len(attempts) == 500
+    ends = [queries.Settled(one, Outcome(Status.SENT, "", f"{one.hex}"), answered=True) for one in attempts]
+    async with world.work_db.across() as tx:
+        assert len(await queries.settle(tx, lease, sender_id, ends)) == 500
+    assert await world.admin(pages, account) == before
 
 
 async def test_two_dispatchers_send_nobody_twice(world: World, account: AccountId) -> None:

@@ -125,6 +125,8 @@ async def test_a_deleted_contact_and_a_changed_address_are_gone(book):
     assert await check(book, (made.id, PHONE), (made.id, "+14155552672")) == ["ADDRESS_GONE", OK]
     await book.delete(made.id)
     assert await check(book, (made.id, "+14155552672")) == ["ADDRESS_GONE"]
+    without_phone = (await book.create(email=EMAIL)).contact
+    assert await check(book, (without_phone.id, PHONE)) == ["ADDRESS_GONE"]
 
 
 async def test_limits(book):
