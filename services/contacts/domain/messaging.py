@@ -13,7 +13,6 @@ Refusal = Literal["do_not_disturb", "opted_out", "suppressed", "address_gone", "
 class Standing:
     """What is on record about one target."""
 
-    address: str
     # A contact was named by id / the named contact exists and still has the address.
     named: bool
     has_address: bool
@@ -26,17 +25,21 @@ class Standing:
     suppressed: bool
 
 
-def refusal(standing: Standing, *, by_email: bool) -> Refusal | None:
-    """The reason that weighs most, or None where the target may be messaged."""
-    if standing.named and not standing.has_address:
-        return "address_gone"
-    if standing.do_not_disturb:
-        return "do_not_disturb"
-    if standing.opted_out or (standing.opt_in_required and not standing.opted_in):
-        return "opted_out"
-    if standing.suppressed:
-        return "suppressed"
-    usable = "@" in standing.address if by_email else phones.is_e164(standing.address)
+def refusal(standing: Standing | None, address: str, *, by_email: bool) -> Refusal | None:
+    """The reason that weighs most, or None where the target may be messaged.
+
+    standing: None where nothing is on record that could keep it from being messaged. address: folded.
+    """
+    if standing is not None:
+        if standing.named and not standing.has_address:
+            return "address_gone"
+        if standing.do_not_disturb:
+            return "do_not_disturb"
+        if standing.opted_out or (standing.opt_in_required and not standing.opted_in):
+            return "opted_out"
+        if standing.suppressed:
+            return "suppressed"
+    usable = "@" in address if by_email else phones.is_e164(address)
     return None if usable else "invalid_address"
 
 

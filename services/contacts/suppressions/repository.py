@@ -1,7 +1,7 @@
 """The queries on suppressions, and the one that says who may be messaged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.db import ReadTx, WriteTx
@@ -43,42 +43,46 @@ ORDER BY id DESC LIMIT $3
 """
 DELETE = f"DELETE FROM suppressions WHERE account_id = $1 AND id = $2 RETURNING {COLUMNS}"
 
-# $2 contact ids (null: by address alone), $3 addresses, $4 the channel, $5 the addresses' hashes. One row a target.
+# $2 whether a contact was meant, $3 its id (null: it cannot be one, or none was meant), $4 addresses, $5 their hashes,
+# $6 the channel. Rows of the targets that may be refused for what is on record: of most there is nothing.
 # Of a named contact that said nothing of the channel, what others with the same address said holds: opt-outs are the
 # address's, and a file can make another contact with an email that opted out.
 STANDING = """
-SELECT t.contact_id IS NOT NULL AND named.id IS NOT NULL AND named.{column} = t.address AS has_address,
-       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.do_not_disturb ELSE named.do_not_disturb END, false)
-           AS do_not_disturb,
-       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_out
-                     ELSE named.preferences ->> $4 = 'opted_out'
-                          OR coalesce(named.preferences ->> $4, 'unknown') = 'unknown' AND bearers.opted_out
-                     END, false) AS opted_out,
-       coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_in
-                     ELSE named.preferences ->> $4 = 'opted_in' END, false) AS opted_in,
-       coalesce((SELECT r.require_opt_in FROM consent_rules AS r WHERE r.account_id = $1), false) AS opt_in_required,
-       EXISTS (SELECT FROM suppressions AS s
-               WHERE s.account_id = $1 AND s.{column} = t.address
-               AND (s.channels = '{{}}' OR $4 = ANY(s.channels)))
-           OR EXISTS (SELECT FROM suppressions AS s
-                      WHERE s.account_id = $1 AND s.address_hash = t.hash
-                      AND (s.channels = '{{}}' OR $4 = ANY(s.channels))) AS suppressed
-FROM unnest($2::uuid[], $3::text[], $5::bytea[]) WITH ORDINALITY AS t(contact_id, address, hash, position)
-LEFT JOIN contacts AS named ON named.account_id = $1 AND named.id = t.contact_id
-LEFT JOIN LATERAL (
-    SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $4 = 'opted_out') AS opted_out,
-           bool_or(c.preferences ->> $4 = 'opted_in') AS opted_in
-    FROM contacts AS c WHERE {bearers}c.account_id = $1 AND c.{column} = t.address
-) AS bearers ON true
-ORDER BY t.position
+SELECT * FROM (
+  SELECT t.position, t.named,
+         coalesce(contact.{column} = t.address, false) AS has_address,
+         coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.do_not_disturb ELSE contact.do_not_disturb END, false)
+             AS do_not_disturb,
+         coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_out
+                       ELSE contact.preferences ->> $6 = 'opted_out'
+                            OR coalesce(contact.preferences ->> $6, 'unknown') = 'unknown' AND bearers.opted_out
+                       END, false) AS opted_out,
+         coalesce(CASE WHEN t.contact_id IS NULL THEN bearers.opted_in
+                       ELSE contact.preferences ->> $6 = 'opted_in' END, false) AS opted_in,
+         coalesce((SELECT r.require_opt_in FROM consent_rules AS r WHERE r.account_id = $1), false) AS opt_in_required,
+         EXISTS (SELECT FROM suppressions AS s
+                 WHERE s.account_id = $1 AND s.{column} = t.address
+                 AND (s.channels = '{{}}' OR $6 = ANY(s.channels)))
+             OR EXISTS (SELECT FROM suppressions AS s
+                        WHERE s.account_id = $1 AND s.address_hash = t.hash
+                        AND (s.channels = '{{}}' OR $6 = ANY(s.channels))) AS suppressed
+  FROM unnest($2::boolean[], $3::uuid[], $4::text[], $5::bytea[]) WITH ORDINALITY
+      AS t(named, contact_id, address, hash, position)
+  LEFT JOIN contacts AS contact ON contact.account_id = $1 AND contact.id = t.contact_id
+  LEFT JOIN LATERAL (
+      SELECT bool_or(c.do_not_disturb) AS do_not_disturb, bool_or(c.preferences ->> $6 = 'opted_out') AS opted_out,
+             bool_or(c.preferences ->> $6 = 'opted_in') AS opted_in
+      FROM contacts AS c WHERE {bearers}c.account_id = $1 AND c.{column} = t.address
+  ) AS bearers ON true
+) AS s
+WHERE named AND NOT has_address OR do_not_disturb OR opted_out OR opt_in_required OR suppressed
 """
 # A phone has one contact; several may share an email.
 STANDING_BY_PHONE = STANDING.format(column="phone", bearers="t.contact_id IS NULL AND ")
 STANDING_BY_EMAIL = STANDING.format(column="email_normal", bearers="")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """`named`: a contact was meant; `contact_id` is None where its id cannot be one."""
 
     named: bool
@@ -137,14 +141,10 @@ async def delete(tx: WriteTx, account: AccountId, suppression_id: UUID) -> Suppr
 
 async def standings(
     tx: ReadTx, account: AccountId, targets: Sequence[Target], *, channel: str, by_email: bool
-) -> list[Standing]:
-    """What is on record about each target, in order."""
-    rows = await tx.fetch(
-        STANDING_BY_EMAIL if by_email else STANDING_BY_PHONE,
-        account,
-        [target.contact_id for target in targets],
-        [target.address for target in targets],
-        channel,
-        [target.hash for target in targets],
-    )
-    return [Standing(target.address, target.named, *row) for target, row in zip(targets, rows, strict=True)]
+) -> dict[int, Standing]:
+    """What is on record about those that may be refused for it, by the place in the list."""
+    if not targets:
+        return {}
+    columns = map(list, zip(*targets, strict=True))
+    rows = await tx.fetch(STANDING_BY_EMAIL if by_email else STANDING_BY_PHONE, account, *columns, channel)
+    return {position - 1: Standing(*standing) for position, *standing in rows}

@@ -73,19 +73,18 @@ class SuppressionService:
         if len(targets) > limits.MESSAGEABLE_TARGETS:
             raise errors.invalid([invalid("targets", f"At most {limits.MESSAGEABLE_TARGETS} targets at once.")])
         by_email = channel == "email"
-        asked = [self._target(call, target, by_email=by_email) for target in targets]
+        addresses = [messaging.fold(target.address, by_email=by_email) for target in targets]
+        hashes = self._hashes.of_all(call.account, addresses, by_email=by_email)
+        asked = [
+            Target(bool(target.contact_id), ids.decode("cnt", target.contact_id), address, hashed)
+            for target, address, hashed in zip(targets, addresses, hashes, strict=True)
+        ]
         async with self._db.read(call.account) as tx:
             standings = await repository.standings(tx, call.account, asked, channel=channel, by_email=by_email)
-        return [messaging.refusal(standing, by_email=by_email) for standing in standings]
-
-    def _target(self, call: Call, target: pb.Target, *, by_email: bool) -> Target:
-        address = messaging.fold(target.address, by_email=by_email)
-        return Target(
-            named=bool(target.contact_id),
-            contact_id=ids.decode("cnt", target.contact_id),
-            address=address,
-            hash=self._hashes.of(call.account, address, by_email=by_email),
-        )
+        return [
+            messaging.refusal(standings.get(place), address, by_email=by_email)
+            for place, address in enumerate(addresses)
+        ]
 
 
 def read(request: pb.CreateSuppressionRequest) -> Suppression:
