@@ -243,6 +243,12 @@ class Database:
             with READ.time():
                 return await connection.fetchrow(alone.reading(query), account, *args)
 
+    async def rows(self, account: AccountId, query: str, *args: object) -> list[asyncpg.Record]:
+        """As `one`, all of them, in no order."""
+        async with self._connection() as connection:
+            with READ.time():
+                return await connection.fetch(alone.reading(query), account, *args)
+
     async def insert(self, rows: str, account: AccountId, *args: object) -> list[asyncpg.Record]:
         """A statement of alone.inserting, by itself a transaction. See chassis.insertions."""
         async with self._connection() as connection:

@@ -115,10 +115,10 @@ def decode(event: Received) -> list[Told]:
     for (_, message), recipient in zip(told, changed.recipients, strict=True):
         # A message that went on was sent, whether or not that event has come; one that failed may never have been.
         if status != "failed":
-            if recipient.HasField("sent_at"):
-                message.sent_at = moment(recipient.sent_at.seconds, recipient.sent_at.nanos)
-            if recipient.HasField("delivered_at"):
-                message.delivered_at = moment(recipient.delivered_at.seconds, recipient.delivered_at.nanos)
+            for name in ("sent_at", "delivered_at"):
+                if recipient.HasField(name):
+                    at = getattr(recipient, name)
+                    setattr(message, name, moment(at.seconds, at.nanos))
         # When the message came there: as the snapshot says, else when the event was made.
         if getattr(message, stage) is None:
             setattr(message, stage, event.time)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from chassis.db import ReadTx, WriteTx
+from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
 from services.contacts.domain.messaging import Standing
 from services.contacts.suppressions.record import Suppression
@@ -140,11 +140,11 @@ async def delete(tx: WriteTx, account: AccountId, suppression_id: UUID) -> Suppr
 
 
 async def standings(
-    tx: ReadTx, account: AccountId, targets: Sequence[Target], *, channel: str, by_email: bool
+    db: Database, account: AccountId, targets: Sequence[Target], *, channel: str, by_email: bool
 ) -> dict[int, Standing]:
     """What is on record about those that may be refused for it, by the place in the list."""
     if not targets:
         return {}
     columns = map(list, zip(*targets, strict=True))
-    rows = await tx.fetch(STANDING_BY_EMAIL if by_email else STANDING_BY_PHONE, account, *columns, channel)
+    rows = await db.rows(account, STANDING_BY_EMAIL if by_email else STANDING_BY_PHONE, *columns, channel)
     return {position - 1: Standing(*standing) for position, *standing in rows}

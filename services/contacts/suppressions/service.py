@@ -79,8 +79,7 @@ class SuppressionService:
             Target(bool(target.contact_id), ids.decode("cnt", target.contact_id), address, hashed)
             for target, address, hashed in zip(targets, addresses, hashes, strict=True)
         ]
-        async with self._db.read(call.account) as tx:
-            standings = await repository.standings(tx, call.account, asked, channel=channel, by_email=by_email)
+        standings = await repository.standings(self._db, call.account, asked, channel=channel, by_email=by_email)
         return [
             messaging.refusal(standings.get(place), address, by_email=by_email)
             for place, address in enumerate(addresses)

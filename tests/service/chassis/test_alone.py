@@ -74,6 +74,9 @@ async def test_a_read_sees_the_account_s_own_rows_only(dbs: Databases, account: 
     # Although the query names whose rows they are.
     everybody_s = "SELECT text FROM notes WHERE $1::uuid IS NOT NULL"
     assert await dbs.serve.one(other, everybody_s) is None
+    assert await note(dbs.serve, call(account, None), 2, "mine too")
+    assert {row["text"] for row in await dbs.serve.rows(account, everybody_s)} == {"mine", "mine too"}
+    assert await dbs.serve.rows(other, everybody_s) == []
 
 
 async def test_the_account_ends_with_the_statement(dbs: Databases, account: AccountId) -> None:

@@ -122,7 +122,7 @@ QUERIES: dict[str, tuple[Any, ...]] = {
     "lock to delete": (repository.DOOM, [ID], None),
     "delete": (repository.DELETE, [ID], datetime.now(UTC)),
     "messageable by phone": (
-        suppressions.STANDING_BY_PHONE,
+        alone.reading(suppressions.STANDING_BY_PHONE),
         [True, False],
         [ID, None],
         ["+14155552671"] * 2,
@@ -130,7 +130,7 @@ QUERIES: dict[str, tuple[Any, ...]] = {
         "sms",
     ),
     "messageable by email": (
-        suppressions.STANDING_BY_EMAIL,
+        alone.reading(suppressions.STANDING_BY_EMAIL),
         [True, False],
         [ID, None],
         ["a@example.org"] * 2,
