@@ -78,7 +78,8 @@ WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.id = t.id
   AND r.status IN ('pending', 'claimed') AND EXISTS (SELECT FROM fence)
 RETURNING r.id, r.attempts
 """
-# The provider's names of messages are kept beside, for the receipts.
+# The provider's names of messages are kept beside, for the receipts. Looking whether one is there before it is written
+# takes as long as writing it.
 SETTLE = """
 WITH settled AS (
 UPDATE recipients AS r SET status = t.status, reason = t.reason, state_revision = r.state_revision + 1,
@@ -92,13 +93,18 @@ WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = $3 AND r.generation
 RETURNING r.id, r.status, r.sent_at, r.state_revision, t.message_id
 ), named AS (
 INSERT INTO provider_messages (account_id, sender_id, provider_message_id, campaign_id, chunk, recipient_id)
-SELECT $1, $11, message_id, $2, $3, id FROM settled WHERE message_id <> '' ON CONFLICT DO NOTHING
+SELECT $1, $11, message_id, $2, $3, id FROM settled WHERE message_id <> ''{unless_taken}
 )
 SELECT id, status, sent_at, state_revision FROM settled
 """
-FROM_CLAIMED = SETTLE.format(which="r.status = 'claimed'")
+UNLESS_TAKEN = " ON CONFLICT DO NOTHING"
+CLAIMED = "r.status = 'claimed'"
+FROM_CLAIMED = SETTLE.format(which=CLAIMED, unless_taken="")
+FROM_CLAIMED_WITH_TAKEN = SETTLE.format(which=CLAIMED, unless_taken=UNLESS_TAKEN)
 # An answer that came when its recipient had been given up already: a fact, as long as nobody has tried again since.
-FROM_UNCERTAIN = SETTLE.format(which="r.status = 'uncertain' AND t.status IN ('sent', 'failed')")
+FROM_UNCERTAIN = SETTLE.format(
+    which="r.status = 'uncertain' AND t.status IN ('sent', 'failed')", unless_taken=UNLESS_TAKEN
+)
 # Before any call, so under the lease only.
 LEAVE_OUT = """
 WITH fence AS (
@@ -199,9 +205,16 @@ async def intend(tx: WriteTx, lease: Lease, ids: Iterable[UUID], *, seconds: flo
     return {row["id"]: row["attempts"] for row in rows}
 
 
-async def settle(tx: WriteTx, lease: Lease, sender_id: UUID, settled: Sequence[Settled]) -> list[asyncpg.Record]:
-    """Outcomes of attempts made under this lease, of recipients that are still `claimed`."""
-    return await tx.fetch(FROM_CLAIMED, *lease.key, *columns(settled), sender_id)
+async def settle(
+    tx: WriteTx, lease: Lease, sender_id: UUID, settled: Sequence[Settled], *, taken: bool = False
+) -> list[asyncpg.Record]:
+    """Outcomes of attempts made under this lease, of recipients that are still `claimed`.
+
+    Raises asyncpg.UniqueViolationError where the provider gave a name that a message has already. taken: that message
+    keeps it.
+    """
+    statement = FROM_CLAIMED_WITH_TAKEN if taken else FROM_CLAIMED
+    return await tx.fetch(statement, *lease.key, *columns(settled), sender_id)
 
 
 async def settle_late(tx: WriteTx, lease: Lease, sender_id: UUID, settled: Sequence[Settled]) -> list[asyncpg.Record]:

@@ -336,10 +336,16 @@ class Chunk:
         """Of recipients that are in the state `before`; who they were. Tried again on any failure: what is lost here is
         asked of the provider once more.
         """
+        taken = False
         for left in reversed(range(OUTCOME_TRIES if settled else 0)):
             try:
                 async with self._db.across() as tx:
-                    done = await self._settle(tx, settled, rows, before)
+                    done = await self._settle(tx, settled, rows, before, taken=taken)
+            except asyncpg.UniqueViolationError:
+                # A provider that repeats its names for messages.
+                if taken or left == 0:
+                    raise
+                taken = True
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("dispatch.outcome_not_written", error=type(error).__name__, tries_left=left)
                 if left == 0:
@@ -351,11 +357,20 @@ class Chunk:
         return set()
 
     async def _settle(
-        self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record], before: Recipient
+        self,
+        tx: WriteTx,
+        settled: list[queries.Settled],
+        rows: dict[UUID, asyncpg.Record],
+        before: Recipient,
+        *,
+        taken: bool,
     ) -> list[asyncpg.Record]:
-        lease = self._lease
-        statement = queries.settle if before is Recipient.CLAIMED else queries.settle_late
-        done = await statement(tx, lease, self._sending.sender_id, settled)
+        """taken: some of the provider's names for messages are others' already."""
+        lease, sender_id = self._lease, self._sending.sender_id
+        if before is Recipient.CLAIMED:
+            done = await queries.settle(tx, lease, sender_id, settled, taken=taken)
+        else:
+            done = await queries.settle_late(tx, lease, sender_id, settled)
         tx.add_events(message_events.of_outcomes(self._sending, rows, {one.id: one for one in settled}, done))
         # The last lock of the transaction, see add_stats.
         delta = steps(before, (row["status"] for row in done))

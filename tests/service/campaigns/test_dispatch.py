@@ -348,7 +348,7 @@ async def test_events_tell_of_every_message(world: World, account: AccountId) ->
     of_messages = [row for row in rows if row["type"].startswith("message.")]
     assert Counter(row["type"] for row in of_messages) == {"message.sent": 2, "message.failed": 2}
     assert {row["bulk"] for row in of_messages} == {True}
-    told = []
+    told: list[pb.Recipient] = []
     for row in of_messages:
         event = events_pb2.MessagesChanged.FromString(row["data"])
         assert (event.campaign_id, event.channel) == (campaign.id, contacts_pb.CHANNEL_SMS)
@@ -362,6 +362,28 @@ async def test_events_tell_of_every_message(world: World, account: AccountId) ->
         "campaign.started",
         "campaign.completed",
     ]
+
+
+async def test_a_name_that_the_provider_repeats_stays_with_the_first(world: World, account: AccountId) -> None:
+    campaign = await world.ready(account, 250)
+
+    async def repeat(message: dict[str, Any]) -> None:
+        # Within one micro-batch, and in a later one.
+        if message["to"] in (phone(1), phone(2), phone(249)):
+            world.provider.accepted[message["key"]]["id"] = "again"
+
+    world.provider.after = repeat
+    async with world.working():
+        await world.start(account, campaign)
+        await world.until_status(account, campaign, pb.CAMPAIGN_STATUS_COMPLETED)
+    assert (await world.check_stats(account, campaign)).sent == 250
+    assert not world.provider.repeats
+    names = await world.admin(
+        "SELECT provider_message_id AS name FROM provider_messages WHERE account_id = $1", account
+    )
+    assert len(names) == len({row["name"] for row in names}) == 248
+    told = await world.admin("SELECT data FROM outbox WHERE account_id = $1 AND type = 'message.sent'", account)
+    assert sum(len(events_pb2.MessagesChanged.FromString(row["data"]).recipients) for row in told) == 250
 
 
 async def test_no_step_of_a_recipient_leaves_its_page(world: World, account: AccountId) -> None:

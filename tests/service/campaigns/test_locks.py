@@ -51,8 +51,8 @@ async def test_a_late_answer_and_its_receipt(world: World, account: AccountId, m
 
     settle = dispatch.settle
 
-    async def settle_and_wait(tx: WriteTx, *rest: Any) -> list[asyncpg.Record]:
-        done = await settle(tx, *rest)
+    async def settle_and_wait(tx: WriteTx, *rest: Any, **options: Any) -> list[asyncpg.Record]:
+        done = await settle(tx, *rest, **options)
         assert len(done) == 1
         applying.append(asyncio.create_task(ReceiptApplier(world.work_db).step()))
         await eventually(partial(world.so_many_wait, 1))

@@ -19,6 +19,7 @@ STATEMENTS: dict[str, tuple[str, list[Any]]] = {
     "OPEN": (dispatch.OPEN, [CHUNK]),
     "INTEND": (dispatch.INTEND, [CHUNK, 1, 5.0, ONE]),
     "FROM_CLAIMED": (dispatch.FROM_CLAIMED, [CHUNK, 1, *COLUMNS, *ONE]),
+    "FROM_CLAIMED_WITH_TAKEN": (dispatch.FROM_CLAIMED_WITH_TAKEN, [CHUNK, 1, *COLUMNS, *ONE]),
     "FROM_UNCERTAIN": (dispatch.FROM_UNCERTAIN, [CHUNK, 1, *COLUMNS, *ONE]),
     "LEAVE_OUT": (dispatch.LEAVE_OUT, [CHUNK, 1, ONE, ["skipped"], ["cancelled"]]),
     "RELEASE": (dispatch.RELEASE, [CHUNK, 1, 0.0, 0]),
