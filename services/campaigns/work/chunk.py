@@ -114,6 +114,8 @@ class Chunk:
         self._settled = 0
         # Whether somebody's message went through in this pass.
         self._through = False
+        # Whether the provider gave a name that another message has.
+        self._names_repeat = False
         # What the first micro-batch raised that raised anything.
         self._failure: Exception | None = None
 
@@ -336,16 +338,15 @@ class Chunk:
         """Of recipients that are in the state `before`; who they were. Tried again on any failure: what is lost here is
         asked of the provider once more.
         """
-        taken = False
         for left in reversed(range(OUTCOME_TRIES if settled else 0)):
+            known = self._names_repeat
             try:
                 async with self._db.across() as tx:
-                    done = await self._settle(tx, settled, rows, before, taken=taken)
+                    done = await self._settle(tx, settled, rows, before)
             except asyncpg.UniqueViolationError:
-                # A provider that repeats its names for messages.
-                if taken or left == 0:
+                if known or left == 0:
                     raise
-                taken = True
+                self._names_repeat = True
             except (CarillonError, asyncpg.PostgresError) as error:
                 log.warning("dispatch.outcome_not_written", error=type(error).__name__, tries_left=left)
                 if left == 0:
@@ -357,18 +358,11 @@ class Chunk:
         return set()
 
     async def _settle(
-        self,
-        tx: WriteTx,
-        settled: list[queries.Settled],
-        rows: dict[UUID, asyncpg.Record],
-        before: Recipient,
-        *,
-        taken: bool,
+        self, tx: WriteTx, settled: list[queries.Settled], rows: dict[UUID, asyncpg.Record], before: Recipient
     ) -> list[asyncpg.Record]:
-        """taken: some of the provider's names for messages are others' already."""
         lease, sender_id = self._lease, self._sending.sender_id
         if before is Recipient.CLAIMED:
-            done = await queries.settle(tx, lease, sender_id, settled, taken=taken)
+            done = await queries.settle(tx, lease, sender_id, settled, taken=self._names_repeat)
         else:
             done = await queries.settle_late(tx, lease, sender_id, settled)
         tx.add_events(message_events.of_outcomes(self._sending, rows, {one.id: one for one in settled}, done))
