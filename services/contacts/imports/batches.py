@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
 
 from chassis.db import Database
 from formats.records import Record, Unreadable
 from services.contacts.imports import files, sources
+from services.contacts.imports.chunk import Prepared
 from services.contacts.imports.known import KnownRows
 from services.contacts.imports.repository import Lease
 from services.contacts.imports.rows import Read
@@ -41,6 +42,8 @@ class Batch:
     outcomes: list[Read]
     records_done: int
     bytes_done: int
+    # While new rows come.
+    prepared: Prepared | None = None
 
 
 def read_ahead(
@@ -54,7 +57,8 @@ async def batches(known: KnownRows, source: AsyncGenerator[Taken, None]) -> Asyn
     # While the database says which rows are known, others are taken out of the file, and others are read.
     async with aclosing(ahead(asked(known, source), 1)) as pieces:
         async for piece, there in pieces:
-            yield Batch(await known.read(piece.records, there), piece.records_done, piece.bytes_done)
+            outcomes = await known.read(piece.records, there)
+            yield Batch(outcomes, piece.records_done, piece.bytes_done, await known.prepare(outcomes))
 
 
 async def asked(
@@ -128,10 +132,10 @@ async def ahead(source: AsyncGenerator[Made, None], most: int) -> AsyncGenerator
 
 
 def halves(batch: Batch) -> Sequence[Batch]:
-    """The batch in two, so that each can be committed by itself; one record stays as it is."""
+    """The batch in two, so that each can be committed by itself; one record stays as it is. Nothing is prepared."""
     middle = len(batch.outcomes) // 2
     if not middle:
-        return [batch]
+        return [replace(batch, prepared=None)]
     first = Batch(batch.outcomes[:middle], batch.records_done - (len(batch.outcomes) - middle), batch.bytes_done)
     return [first, Batch(batch.outcomes[middle:], batch.records_done, batch.bytes_done)]
 

@@ -1,8 +1,8 @@
 """One chunk of an import: everything that some thousand rows do, in one transaction with the progress they make."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -22,6 +22,15 @@ from services.contacts.lists import memberships
 SLICE = 250
 
 
+@dataclass(slots=True)
+class Prepared:
+    """What a chunk of rows does if nobody has their keys, made before its turn. For one attempt, which changes it."""
+
+    outcome: Outcome
+    # The new contacts, as they are staged.
+    pieces: list[bytes]
+
+
 class Overtaken(Exception):
     """Somebody else wrote the same keys meanwhile; look anew."""
 
@@ -32,6 +41,7 @@ async def commit(
     *,
     reader: RowReader,
     outcomes: Sequence[Read],
+    prepared: Prepared | None = None,
     records_done: int,
     bytes_done: int,
     way: Way,
@@ -41,16 +51,29 @@ async def commit(
     """outcomes: one a record. contended: others may take keys while the chunk runs.
 
     mostly_new: nobody is asked who has the keys, of which each row has one; the insert says which were taken.
+    prepared: looked at where mostly_new.
     way: left while the database inserts, and taken behind that; the caller leaves it in the end.
     Raises LeaseLost, Overtaken, asyncpg's unique violation and deadlock.
     """
     drafts, faults = parted(outcomes)
     known = sum(isinstance(outcome, Known) for outcome in outcomes)
     async with db.across() as tx:
-        outcome = await resolve(tx, lease, reader=reader, drafts=drafts, mostly_new=mostly_new)
+        ready = prepared if mostly_new else None
+        if ready is None:
+            outcome = await resolve(tx, lease, reader=reader, drafts=drafts, mostly_new=mostly_new)
+        else:
+            outcome = ready.outcome
         outcome.errors.extend(faults)
         outcome.duplicate_rows += known
-        await write(tx, lease, outcome, columns=reader.columns, contended=contended or mostly_new, way=way)
+        await write(
+            tx,
+            lease,
+            outcome,
+            columns=reader.columns,
+            pieces=None if ready is None else ready.pieces,
+            contended=contended or mostly_new,
+            way=way,
+        )
         progress = Progress(
             records_done=records_done,
             bytes_done=bytes_done,
@@ -65,6 +88,19 @@ async def commit(
         await repository.add_errors(tx, lease, outcome.errors)
         await repository.add_progress(tx, lease, progress)
     return outcome
+
+
+async def prepare(lease: Lease, reader: RowReader, outcomes: Sequence[Read], *, way: Way) -> Prepared:
+    """For a plan that changes no contact which is there. outcomes: one a record."""
+    drafts, _ = parted(outcomes)
+    outcome = Chunk(
+        holders={}, present={}, on_duplicate=lease.plan.on_duplicate, additions=lease.plan.additions, reader=reader
+    ).resolve(drafts)
+    pieces = []
+    for piece in staging.new_pieces(outcome.created, columns=reader.columns):
+        pieces.append(piece)
+        await way.given()
+    return Prepared(outcome, pieces)
 
 
 async def resolve(
@@ -96,8 +132,16 @@ async def resolve(
 
 
 async def write(
-    tx: WriteTx, lease: Lease, outcome: Outcome, *, columns: tuple[str, ...], contended: bool, way: Way
+    tx: WriteTx,
+    lease: Lease,
+    outcome: Outcome,
+    *,
+    columns: tuple[str, ...],
+    pieces: Iterable[bytes] | None,
+    contended: bool,
+    way: Way,
 ) -> None:
+    """pieces: of the new contacts, where they are made already."""
     if outcome.updated:
         now = datetime.now(UTC)
         for before, after in outcome.updated:
@@ -116,10 +160,17 @@ async def write(
         )
         tx.add_events(events.contacts_changed("contact.updated", lease.account, changes, bulk=True))
     if outcome.created:
-        await staging.stage_new(tx, outcome.created, columns=columns)
-        # The server inserts while the events are made here, and then others are read.
+        # The server takes and inserts them while the events are made here, and then others are read.
         lost, changes = await asyncio.gather(
-            staging.insert_staged(tx, lease.account, columns=columns, import_id=lease.import_id, contended=contended),
+            staging.insert(
+                tx,
+                lease.account,
+                outcome.created,
+                columns=columns,
+                pieces=pieces,
+                import_id=lease.import_id,
+                contended=contended,
+            ),
             told_of_new(outcome.created, way),
         )
         way.take()

@@ -194,6 +194,7 @@ class ImportWorker:
                     lease,
                     reader=reader,
                     outcomes=part.outcomes,
+                    prepared=part.prepared,
                     records_done=part.records_done,
                     bytes_done=part.bytes_done,
                     contended=lost > 0,

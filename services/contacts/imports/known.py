@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from chassis.db import Database
 from formats.records import Record
-from services.contacts.imports import staging
+from services.contacts.imports import chunk, staging
+from services.contacts.imports.chunk import Prepared
 from services.contacts.imports.repository import Lease
 from services.contacts.imports.resolve import Outcome
 from services.contacts.imports.rows import Read, RowReader
@@ -65,3 +66,9 @@ class KnownRows:
             await self._way.given()
             outcomes += self._reader.read_all(records[start : start + SLICE], known[start : start + SLICE])
         return outcomes
+
+    async def prepare(self, outcomes: Sequence[Read]) -> Prepared | None:
+        """What is to be done with them, where hardly any is a duplicate so far. outcomes: of `read`."""
+        if not self.mostly_new:
+            return None
+        return await chunk.prepare(self._lease, self._reader, outcomes, way=self._way)

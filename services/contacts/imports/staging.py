@@ -114,30 +114,26 @@ async def insert(
     new: Sequence[Contact],
     *,
     columns: tuple[str, ...],
+    pieces: Iterable[bytes] | None = None,
     import_id: UUID | None = None,
     contended: bool = True,
 ) -> set[UUID]:
     """columns: of Contact, those that differ from a new contact's. Returns the ids of those whose keys were taken.
 
-    contended=False: raises asyncpg.UniqueViolationError instead, and costs less where all are free.
+    pieces: of `new_pieces`, where these are made already. contended=False: raises asyncpg.UniqueViolationError instead,
+    and costs less where all are free.
     """
-    await stage_new(tx, new, columns=columns)
-    return await insert_staged(tx, account, columns=columns, import_id=import_id, contended=contended)
-
-
-async def stage_new(tx: WriteTx, new: Sequence[Contact], *, columns: tuple[str, ...]) -> None:
-    """The first half of `insert`."""
-    await stage(tx, new, columns=("id", "created_at", *columns))
-
-
-async def insert_staged(
-    tx: WriteTx, account: AccountId, *, columns: tuple[str, ...], import_id: UUID | None = None, contended: bool = True
-) -> set[UUID]:
-    """The second half of `insert`, one statement."""
+    staged = ("id", "created_at", *columns)
+    await stage(tx, new_pieces(new, columns=columns) if pieces is None else pieces, columns=staged)
     if not contended:
         await tx.execute(insert_sql(columns, INSERT), account, import_id)
         return set()
     return await insert_free(tx, account, columns=columns, import_id=import_id)
+
+
+def new_pieces(new: Sequence[Contact], *, columns: tuple[str, ...]) -> Iterator[bytes]:
+    """As `insert` stages them, some hundred each."""
+    return pieces_of(new, columns=("id", "created_at", *columns))
 
 
 async def insert_free(
@@ -152,7 +148,7 @@ async def update(
 ) -> None:
     """Before and after of locked contacts, which differ in these columns. Raises asyncpg.UniqueViolationError."""
     staged = ("id", "updated_at", "version", *columns)
-    await stage(tx, (), [after for _, after in changes], columns=staged)
+    await stage(tx, pieces_of((), [after for _, after in changes], columns=staged), columns=staged)
     await update_staged(tx, account, changes, columns=columns)
 
 
@@ -166,7 +162,7 @@ async def upsert(
 ) -> set[UUID]:
     """`update` and `insert` with one COPY."""
     staged = ("id", "created_at", "updated_at", "version", *columns)
-    await stage(tx, new, [after for _, after in changes], columns=staged)
+    await stage(tx, pieces_of(new, [after for _, after in changes], columns=staged), columns=staged)
     if changes:
         await update_staged(tx, account, changes, columns=columns)
     return await insert_free(tx, account, columns=columns) if new else set()
@@ -189,18 +185,17 @@ async def note_updates(tx: WriteTx, account: AccountId, import_id: UUID) -> None
     await tx.execute(NOTE_UPDATES, account, import_id)
 
 
-async def stage(
-    tx: WriteTx, new: Sequence[Contact], changed: Sequence[Contact] = (), *, columns: Sequence[str]
-) -> None:
+async def stage(tx: WriteTx, pieces: Iterable[bytes], *, columns: Sequence[str]) -> None:
+    """pieces: of `pieces_of`, with these columns."""
     await tx.execute(CREATE)
+    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces)
 
-    def pieces() -> Iterator[bytes]:
-        for contacts, fresh in ((new, "t"), (changed, "f")):
-            for start in range(0, len(contacts), COPY_ROWS):
-                some = contacts[start : start + COPY_ROWS]
-                yield copytext.rows([[fresh] * len(some), *(texts(some, name) for name in columns)])
 
-    await tx.copy("staged", columns=("fresh", *columns), pieces=pieces())
+def pieces_of(new: Sequence[Contact], changed: Sequence[Contact] = (), *, columns: Sequence[str]) -> Iterator[bytes]:
+    for contacts, fresh in ((new, "t"), (changed, "f")):
+        for start in range(0, len(contacts), COPY_ROWS):
+            some = contacts[start : start + COPY_ROWS]
+            yield copytext.rows([[fresh] * len(some), *(texts(some, name) for name in columns)])
 
 
 async def clear(tx: WriteTx) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from carillon.contacts.v1 import contacts_pb2 as pb
-from services.contacts.imports import known, sources, staging
+from services.contacts.imports import chunk, known, sources, staging
 from services.contacts.imports.job import ImportWorker
 from services.contacts.imports.rows import RowReader
 from tests.service.contacts.events import outbox
@@ -171,9 +171,9 @@ def spy_on_holders(monkeypatch) -> list[str]:
     return keys
 
 
-async def test_rows_are_read_while_the_database_inserts_and_not_while_it_waits_for_them(book, work_db, monkeypatch):
-    read_all, stage_new, insert_staged = RowReader.read_all, staging.stage_new, staging.insert_staged
-    slices = inserts = 0
+async def test_rows_are_read_while_the_database_inserts_and_not_before_it_can(book, work_db, monkeypatch):
+    read_all, commit, told_of_new, insert = RowReader.read_all, chunk.commit, chunk.told_of_new, staging.insert
+    slices = inserts = at_begin = 0
     one_read = asyncio.Event()
 
     def counted(self, records, known=()):
@@ -182,24 +182,29 @@ async def test_rows_are_read_while_the_database_inserts_and_not_while_it_waits_f
         one_read.set()
         return read_all(self, records, known)
 
-    async def stage(tx, new, *, columns):
-        before = slices
-        await stage_new(tx, new, columns=columns)
-        # The first chunk is not known to be of new rows.
-        assert slices == before or not inserts
+    async def begin(*args, **options):
+        nonlocal at_begin
+        at_begin = slices
+        return await commit(*args, **options)
 
-    async def insert(tx, account, **options):
+    async def tell(created, way):
+        # The first chunk is not known to be of new rows.
+        assert slices == at_begin or inserts == 1
+        return await told_of_new(created, way)
+
+    async def hold(*args, **options):
         nonlocal inserts
         inserts += 1
         if inserts > 1 and slices < 30:
             one_read.clear()
             async with asyncio.timeout(10):
                 await one_read.wait()
-        return await insert_staged(tx, account, **options)
+        return await insert(*args, **options)
 
     monkeypatch.setattr(RowReader, "read_all", counted)
-    monkeypatch.setattr(staging, "stage_new", stage)
-    monkeypatch.setattr(staging, "insert_staged", insert)
+    monkeypatch.setattr(chunk, "commit", begin)
+    monkeypatch.setattr(chunk, "told_of_new", tell)
+    monkeypatch.setattr(staging, "insert", hold)
     counts, _ = await run(book, work_db, NEW.replace(",external_id", ",stage"))
     assert counts == (60, 60, 0, 0, 0)
     assert inserts == slices == 30
