@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from chassis import alone, ids
+from chassis import alone, copytext, ids
 from services.contacts import repository
 from services.contacts.activity import repository as activity
 from services.contacts.bulk import writing
@@ -158,7 +158,7 @@ STAGED: dict[str, tuple[str, list[object], str]] = {
     "phones": (staging.HOLDERS["phone"], ["+14155552671"], "phone = k.value"),
     "external ids": (staging.HOLDERS["external_id"], ["x"], "external_id = k.value"),
     "emails": (staging.HOLDERS["email"], ["a@example.org"], "email_normal = k.value"),
-    "free phones": (staging.FREE_PHONES, ["+14155552671"], "phone = k.value"),
+    "free phones": (staging.FREE_PHONES, copytext.parameter(["+14155552671"]), "phone = k.value"),
     "changes": (staging.update_sql(("stage",)), [ID], "id = ANY"),
 }
 
