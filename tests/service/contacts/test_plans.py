@@ -154,7 +154,7 @@ QUERIES: dict[str, tuple[Any, ...]] = {
 
 
 # With the condition by which they find their contacts, and no others.
-STAGED: dict[str, tuple[str, list[object], str]] = {
+STAGED: dict[str, tuple[str, object, str]] = {
     "phones": (staging.HOLDERS["phone"], ["+14155552671"], "phone = k.value"),
     "external ids": (staging.HOLDERS["external_id"], ["x"], "external_id = k.value"),
     "emails": (staging.HOLDERS["email"], ["a@example.org"], "email_normal = k.value"),
