@@ -12,6 +12,7 @@ this server alone wait in between.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,6 +59,9 @@ RESERVED_SECONDS = 0.02
 # Long for news on a connection that calls come by, and short for a stop.
 QUIET_SECONDS = 0.1
 LEAVING_SECONDS = 3.0
+# Of a stream that is refused before its end.
+PASSED_BYTES = 32 << 20
+PASSED_SECONDS = 5.0
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -212,6 +216,8 @@ class Endpoint:
             except Exception as error:
                 refusal = self._refusal(error)
                 measured.code = refusal.status.name
+                if isinstance(request, AsyncIterator):
+                    await pass_by(request)
                 await refuse(refusal, context)
                 raise
 
@@ -275,6 +281,21 @@ class Endpoint:
             return error
         log.exception("rpc.failed", method=self._name)
         return Internal(Reason.INTERNAL, "Internal error.")
+
+
+async def pass_by(requests: AsyncIterator[Message]) -> None:
+    """What is still sent, up to PASSED_BYTES and for PASSED_SECONDS.
+
+    gRPC's client for asyncio (1.85) may lose what a call ended with, and tell of an internal error, where the end comes
+    while it sends.
+    """
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PASSED_SECONDS):
+            async for request in requests:
+                size += request.ByteSize()
+                if size >= PASSED_BYTES:
+                    return
 
 
 async def refuse(error: CarillonError, context: "Context") -> None:

@@ -10,6 +10,7 @@ from carillon.contacts.v1 import contacts_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2_grpc as rpc_stubs
 from carillon.segments.v1 import segments_pb2 as segments
 from carillon.segments.v1 import segments_pb2_grpc as segments_stubs
+from chassis import grpc_server
 from chassis.call import Call, Outgoing
 from chassis.errors import (
     MAX_VIOLATIONS,
@@ -101,6 +102,37 @@ async def test_an_error_comes_back_as_it_was_raised(wire: Wire, account: Account
         await wire.client.unary(
             wire.client.stub.DeleteContact, pb.DeleteContactRequest(), call=Outgoing(account), timeout=5
         )
+
+
+async def test_a_stream_that_is_refused_is_read_to_its_end(wire: Wire, account: AccountId) -> None:
+    """A client that the end of a call reaches while it sends may lose what the call ended with."""
+    sent = 0
+
+    async def parts() -> AsyncIterator[pb.CreateImportRequest]:
+        nonlocal sent
+        while sent < 100:
+            sent += 1
+            yield pb.CreateImportRequest(chunk=bytes(64 * 1024))
+
+    with pytest.raises(NotFound, match="Nothing here"):
+        await wire.client.stream_in(wire.client.stub.CreateImport, parts(), call=Outgoing(account), timeout=5)
+    assert sent == 100
+
+
+async def test_a_refused_stream_is_read_no_longer_than_so_far(
+    wire: Wire, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_server, "PASSED_BYTES", 256 * 1024)
+    ended = asyncio.Event()
+
+    async def parts() -> AsyncIterator[pb.CreateImportRequest]:
+        for _ in range(5):
+            yield pb.CreateImportRequest(chunk=bytes(64 * 1024))
+        await ended.wait()
+
+    with pytest.raises(NotFound, match="Nothing here"):
+        await wire.client.stream_in(wire.client.stub.CreateImport, parts(), call=Outgoing(account), timeout=5)
+    ended.set()
 
 
 async def test_a_hundred_faults_still_travel(wire: Wire, account: AccountId) -> None:
