@@ -44,15 +44,18 @@ ORDER BY chunk, id OFFSET $7 LIMIT $8
 COUNT = """
 SELECT coalesce(sum({status}), 0)::bigint FROM chunk_states WHERE account_id = $1 AND campaign_id = $2
 """
-# Who is not under way; those that are get the outcome that their answer brings.
+# Who is not under way; those that are get the outcome that their answer brings. $4, $5: the first and the last of the
+# chunks, without which a planner that has no statistics would read the whole campaign. Locked lines stay where they
+# are, and are found again by that: by their keys such a planner would compare each with each.
 CANCEL = """
 WITH picked AS (
-  SELECT chunk, id FROM recipients WHERE account_id = $1 AND campaign_id = $2 AND status = 'pending'
-  ORDER BY chunk, id LIMIT $3 FOR UPDATE
+  SELECT r.ctid FROM recipients AS r, unnest($3::integer[]) AS k (chunk)
+  WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk BETWEEN $4 AND $5 AND r.chunk = k.chunk
+    AND r.status = 'pending'
+  ORDER BY r.chunk, r.id LIMIT $6 FOR UPDATE OF r
 ), skipped AS (
   UPDATE recipients AS r SET status = 'skipped', reason = 'cancelled', state_revision = state_revision + 1
-  FROM picked WHERE r.account_id = $1 AND r.campaign_id = $2 AND r.chunk = picked.chunk AND r.id = picked.id
-    AND r.status = 'pending' AND r.unanswered_since IS NULL
+  FROM picked WHERE r.ctid = picked.ctid AND r.account_id = $1 AND r.status = 'pending' AND r.unanswered_since IS NULL
   RETURNING 1
 )
 SELECT count(*) FROM skipped
@@ -108,4 +111,8 @@ async def count(tx: ReadTx, account: UUID, campaign_id: UUID, *, status: Status)
 
 async def cancel(tx: WriteTx, account: UUID, campaign_id: UUID, *, limit: int) -> int:
     """Skip up to limit of those that are pending; how many it were."""
-    return int(await tx.fetchval(CANCEL, account, campaign_id, limit))
+    rows = await tx.fetch(CHUNKS.format(status=Status.PENDING.value), account, campaign_id, 0, limit)
+    chunks = [row["chunk"] for row in rows]
+    if not chunks:
+        return 0
+    return int(await tx.fetchval(CANCEL, account, campaign_id, chunks, min(chunks), max(chunks), limit))

@@ -8,7 +8,7 @@ import pytest
 
 from chassis import ids
 from chassis.ids import AccountId
-from services.campaigns.repository import dispatch, finishing, freezing
+from services.campaigns.repository import dispatch, finishing, freezing, recipients
 from tests.service.campaigns.world import World
 
 CHUNK = 3
@@ -24,6 +24,7 @@ STATEMENTS: dict[str, tuple[str, list[Any]]] = {
     "LEAVE_OUT": (dispatch.LEAVE_OUT, [CHUNK, 1, ONE, ["skipped"], ["cancelled"]]),
     "RELEASE": (dispatch.RELEASE, [CHUNK, 1, 0.0, 0]),
     "CLOSE_RECIPIENTS": (finishing.CLOSE_RECIPIENTS, [[1, 2, CHUNK], 1, CHUNK]),
+    "CANCEL": (recipients.CANCEL, [[1, 2, CHUNK], 1, CHUNK, 10_000]),
     "DELETE_RECIPIENTS": (finishing.DELETE_RECIPIENTS, [[1, 2, CHUNK], 1, CHUNK]),
 }
 
@@ -48,8 +49,11 @@ async def test_recipients_are_reached_by_their_chunk(world: World, account: Acco
     finally:
         await connection.close()
     found = scans(plan["Plan"])
-    assert found
-    for scan in found:
+    # By its place: a line that the same statement has found already.
+    by_key = [scan for scan in found if not scan.startswith("Tid Scan")]
+    assert by_key
+    assert len(found) - len(by_key) == (name == "CANCEL")
+    for scan in by_key:
         assert "recipients_pkey" in scan
         assert "(chunk " in scan
 
