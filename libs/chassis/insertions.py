@@ -2,7 +2,8 @@
 
 Calls that come while others of their account are under way are written by the next statement, together: in one, a row
 costs the database half of what it costs by itself (docs/adr/0026). None of them is worse off for it. What fails for
-one, or waits for a lock longer than PATIENCE, fails for all, and then each goes on by itself.
+one in the database, or waits for a lock longer than PATIENCE, fails for all, and then each goes on by itself. Where the
+database cannot be reached none does: it may have been committed.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Insertions:
         together = list(first.values())
         try:
             rows = await self._write(account, together, patience=PATIENCE)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        except asyncpg.PostgresError:
             return [None] * len(group)
         found = dict(zip((one.id for one in together), rows, strict=True))
         return [found.get(one.id) for one in group]

@@ -201,7 +201,8 @@ def pieces_of(new: Sequence[Contact], changed: Sequence[Contact] = (), *, column
 async def clear(tx: WriteTx) -> None:
     """What was staged is written: for who stages again in the same transaction. New files each time: not to be called
     for nothing, as the rows go with the transaction anyway."""
-    await tx.execute("TRUNCATE staged")
+    # Nothing may have been staged yet.
+    await tx.execute(f"{CREATE}; TRUNCATE staged")
 
 
 def texts(contacts: Sequence[Contact], column: str) -> list[str | None]:

@@ -134,6 +134,21 @@ async def test_keys_change_hands_within_a_batch(book, bulk):
     assert [(await book.get(one)).phone for one in (ann, bob)] == ["+14155550002", "+14155550001"]
 
 
+async def test_keys_change_hands_behind_a_refused_row_on_a_new_connection(book, bulk, serve_db):
+    """Row after row, of which the first stages nothing."""
+    await book.create(external_id="a", phone="+14155550001")
+    await book.create(external_id="b", phone="+14155550002")
+    await serve_db._pool.expire_connections()
+    rows = await bulk.batch(
+        patch(phone="call me"),
+        patch(external_id="a", phone="+14155550003"),
+        patch(external_id="b", phone="+14155550001"),
+        patch(external_id="a", phone="+14155550002"),
+    )
+    assert [row.outcome for row in rows] == [FAILED, UPDATED, UPDATED, UPDATED]
+    assert [(await book.get(row.id)).phone for row in rows[2:]] == ["+14155550001", "+14155550002"]
+
+
 async def test_keys_that_others_take_meanwhile_are_looked_at_anew(book, bulk, monkeypatch):
     asked = staging.holders
     interrupted: list[str] = []
