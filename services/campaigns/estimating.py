@@ -42,7 +42,7 @@ class Estimating:
             sifted = await sieve.sift(members[at : at + PAGE])
             left_out.update(sifted.left_out.values())
             fresh = {candidate.address for candidate in sifted.kept} - addresses
-            left_out[Reason.DUPLICATE] += len(sifted.kept) - len(fresh)
+            left_out[Reason.DUPLICATE] += len(sifted.doubles) + len(sifted.kept) - len(fresh)
             addresses |= fresh
         found = funnel(left_out, final=len(addresses))
         if whole:

@@ -35,12 +35,13 @@ TEXT_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """kept: each address once. left_out: the reason by contact."""
+    """kept: each address once. doubles: who has one of them too. left_out: the reason by contact, of the others."""
 
     kept: list[Candidate]
+    doubles: list[Candidate]
     left_out: dict[UUID, str]
     # The sieve's, before contacts was asked.
-    erasures: int = 0
+    erasures: int
 
 
 class Sieve:
@@ -64,8 +65,8 @@ class Sieve:
         return await self._allowed(candidates, left_out)
 
     async def again(self, page: Sifted) -> Sifted:
-        """Asks about those who were kept once more."""
-        return await self._allowed(page.kept, page.left_out)
+        """Asks once more: who was kept may be gone, and somebody else with the address be there."""
+        return await self._allowed([*page.kept, *page.doubles], page.left_out)
 
     async def _allowed(self, candidates: Sequence[Candidate], left_out: dict[UUID, str]) -> Sifted:
         erasures = self.erasures
@@ -74,12 +75,13 @@ class Sieve:
             asked = [(candidate.contact_id, candidate.address) for candidate in candidates[at : at + MAX_TARGETS]]
             refusals += await self._contacts.refusals(self._account, self._channel, asked)
         kept: dict[str, Candidate] = {}
+        doubles = []
         for candidate, why in zip(candidates, refusals, strict=True):
             if why:
                 left_out[candidate.contact_id] = why
             elif kept.setdefault(candidate.address, candidate) is not candidate:
-                left_out[candidate.contact_id] = Reason.DUPLICATE
-        return Sifted(list(kept.values()), left_out, erasures)
+                doubles.append(candidate)
+        return Sifted(list(kept.values()), doubles, left_out, erasures)
 
     def _addressed(self, members: Sequence[contacts.Contact]) -> tuple[list[Candidate], dict[UUID, str]]:
         candidates: list[Candidate] = []

@@ -46,7 +46,8 @@ SELECT coalesce(sum({status}), 0)::bigint FROM chunk_states WHERE account_id = $
 """
 # Who is not under way; those that are get the outcome that their answer brings. $4, $5: the first and the last of the
 # chunks, without which a planner that has no statistics would read the whole campaign. Locked lines stay where they
-# are, and are found again by that: by their keys such a planner would compare each with each.
+# are, and are found again by that: by their keys such a planner would compare each with each. One that somebody changed
+# as it was to be locked is left to who settles the rest.
 CANCEL = """
 WITH picked AS (
   SELECT r.ctid FROM recipients AS r, unnest($3::integer[]) AS k (chunk)

@@ -96,10 +96,7 @@ class Freezer:
         pages = known(self._audiences.members(account, audience), hold)
         async with aclosing(together(pages, sieve.sift)) as sifted:
             async for page in sifted:
-                # Who of the page was deleted since contacts was asked may be what the ledger heard of.
-                while (erasures := await self._write(job, page)) != page.erasures:
-                    sieve.erasures = erasures
-                    page = await sieve.again(page)
+                await self._write(job, sieve, page)
 
     async def _excluded(self, account: AccountId, audience: Audience) -> IdSet:
         found = IdSet()
@@ -128,18 +125,21 @@ class Freezer:
             await queries.finish(tx, job["account_id"], job["campaign_id"])
         self._wake()
 
-    async def _write(self, job: asyncpg.Record, page: Sifted) -> int:
-        """How often the ledger heard of deletions by now. Nothing is written where the page knows of fewer."""
+    async def _write(self, job: asyncpg.Record, sieve: Sieve, page: Sifted) -> None:
         account, campaign_id = job["account_id"], job["campaign_id"]
         async with self._db.across() as tx:
             erasures = await queries.hold(tx, job)
             if erasures is None:
                 raise Lost
             if erasures != page.erasures:
-                return erasures
+                # Who of the page was deleted since contacts was asked may be what the ledger heard of. Under the lock,
+                # so that it hears of no more until the page is written: deletions may come in a stream.
+                sieve.erasures = erasures
+                page = await sieve.again(page)
             added = await queries.add(tx, account, campaign_id, page.kept, chunk_size=CHUNK_SIZE)
             # What was neither added nor is there by its contact has an address that is there.
-            doubles = {c.contact_id: str(Reason.DUPLICATE) for c in page.kept if c.contact_id not in added}
+            asked = (*page.kept, *page.doubles)
+            doubles = {c.contact_id: str(Reason.DUPLICATE) for c in asked if c.contact_id not in added}
             left_out = page.left_out | doubles
             if job["freeze_generation"] > 1:
                 for contact_id in await queries.written(tx, account, campaign_id, left_out):
@@ -151,7 +151,7 @@ class Freezer:
         metrics.MEMBERS.labels("added").inc(len(added))
         for reason in page.left_out.values():
             metrics.MEMBERS.labels(reason).inc()
-        return erasures
+        metrics.MEMBERS.labels(Reason.DUPLICATE).inc(len(page.doubles))
 
     async def _give_up(self, job: asyncpg.Record, reason: Hold) -> None:
         """Pause, with the reason, so that a person decides."""

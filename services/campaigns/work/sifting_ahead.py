@@ -64,6 +64,7 @@ def drained(queue: Queue, most: int) -> list["asyncio.Task[Sifted] | None"]:
 def joined(pages: Sequence[Sifted]) -> Sifted:
     return Sifted(
         [candidate for page in pages for candidate in page.kept],
+        [candidate for page in pages for candidate in page.doubles],
         {contact: reason for page in pages for contact, reason in page.left_out.items()},
         min(page.erasures for page in pages),
     )

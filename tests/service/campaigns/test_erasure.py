@@ -90,6 +90,32 @@ async def test_who_is_deleted_between_the_check_and_the_ledger_does_not_come_on_
     assert answers == 2
 
 
+async def test_who_shares_an_address_with_one_who_is_deleted_meanwhile_has_the_line(
+    world: World, account: AccountId
+) -> None:
+    """As where an operator deletes the doubles of contacts while the audience is written."""
+    gone, stays = [contacts_pb.Contact(id=ids.encode("cnt", ids.new()), phone=PHONE) for _ in range(2)]
+    campaign = await world.campaign(account, segment_id=world.segments.add(account, [gone, stays]))
+
+    answers = 0
+
+    async def delete() -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            await tell(world, account, deletion(gone.id))
+        else:
+            world.contacts.refused_contacts[gone.id] = contacts_pb.REFUSAL_ADDRESS_GONE
+
+    world.contacts.before_check = delete
+    await world.start(account, campaign)
+    assert await world.freezer().step()
+    (line,) = await world.recipients(account, campaign)
+    assert (line.contact_id, line.address) == (stays.id, PHONE)
+    left_out = await world.admin("SELECT contact_id, reason FROM exclusions WHERE account_id = $1", account)
+    assert [(ids.encode("cnt", row["contact_id"]), row["reason"]) for row in left_out] == [(gone.id, "address_gone")]
+
+
 async def test_a_deletion_waits_for_lines_that_are_being_written(
     world: World, account: AccountId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
