@@ -19,6 +19,7 @@ from chassis.grpc_client import Client
 from chassis.ids import AccountId
 from services.campaigns import convert
 from services.campaigns.domain.audience import Audience, Channel
+from services.campaigns.domain.recipient import Reason
 
 CHECK_SECONDS = 2.0
 READ_SECONDS = 2.0
@@ -53,7 +54,8 @@ class Contacts:
         answer = await self._client.unary(
             self._client.stub.CheckMessageable, request, call=Outgoing(account), timeout=CHECK_SECONDS, safe=True
         )
-        return [convert.REFUSALS.get(refusal, "") for refusal in answer.refusals]
+        # One that only a newer contacts service knows is a refusal all the same.
+        return [convert.REFUSALS.get(refusal, Reason.OPTED_OUT) if refusal else "" for refusal in answer.refusals]
 
     async def get(self, account: AccountId, public_id: str) -> contacts.Contact:
         """Raises NotFound."""

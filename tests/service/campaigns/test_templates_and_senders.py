@@ -200,6 +200,9 @@ async def test_a_sender_is_tried_out(world: World, account: AccountId) -> None:
     world.contacts.refused[phone(2)] = contacts_pb.REFUSAL_OPTED_OUT
     result = await tried(to=phone(2))
     assert (result.status, result.reason) == (pb.RECIPIENT_STATUS_SKIPPED, "opted_out")
+    # Of a contacts service that is newer.
+    world.contacts.refused[phone(3)] = 99
+    assert (await tried(to=phone(3))).status == pb.RECIPIENT_STATUS_SKIPPED
     for fields, pointer in (({"to": "nobody"}, "/to"), ({"text": " "}, "/text")):
         request = pb.TestSenderRequest(**({"id": sender.id, "to": phone(1), "text": "x"} | fields))
         assert [one.pointer for one in (await refused(world, account, "TestSender", request)).violations] == [pointer]
