@@ -452,14 +452,10 @@ async def test_only_what_became_of_an_uncertain_one_moves_it_on(
 ) -> None:
     """A provider that did not take it this time may have taken it before: it is not sent again by itself."""
     campaign = await world.ready(account, 1)
-    await world.start(account, campaign)
-    campaign_id, sender_id = ids.decode("cmp", campaign.id), ids.decode("sender", campaign.sender_id)
-    assert campaign_id is not None
+    sender_id = ids.decode("sender", campaign.sender_id)
     assert sender_id is not None
+    lease, (row,) = await world.leased(account, campaign)
     async with world.work_db.across() as tx:
-        lease = await queries.lease(tx, account, campaign_id, seconds=60)
-        assert lease is not None
-        (row,) = await queries.open_recipients(tx, lease)
         await queries.intend(tx, lease, [row["id"]], seconds=60)
         await tx.execute("UPDATE recipients SET status = 'uncertain' WHERE account_id = $1", account)
         told = queries.Settled(row["id"], Outcome(late), answered=True)
@@ -471,13 +467,8 @@ async def test_cancelling_leaves_a_chunk_to_whoever_has_it_and_then_says_whom_it
     world: World, account: AccountId
 ) -> None:
     campaign = await world.ready(account, 2)
-    await world.start(account, campaign)
-    campaign_id = ids.decode("cmp", campaign.id)
-    assert campaign_id is not None
+    lease, (tried, _) = await world.leased(account, campaign)
     async with world.work_db.across() as tx:
-        lease = await queries.lease(tx, account, campaign_id, seconds=60)
-        assert lease is not None
-        tried, _ = await queries.open_recipients(tx, lease)
         assert len(await queries.intend(tx, lease, [tried["id"]], seconds=60)) == 1
 
     async def statuses() -> list[tuple[str, str]]:
@@ -497,30 +488,18 @@ async def test_cancelling_leaves_a_chunk_to_whoever_has_it_and_then_says_whom_it
 async def test_an_attempt_without_an_answer_is_as_old_as_the_first(world: World, account: AccountId) -> None:
     """A provider forgets keys after a time: see domain.sending."""
     campaign = await world.ready(account, 1)
-    await world.start(account, campaign)
-    campaign_id = ids.decode("cmp", campaign.id)
-    assert campaign_id is not None
-    async with world.work_db.across() as tx:
-        lease = await queries.lease(tx, account, campaign_id, seconds=60)
-        assert lease is not None
-        rows = await queries.open_recipients(tx, lease)
+    lease, (row,) = await world.leased(account, campaign)
     began = set()
     for attempt in (1, 2):
         async with world.work_db.across() as tx:
-            assert await queries.intend(tx, lease, [rows[0]["id"]], seconds=60) == {rows[0]["id"]: attempt}
+            assert await queries.intend(tx, lease, [row["id"]], seconds=60) == {row["id"]: attempt}
             began.add(await tx.fetchval("SELECT unanswered_since FROM recipients WHERE account_id = $1", account))
     assert len(began) == 1
 
 
 async def test_an_intent_needs_a_running_campaign(world: World, account: AccountId) -> None:
     campaign = await world.ready(account, 3)
-    await world.start(account, campaign)
-    campaign_id = ids.decode("cmp", campaign.id)
-    assert campaign_id is not None
-    async with world.work_db.across() as tx:
-        lease = await queries.lease(tx, account, campaign_id, seconds=60)
-        assert lease is not None
-        rows = await queries.open_recipients(tx, lease)
+    lease, rows = await world.leased(account, campaign)
     await world.call(account, "PauseCampaign", pb.PauseCampaignRequest(id=campaign.id))
     async with world.work_db.across() as tx:
         assert await queries.intend(tx, lease, [row["id"] for row in rows], seconds=5) == {}

@@ -76,14 +76,10 @@ async def test_a_late_answer_and_its_receipt(world: World, account: AccountId, m
 async def test_answers_and_receipts_of_the_same_recipients(world: World, account: AccountId) -> None:
     """Whoever is second waits for the first recipient that both want, holding none of the others."""
     campaign = await world.ready(account, 2)
-    await world.start(account, campaign)
-    campaign_id, sender_id = ids.decode("cmp", campaign.id), ids.decode("sender", campaign.sender_id)
-    assert campaign_id is not None
+    sender_id = ids.decode("sender", campaign.sender_id)
     assert sender_id is not None
+    lease, rows = await world.leased(account, campaign)
     async with world.work_db.across() as tx:
-        lease = await dispatch.lease(tx, account, campaign_id, seconds=60)
-        assert lease is not None
-        rows = await dispatch.open_recipients(tx, lease)
         await dispatch.intend(tx, lease, [row["id"] for row in rows], seconds=60)
     first, last = sorted(row["id"] for row in rows)
 

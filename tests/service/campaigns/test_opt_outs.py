@@ -9,7 +9,6 @@ import pytest
 
 from carillon.campaigns.v1 import campaigns_pb2 as pb
 from carillon.contacts.v1 import contacts_pb2 as contacts_pb
-from chassis import ids
 from chassis.ids import AccountId
 from services.campaigns.providers.port import Outbound
 from services.campaigns.repository import dispatch
@@ -156,14 +155,9 @@ async def test_whoever_opts_out_after_an_attempt_without_an_answer_is_uncertain(
 ) -> None:
     """The message may have reached them, whatever is answered to the next attempt but that it is taken or refused."""
     campaign = await world.ready(account, 1)
-    await world.start(account, campaign)
-    campaign_id = ids.decode("cmp", campaign.id)
-    assert campaign_id is not None
     # As a worker leaves it that died behind its intent.
+    lease, rows = await world.leased(account, campaign, seconds=0)
     async with world.work_db.across() as tx:
-        lease = await dispatch.lease(tx, account, campaign_id, seconds=0)
-        assert lease is not None
-        rows = await dispatch.open_recipients(tx, lease)
         assert len(await dispatch.intend(tx, lease, [row["id"] for row in rows], seconds=0)) == 1
     world.provider.before = lambda _: refuse_later(world)
     if not tried_again:

@@ -41,6 +41,7 @@ from services.campaigns.domain.stats import NAMES
 from services.campaigns.providers.registry import Reach
 from services.campaigns.replying import Replies, Tell
 from services.campaigns.repository import campaigns as campaign_queries
+from services.campaigns.repository import dispatch
 from services.campaigns.service.audiences import Audiences
 from services.campaigns.service.campaigns import Campaigns
 from services.campaigns.service.links import FollowedLinks
@@ -389,6 +390,18 @@ class World:
         response = await self.call(account, "StartCampaign", pb.StartCampaignRequest(id=campaign.id))
         self.woken.set()
         return response.campaign
+
+    async def leased(
+        self, account: AccountId, campaign: pb.Campaign, *, seconds: float = 60
+    ) -> tuple[dispatch.Lease, list[asyncpg.Record]]:
+        """Started, with its first chunk as a worker takes it: the lease, and the recipients that are open."""
+        await self.start(account, campaign)
+        campaign_id = ids.decode("cmp", campaign.id)
+        assert campaign_id is not None
+        async with self.work_db.across() as tx:
+            lease = await dispatch.lease(tx, account, campaign_id, seconds=seconds)
+            assert lease is not None
+            return lease, await dispatch.open_recipients(tx, lease)
 
     async def get(self, account: AccountId, campaign: pb.Campaign) -> pb.Campaign:
         return (await self.call(account, "GetCampaign", pb.GetCampaignRequest(id=campaign.id))).campaign
