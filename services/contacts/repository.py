@@ -12,6 +12,7 @@ import orjson
 from chassis import alone
 from chassis.db import Database, ReadTx, WriteTx
 from chassis.ids import AccountId
+from formats import contact_json
 from services.contacts.domain.contact import Contact
 from services.contacts.domain.identity import Holder, Keys
 from services.contacts.lists import memberships
@@ -24,7 +25,7 @@ KEPT_ON_UPDATE = ("id", "created_at")
 WRITTEN = tuple(name for name in COLUMNS if name not in KEPT_ON_UPDATE)
 
 # JSON, as text.
-OBJECTS = ("metadata", "current_campaign_data", "preferences")
+OBJECTS = (*contact_json.OBJECTS, "preferences")
 
 inserted_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*COLUMNS)
 updated_values: Callable[[Contact], tuple[object, ...]] = attrgetter(*WRITTEN)

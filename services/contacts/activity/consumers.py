@@ -111,8 +111,9 @@ def decode(event: Received) -> list[Told]:
     if channel is None or campaign_id is None:
         raise Invalid("messages without a channel or a campaign")
     status, stage = event.type.removeprefix("message."), STAGES[event.type]
-    told = [message_of(recipient, campaign_id, channel, status=status) for recipient in changed.recipients]
-    for (_, message), recipient in zip(told, changed.recipients, strict=True):
+    told = []
+    for recipient in changed.recipients:
+        contact_id, message = message_of(recipient, campaign_id, channel, status=status)
         # A message that went on was sent, whether or not that event has come; one that failed may never have been.
         if status != "failed":
             for name in ("sent_at", "delivered_at"):
@@ -122,6 +123,7 @@ def decode(event: Received) -> list[Told]:
         # When the message came there: as the snapshot says, else when the event was made.
         if getattr(message, stage) is None:
             setattr(message, stage, event.time)
+        told.append((contact_id, message))
     return told
 
 

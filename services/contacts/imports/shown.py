@@ -3,12 +3,12 @@
 from typing import Any
 
 from chassis import ids
+from formats import contact_json
 from services.contacts.domain.contact import WIRE_FIELDS, Contact, changed_fields, parse_stored
 from services.contacts.imports.record import Change
 
 # Follow from other fields.
 DERIVED = frozenset({"name", "channels", "phone_validity", "email_validity"})
-OBJECTS = frozenset({"metadata_json", "current_campaign_data_json"})
 
 
 def shown_change(before: Contact | None, after: Contact) -> Change:
@@ -29,7 +29,7 @@ def public(contact: Contact) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for wire, name in WIRE_FIELDS:
         value = getattr(contact, name)
-        if wire in OBJECTS:
+        if wire in contact_json.OBJECTS.values():
             value = None if value is None else parse_stored(value)
         elif wire == "lists":
             value = [ids.encode("lst", list_id) for list_id in value]
