@@ -34,7 +34,7 @@ from chassis.haste import Pace
 from chassis.ids import AccountId, decode_account
 from chassis.measuring import LAG_BUCKETS
 from chassis.nats import DEAD, EVENTS, Nats, rest
-from chassis.telemetry import followed, span, with_remote_parent
+from chassis.telemetry import followed, span
 
 log = structlog.get_logger()
 
@@ -313,7 +313,7 @@ class Consumer:
     async def _traced(self, account: AccountId, events: Sequence[Received]) -> None:
         # A batch has one span, which continues one event's trace.
         parents = [(event.message.headers or {}).get("ce-traceparent", "") for event in events]
-        with with_remote_parent(followed(parents)), span(f"consume {events[0].type}"):
+        with span(f"consume {events[0].type}", follows=followed(parents)):
             await self._handler(account, events)
 
     async def _retry(self, events: Sequence[Received], error: Exception) -> None:

@@ -42,7 +42,7 @@ from chassis.health import Health
 from chassis.idempotency import MAX_KEY_LENGTH, Replay
 from chassis.measuring import BUCKETS, Method
 from chassis.stopping import GRACE_SECONDS
-from chassis.telemetry import span, with_remote_parent
+from chassis.telemetry import span
 from chassis.tls import Tls
 from chassis.tokens import TokenVerifier
 
@@ -199,8 +199,7 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            with_remote_parent(metadata),
-            span(self._name, SpanKind.SERVER),
+            span(self._name, SpanKind.SERVER, follows=metadata),
             self._measured.call() as measured,
         ):
             try:
@@ -225,8 +224,7 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            with_remote_parent(metadata),
-            span(self._name, SpanKind.SERVER),
+            span(self._name, SpanKind.SERVER, follows=metadata),
             self._measured.call() as measured,
         ):
             try:

@@ -24,7 +24,7 @@ from chassis.errors import CarillonError
 from chassis.ids import encode_account
 from chassis.measuring import LAG_BUCKETS, from_zero
 from chassis.nats import EVENTS, LONGEST_REST_SECONDS, Nats, rest
-from chassis.telemetry import current_traceparent, span, with_remote_parent
+from chassis.telemetry import current_traceparent, span
 from chassis.watch import Look
 
 log = structlog.get_logger()
@@ -151,10 +151,7 @@ class Relay:
 
     async def _send(self, row: asyncpg.Record) -> asyncio.Future[PubAck]:
         """What the broker answers: its span lasts as long as that takes."""
-        with (
-            with_remote_parent(row["traceparent"]),
-            span(f"publish {row['type']}", ends=False) as opened,
-        ):
+        with span(f"publish {row['type']}", follows=row["traceparent"], ends=False) as opened:
             headers = cloud_event(row, self._service)
             inject_traceparent(headers)
             try:

@@ -13,7 +13,9 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import Token
 from functools import cache
+from types import TracebackType
 from typing import Any
 
 import asyncpg
@@ -32,6 +34,8 @@ EXPORT_SECONDS = 2
 RECORDED = tuple("13579bdf")
 # Alone: OpenTelemetry's default would carry baggage as well, which nobody here has.
 W3C = TraceContextTextMapPropagator()
+TRACEPARENT = "traceparent"
+NOTHING = context.Context()
 
 
 def setup(service: str, process: str, *, log_level: str = "info") -> None:
@@ -39,9 +43,7 @@ def setup(service: str, process: str, *, log_level: str = "info") -> None:
     set_up_logs(f"{service}-{process}", log_level)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provided = provider(f"carillon-{service}-{process}")
-        provided.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS), schedule_delay_millis=500)
-        )
+        provided.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
         trace.set_tracer_provider(provided)
 
 
@@ -108,23 +110,57 @@ def tracer() -> trace.Tracer:
     return trace.get_tracer("carillon")
 
 
-@contextmanager
-def span(name: str, kind: trace.SpanKind = trace.SpanKind.INTERNAL, *, ends: bool = True) -> Iterator[trace.Span]:
+def span(
+    name: str,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    *,
+    follows: str | Mapping[str, str] | None = None,
+    ends: bool = True,
+) -> "Spanning":
     """A span of what happens in the block. It ends with it unless `ends` is False.
 
-    Of an exception that leaves the block it has the type alone: what one says may be somebody's.
+    follows: the traceparent, or the headers that may hold one, of what asked for this; an empty one begins a trace.
+    Without it the span is one of the span that is open. Of an exception that leaves the block it has the type alone:
+    what one says may be somebody's.
     """
-    opened = tracer().start_span(name, kind=kind)
-    token = context.attach(trace.set_span_in_context(opened))
-    try:
-        yield opened
-    except Exception as error:
-        opened.set_status(trace.StatusCode.ERROR, type(error).__qualname__)
-        raise
-    finally:
-        context.detach(token)
-        if ends:
-            opened.end()
+    return Spanning(name, kind, follows, ends)
+
+
+class Spanning:
+    __slots__ = ("_ends", "_follows", "_kind", "_name", "_opened", "_token")
+
+    def __init__(self, name: str, kind: trace.SpanKind, follows: str | Mapping[str, str] | None, ends: bool) -> None:
+        self._name = name
+        self._kind = kind
+        self._follows = follows
+        self._ends = ends
+        self._opened: trace.Span = trace.INVALID_SPAN
+        self._token: Token[context.Context] | None = None
+
+    def __enter__(self) -> trace.Span:
+        around: context.Context | None = None
+        if self._follows is not None:
+            around = remote(self._follows)
+        else:
+            current = trace.get_current_span()
+            of = current.get_span_context()
+            if of.is_valid and not of.is_remote and not current.is_recording():
+                # A trace that we do not record is carried on by the span that began it here.
+                return current
+        self._opened = tracer().start_span(self._name, around, self._kind)
+        self._token = context.attach(trace.set_span_in_context(self._opened, around))
+        return self._opened
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is None:
+            return
+        if isinstance(error, Exception):
+            self._opened.set_status(trace.StatusCode.ERROR, type(error).__qualname__)
+        context.detach(self._token)
+        if self._ends:
+            self._opened.end()
 
 
 def shut_down() -> None:
@@ -138,7 +174,7 @@ def current_traceparent() -> str:
     """Of the span that is open, for what goes on with it later; empty where there is none."""
     carrier: dict[str, str] = {}
     W3C.inject(carrier)
-    return carrier.get("traceparent", "")
+    return carrier.get(TRACEPARENT, "")
 
 
 def followed(traceparents: Sequence[str]) -> str:
@@ -146,11 +182,18 @@ def followed(traceparents: Sequence[str]) -> str:
     return next((one for one in traceparents if one.endswith(RECORDED)), traceparents[0])
 
 
+def remote(traceparent: str | Mapping[str, str]) -> context.Context:
+    """As span's `follows`."""
+    if not traceparent or (not isinstance(traceparent, str) and TRACEPARENT not in traceparent):
+        return NOTHING
+    carrier = {TRACEPARENT: traceparent} if isinstance(traceparent, str) else traceparent
+    return W3C.extract(carrier, NOTHING)
+
+
 @contextmanager
-def with_remote_parent(traceparent: str | Mapping[str, str]) -> Iterator[None]:
-    """Spans made inside continue the trace that the text (or header) names; an empty one begins none."""
-    carrier = {"traceparent": traceparent} if isinstance(traceparent, str) else traceparent
-    token = context.attach(W3C.extract(carrier, context.Context()))
+def with_remote_parent(traceparent: str) -> Iterator[None]:
+    """Spans made inside continue the trace that the text names; an empty one begins none."""
+    token = context.attach(remote(traceparent))
     try:
         yield
     finally:

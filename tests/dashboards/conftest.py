@@ -22,6 +22,8 @@ from tests.throwaway_stack import ThrowawayStack
 
 ENVIRONMENT = {
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "2",
+    # Milliseconds: whoever asks for a span here waits for it.
+    "OTEL_BSP_SCHEDULE_DELAY": "500",
     # Reconciliation looks at everything as soon as its process starts.
     "CARILLON_RECONCILE_HOURS": "0.0001",
 }

@@ -26,7 +26,12 @@ def spans() -> Iterator[Spans]:
 @pytest.fixture(scope="session")
 def stack(spans: Spans) -> Iterator[ThrowawayStack]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "2"}
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "2",
+        # Milliseconds: whoever asks for a span here waits for it.
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+    }
     with throwaway_stack.started(f"e2e{worker}", environ=environ) as running:
         yield running
 

@@ -55,5 +55,29 @@ def test_who_goes_on_with_a_trace_does_as_who_began_it(ended, recorded):
 
     with telemetry.with_remote_parent(traceparent), telemetry.span("publish") as next_one:
         assert next_one.get_span_context().trace_id == opened.get_span_context().trace_id
+    with telemetry.span("consume", follows={"traceparent": traceparent}) as last:
+        assert last.get_span_context().trace_id == opened.get_span_context().trace_id
 
-    assert len(ended()) == recorded
+    assert len(ended()) == 2 * recorded
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_is_called_from_here_goes_on_with_the_same_trace(monkeypatch, recorded):
+    provider = TracerProvider(sampler=ALWAYS_ON if recorded else ALWAYS_OFF)
+    monkeypatch.setattr(telemetry, "tracer", lambda: provider.get_tracer("test"))
+
+    with telemetry.span("POST", follows="") as opened:
+        with telemetry.span("Create") as inner:
+            traceparent = telemetry.current_traceparent()
+            assert inner.get_span_context().trace_id == opened.get_span_context().trace_id
+            # A span that nobody records is not made: the one that began its trace stands for it.
+            assert (inner.get_span_context().span_id != opened.get_span_context().span_id) == recorded
+        assert telemetry.current_traceparent().split("-")[1] == traceparent.split("-")[1]
+
+    assert int(traceparent[-2:], 16) & 1 == recorded
+    assert telemetry.current_traceparent() == ""
+
+
+def test_what_follows_nothing_begins_a_trace_whatever_is_open_here(ended):
+    with telemetry.span("consume") as around, telemetry.span("POST", follows={}) as opened:
+        assert opened.get_span_context().trace_id != around.get_span_context().trace_id
