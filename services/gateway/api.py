@@ -15,12 +15,12 @@ from chassis.sealing import Sealer
 from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
+from services.gateway.calls import Calls
 from services.gateway.compression import Compressed
 from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins
 from services.gateway.cursors import CursorSeal
 from services.gateway.dialects import addressbook, chat
-from services.gateway.dialects.chat.query_key import QueryKey
 from services.gateway.edge import Edge
 from services.gateway.feed.streams import Streams
 from services.gateway.kept_answers import KeptAnswers
@@ -116,17 +116,13 @@ def build() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Without a Content-Type a body counts as JSON.
-        strict_content_type=False,
         telemetry=NO_TELEMETRY,
     )
-    # Every request passes by those before its own: first the contacts, which are asked for most.
     mount(app, operations(), prefix="/v1", in_schema=True)
     mount(app, nested(), prefix="/v1", in_schema=False)
     mount(app, [*receipts.routes.operations, *links.routes.operations], prefix="", in_schema=True)
     for dialect in (chat, addressbook):
         mount(app, dialect.OPERATIONS, prefix=dialect.ROUTE.base, in_schema=True, route=dialect.ROUTE)
-    app.add_middleware(QueryKey)
     app.router.routes.extend(public.ROUTES)
     paths = {route.path for route in app.router.routes if isinstance(route, Route)}
     app.state.literal_paths = frozenset(path for path in paths if "{" not in path)
@@ -168,9 +164,10 @@ def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
     app.state.webhooks = Webhooks(sealer, private=settings.webhook_private_addresses)
     app.state.streams = Streams()
     app.state.posts = Posts(parts.backends.campaigns, timeout=settings.call_timeout_seconds)
-    # Every request passes by the routes before its own, and providers post in bursts.
-    app.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith("/hooks/"))
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
-    around = Cors(Compressed(app), origins(settings.cors_origins))
+    around: ASGIApp = Compressed(Calls(app))
+    allowed = origins(settings.cors_origins)
+    if allowed:
+        around = Cors(around, allowed)
     return Edge(around, https=settings.public_url.startswith("https://"))

@@ -6,8 +6,8 @@ It also makes /api/v1/… the same as /v1/…: one router answers both, and the 
 
 import re
 import time
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import structlog
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import ids
 from chassis.errors import Internal, Reason
 from chassis.measuring import BUCKETS, exemplar
-from chassis.telemetry import span, with_remote_parent
+from chassis.telemetry import span
 from services.gateway.problem import render
 
 log = structlog.get_logger()
@@ -45,8 +45,6 @@ IN_PROGRESS = Gauge("carillon_gateway_requests_in_progress", "REST requests not 
 # Set in a scope whose answer waits for a job to end.
 WAITS = "carillon.waits"
 ALIAS, CANONICAL = "/api/v1/", "/v1/"
-# Looked up once for each; routes are templates, so they are few.
-request_count, request_seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
 # A body that is longer is an upload.
 CALL_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -80,17 +78,15 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope["carillon.request_id"] = given_or_new_id(scope)
+        headers = dict(scope["headers"])
+        request_id = scope["carillon.request_id"] = given_or_new_id(headers)
         path = scope["carillon.path"] = scope["path"]
         if path.startswith(ALIAS):
             scope["path"] = CANONICAL + path[len(ALIAS) :]
-        answer = Answering(scope, send, request_id, self._headers)
+        answer = Answering(scope, send, request_id, self._headers, kind="upload" if uploads(headers) else "call")
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        with (
-            IN_PROGRESS.track_inprogress(),
-            with_remote_parent(trace_headers(scope)),
-            span(answer.method, SpanKind.SERVER) as opened,
-        ):
+        IN_PROGRESS.inc()
+        with span(answer.method, SpanKind.SERVER, follows=trace_headers(headers)) as opened:
             try:
                 await self._app(scope, receive, answer.send)
             except HeadAnswered:
@@ -101,15 +97,20 @@ class Edge:
                     failed = render(Internal(Reason.INTERNAL, ""), instance=path, request_id=request_id)
                     await failed(scope, receive, answer.send)
             finally:
+                IN_PROGRESS.dec()
                 answer.finish(opened)
 
 
 class Answering:
     """Watches one answer go out."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, request_id: str, headers: list[tuple[bytes, bytes]], *, kind: str
+    ) -> None:
+        """headers: of the answer, where it has none of the name. kind: as far as the request tells."""
         self.method = scope["method"] if scope["method"] in METHODS else "OTHER"
         self.status = 0
+        self._asked = kind
         self._streams = False
         self._scope = scope
         self._send = send
@@ -141,9 +142,8 @@ class Answering:
         await self._send(message)
 
     def _kind(self) -> str:
-        length = header(self._scope, b"content-length") or b"0"
-        if header(self._scope, b"transfer-encoding") or not length.isdigit() or int(length) > CALL_BYTES:
-            return "upload"
+        if self._asked != "call":
+            return self._asked
         if self._streams:
             return "stream"
         return "wait" if WAITS in self._scope else "call"
@@ -152,8 +152,9 @@ class Answering:
         seconds = time.perf_counter() - self._started
         route = route_of(self._scope)
         kind = self._kind()
-        request_count(self.method, route, self.status).inc()
-        request_seconds(self.method, route, kind).observe(seconds, exemplar())
+        count, duration = measured(self.method, route, self.status, kind)
+        count.inc()
+        duration.observe(seconds, exemplar())
         if self.status and route not in QUIET:
             AVAILABLE[self.status < 500].inc()
             if kind == "call" and self.status < 500:
@@ -183,25 +184,28 @@ def route_of(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "none"))
 
 
-def given_or_new_id(scope: Scope) -> str:
-    given = header(scope, b"x-request-id")
+def given_or_new_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
         return str(given, "ascii")
     return ids.encode("req", ids.new())
 
 
-def trace_headers(scope: Scope) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in (b"traceparent", b"tracestate"):
-        value = header(scope, name)
-        if value is not None:
-            found[name.decode()] = value.decode("latin-1")
-    return found
+def uploads(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body may be longer than CALL_BYTES."""
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > CALL_BYTES
 
 
-def header(scope: Scope, name: bytes) -> Any:
-    """The first value; None where there is none. Names are in lower case in ASGI."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value
-    return None
+def trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode(): value.decode("latin-1")
+        for name in (b"traceparent", b"tracestate")
+        if (value := headers.get(name)) is not None
+    }
+
+
+# Looked up once for each; routes are templates, so they are few.
+@cache
+def measured(method: str, route: str, status: int, kind: str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route, kind)

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from services.gateway import examples
 from services.gateway.negotiation import EVENTS, JSON
-from services.gateway.routes import JSON_LIMIT_BYTES
+from services.gateway.routes import StrictRoute
 from services.gateway.schemas.fields import Problem
 
 DESCRIPTION = """Contacts, segments and campaigns of a messaging business.
@@ -49,7 +49,7 @@ SECURITY = {
         "description": "In the chat dialect only, for clients that cannot send a header",
     },
 }
-# Of our own bookkeeping, or FastAPI's error shape, which is never answered.
+# FastAPI's error shape, which is never answered.
 NOT_OURS = ("HTTPValidationError", "ValidationError")
 POST_HEADER = {
     "name": "Idempotency-Key",
@@ -99,8 +99,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     for name in NOT_OURS:
         schemas.pop(name, None)
     add_problem(schemas)
+    produced = {route.operation_id: route.operation.produces for route in app.routes if isinstance(route, StrictRoute)}
     for item in found["paths"].values():
         for method, operation in item.items():
+            answer_in(operation, produced[operation["operationId"]])
             finish(method, operation)
     examples.add(found)
     return found
@@ -114,12 +116,6 @@ def add_problem(schemas: dict[str, Any]) -> None:
 
 
 def finish(method: str, operation: dict[str, Any]) -> None:
-    operation.pop("x-upload", None)
-    operation.pop("x-keeps-answer", None)
-    answer_in(operation, operation.pop("x-produces", ()))
-    limit = operation.pop("x-body-limit-bytes", None)
-    if limit not in (None, JSON_LIMIT_BYTES):
-        operation["x-body-limit-bytes"] = limit
     validation = operation["responses"].get("422", {}).get("content", {})
     validation.pop("application/json", None)
     if not validation:

@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -43,11 +42,24 @@ OURS = frozenset(FieldCode)
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(CarillonError, on_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
+    """For what is no operation: a path that is not there, a method, a page."""
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_unknown_error)
+
+
+def answer(request: Request, error: Exception) -> Response:
+    """Of an operation that raised this. What is not known is our fault, and nothing of it is told."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    if not isinstance(error, CarillonError):
+        return problem(request, Internal(Reason.INTERNAL, ""))
+    if isinstance(error, Internal):
+        log.error("request.internal", reason=error.reason)
+    return problem(request, error)
+
+
+def known(error: Exception) -> bool:
+    return isinstance(error, CarillonError | ClientDisconnect)
 
 
 def problem(request: Request, error: CarillonError) -> Response:
@@ -56,20 +68,9 @@ def problem(request: Request, error: CarillonError) -> Response:
     )
 
 
-async def on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CarillonError)
-    if isinstance(error, Internal):
-        log.error("request.internal", reason=error.reason)
-    return problem(request, error)
-
-
-async def on_disconnect(request: Request, _: Exception) -> Response:
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
 async def on_unknown_error(request: Request, error: Exception) -> Response:
-    """The edge logs it; nothing of it is told."""
-    return problem(request, Internal(Reason.INTERNAL, ""))
+    """The edge logs it."""
+    return answer(request, error)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -77,11 +78,11 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         methods = allowed_methods(request)
-        answer = problem(
+        refusal = problem(
             request, malformed_as(Reason.METHOD_NOT_ALLOWED, f"Only {', '.join(methods)} can be done here.")
         )
-        answer.headers["Allow"] = ", ".join(methods)
-        return answer
+        refusal.headers["Allow"] = ", ".join(methods)
+        return refusal
     if error.status_code == 404:
         return problem(request, NotFound(Reason.ROUTE_NOT_FOUND, "There is nothing at this path."))
     return problem(request, malformed("The request could not be read."))
@@ -106,18 +107,8 @@ def allowed_methods(request: Request) -> list[str]:
     return sorted(methods)
 
 
-async def on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    # They hold the frame that holds them, and the body: until the collector came, which looks seldom.
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    return problem(request, refused(error.errors()))
-
-
 def refused(errors: Sequence[Any]) -> CarillonError:
     """pydantic's list of errors as ours. What was sent is never repeated: it may be personal."""
-    for one in errors:
-        if one["type"] == "json_invalid":
-            return malformed(f"The body is not JSON: {one['ctx']['error']} at character {one['loc'][-1]}.")
     violations = [Violation(pointer(one["loc"]), code(one["type"]), one["msg"]) for one in errors]
     named = ", ".join(dict.fromkeys(violation.pointer or "the body" for violation in violations))
     return InvalidArgument(Reason.VALIDATION_FAILED, f"Refused: {named}.", violations=violations)

@@ -1,8 +1,8 @@
-"""How an operation is declared, and the one wrapper that every route has.
+"""How an operation is declared, and the one way to every endpoint.
 
-There is no way to declare a route without saying the scope that it
-needs, or that it is public. Before an endpoint runs, StrictRoute has: checked the key and the scope, refused query
-parameters that the call does not know, and read a JSON body within its limit.
+There is no way to declare a route without saying the scope that it needs, or that it is public. Before an endpoint
+runs, StrictRoute has: checked the key and the scope, refused query parameters that the call does not know, read a JSON
+body within its limit, and checked every value.
 """
 
 import inspect
@@ -26,6 +26,7 @@ from chassis.errors import CarillonError, InvalidArgument, Reason, Violation
 from chassis.pointers import escaped
 from services.gateway import caller as callers
 from services.gateway import conditional, idempotency, negotiation
+from services.gateway.arguments import ABSENT, Arguments
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain, read_up_to, refuse_encoded
@@ -38,13 +39,7 @@ from services.gateway.problem import MEDIA_TYPE, STATUS, FieldCode
 JSON_LIMIT_BYTES = 1 << 20
 PUBLIC = None
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-SCOPE = "x-required-scope"
-UPLOAD = "x-upload"
-LIMIT = "x-body-limit-bytes"
-PRODUCES = "x-produces"
-KEEPS_ANSWER = "x-keeps-answer"
 CURSOR = "cursor"
-REQUEST = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
 
 ANYWHERE = (Reason.INTERNAL, Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 KEYED = (
@@ -146,52 +141,33 @@ def mount(
 ) -> None:
     """In the given order: the first that matches answers. route: StrictRoute where none is given."""
     kind = route or StrictRoute
-    for operation in operations:
-        app.router.add_api_route(
-            prefix + operation.path,
-            with_caller(operation.endpoint),
-            methods=[operation.method],
-            operation_id=operation.operation_id,
-            summary=operation.summary,
-            tags=[operation.tag],
-            status_code=operation.status,
-            response_model=operation.answer,
-            responses=responses(operation),
-            openapi_extra=extra(operation, security=kind.security),
-            include_in_schema=in_schema,
-            route_class_override=kind,
-        )
+    app.router.routes.extend(kind(operation, prefix=prefix, in_schema=in_schema) for operation in operations)
 
 
-def with_caller(endpoint: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
-    """The endpoint as FastAPI gets to see it: what it takes as CallerOf is read from the request. A dependency of
-    FastAPI's would cost ten times that."""
+def caller_parameter(endpoint: Callable[..., Any]) -> str | None:
+    """The one that it takes as CallerOf; None where it takes none."""
+    parameters = inspect.signature(endpoint).parameters
+    return next((name for name, one in parameters.items() if one.annotation is callers.CallerOf), None)
+
+
+def described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint as FastAPI gets to see it: what it takes as CallerOf is no part of a request. It is not called."""
     parameters = dict(inspect.signature(endpoint).parameters)
-    named = next((name for name, one in parameters.items() if one.annotation is callers.CallerOf), None)
-    if named is None:
-        return endpoint
-    del parameters[named]
-    takes_request = REQUEST.name in parameters
-    parameters.setdefault(REQUEST.name, REQUEST)
+    parameters.pop(caller_parameter(endpoint) or "", None)
 
     @wraps(endpoint)
-    async def answer(request: Request, **values: Any) -> Response:
-        if takes_request:
-            values[REQUEST.name] = request
-        return await endpoint(**values, **{named: callers.of(request)})
+    async def shown(**_: Any) -> Response:
+        raise NotImplementedError
 
-    answer.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-    return answer
+    shown.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    return shown
 
 
 def extra(operation: Operation, *, security: list[dict[str, list[str]]]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        SCOPE: operation.scope or "none",
-        UPLOAD: operation.upload is not None,
-        LIMIT: operation.body_limit,
-        PRODUCES: operation.produces,
-        KEEPS_ANSWER: operation.keeps_answer,
-    }
+    """What the OpenAPI tells beside what FastAPI knows."""
+    found: dict[str, Any] = {"x-required-scope": operation.scope or "none"}
+    if operation.body_limit not in (None, JSON_LIMIT_BYTES):
+        found["x-body-limit-bytes"] = operation.body_limit
     if operation.scope is not PUBLIC:
         found["security"] = security
     if operation.upload is not None:
@@ -226,10 +202,8 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
 
 
 class JsonRequest(Request):
-    """Reads JSON with orjson, which also refuses what is no Unicode text."""
-
-    async def json(self) -> Any:
-        return orjson.loads(await self.body())
+    # The body, once read_body has read it.
+    raw: bytes = b""
 
 
 class StrictRoute(APIRoute):
@@ -239,58 +213,77 @@ class StrictRoute(APIRoute):
     security: ClassVar[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKeyHeader": []}]
     request_class: ClassVar[type[JsonRequest]] = JsonRequest
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head = self.path.partition("{")[0]
-        # None where a parameter may hold slashes.
-        self._slashes = None if ":path}" in self.path else self.path.count("/")
+    def __init__(self, operation: Operation, *, prefix: str, in_schema: bool) -> None:
+        super().__init__(
+            prefix + operation.path,
+            described(operation.endpoint),
+            methods=[operation.method],
+            operation_id=operation.operation_id,
+            summary=operation.summary,
+            tags=[operation.tag],
+            status_code=operation.status,
+            response_model=operation.answer,
+            responses=responses(operation),
+            openapi_extra=extra(operation, security=self.security),
+            include_in_schema=in_schema,
+        )
+        self.operation = operation
+        self._arguments = Arguments(self.dependant)
+        self._caller = caller_parameter(operation.endpoint)
+        self._known = frozenset(query_parameters(self.dependant))
+        self._takes_json = self.body_field is not None
+        self._needs_json = self.body_field is not None and self.body_field.field_info.is_required()
+        self._knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """What is a path of its own is no id: DELETE /contacts/lists is 405, no contact that is not found."""
-        # Most routes before the one that answers are passed by here, at a tenth of what the expression would cost.
-        path: str = scope["path"]
-        if not path.startswith(self._head) or self._slashes not in (None, path.count("/")):
-            return Match.NONE, {}
+        """Of a path that Calls found no operation for: so what is a path of its own is no id here either."""
         if self.path != scope["path"] and scope["path"] in scope["app"].state.literal_paths:
             return Match.NONE, {}
         return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        handle = super().get_route_handler()
-        extra = self.openapi_extra or {}
-        scope, upload, body_limit, produces = extra[SCOPE], extra[UPLOAD], extra[LIMIT], extra[PRODUCES]
-        keeps_answer, operation_id = extra[KEEPS_ANSWER], str(self.operation_id)
-        known = frozenset(query_parameters(self.dependant))
-        takes_json = self.body_field is not None
-        needs_json = self.body_field is not None and self.body_field.field_info.is_required()
-        knows_versions = STATUS[Reason.VERSION_MISMATCH] in self.responses
+        async def handle(request: Request) -> Response:
+            return await self.answer(self.request_class(request.scope, request.receive))
 
-        async def strict(received: Request) -> Response:
-            request = self.request_class(received.scope, received.receive)
-            try:
-                # Who calls without a key, a provider or a mail program, is not refused for what somebody hung on to the
-                # URL (a tracker, a proxy), nor for what it says in Accept.
-                if scope != "none":
-                    await admit(request, scope, base=self.base)
-                    negotiation.check(request.headers.get("accept"), produces)
-                    self.on_unknown_parameters(request, unknown_parameters(request, known))
-                if request.method != "GET" and not knows_versions:
-                    conditional.refuse(request.headers.get("if-match"))
-                if CURSOR in known:
-                    request = with_own_cursor(request)
-            except CarillonError:
-                if body_limit is not None:
-                    await drain(request)
-                raise
-            if body_limit is not None and not upload:
-                await read_body(request, takes_json=takes_json, needs_json=needs_json, limit=body_limit)
-                identify(request)
-            if keeps_answer:
-                kept: KeptAnswers = request.app.state.kept_answers
-                return await kept.answer(callers.of(request), operation_id, lambda: handle(request))
-            return await handle(request)
+        return handle
 
-        return strict
+    async def answer(self, request: JsonRequest) -> Response:
+        """The call, from the key to the answer. Raises chassis.errors."""
+        operation = self.operation
+        body_limit = operation.body_limit
+        try:
+            # Who calls without a key, a provider or a mail program, is not refused for what somebody hung on to the
+            # URL (a tracker, a proxy), nor for what it says in Accept.
+            if operation.scope is not PUBLIC:
+                await admit(request, operation.scope, base=self.base)
+                negotiation.check(request.headers.get("accept"), operation.produces)
+                self.on_unknown_parameters(request, unknown_parameters(request, self._known))
+            if operation.method != "GET" and not self._knows_versions:
+                conditional.refuse(request.headers.get("if-match"))
+            if CURSOR in self._known:
+                request = with_own_cursor(request)
+        except CarillonError:
+            if body_limit is not None:
+                await drain(request)
+            raise
+        if body_limit is not None and operation.upload is None:
+            await read_body(request, takes_json=self._takes_json, needs_json=self._needs_json, limit=body_limit)
+            identify(request)
+        if operation.keeps_answer:
+            kept: KeptAnswers = request.app.state.kept_answers
+            return await kept.answer(callers.of(request), operation.operation_id, lambda: self._called(request))
+        return await self._called(request)
+
+    async def _called(self, request: JsonRequest) -> Response:
+        body = self.body_of(request) if self._takes_json and request.raw else ABSENT
+        values = await self._arguments.read(request, body)
+        if self._caller is not None:
+            values[self._caller] = callers.of(request)
+        return await self.operation.endpoint(**values)
+
+    def body_of(self, request: JsonRequest) -> Any:
+        """Raises InvalidArgument for what is no JSON."""
+        return decoded(request.raw)
 
     def on_unknown_parameters(self, request: Request, names: list[str]) -> None:
         """Raises InvalidArgument: a filter misspelt would otherwise answer with everything."""
@@ -359,14 +352,23 @@ def with_own_cursor(request: JsonRequest) -> JsonRequest:
     return type(request)(request.scope, request.receive)
 
 
+def decoded(body: bytes) -> Any:
+    """By orjson, which also refuses what is no Unicode text. Raises InvalidArgument."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        fault = f"The body is not JSON: {error.msg} at character {error.pos}."
+    # Outside of it: the decoder's error holds the body, for as long as somebody holds ours.
+    raise malformed(fault)
+
+
 async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool, limit: int) -> None:
     """Reads the body into the request, at most `limit` bytes of it, and checks its type."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         await drain(request)
         raise too_large(limit)
-    # Where Request.body() keeps what it has read.
-    request._body = body = await read_up_to(request, limit)
+    request.raw = body = await read_up_to(request, limit)
     if body:
         refuse_encoded(request)
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -384,5 +386,5 @@ def identify(request: JsonRequest) -> None:
     if key is None or request.method != "POST" or callers.SCOPE_KEY not in request.scope:
         return
     scope = request.scope
-    print_ = idempotency.fingerprint(request.method, scope["path"], scope["query_string"], request._body)
+    print_ = idempotency.fingerprint(request.method, scope["path"], scope["query_string"], request.raw)
     callers.of(request).idempotency = (key, print_)

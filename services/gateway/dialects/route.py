@@ -1,7 +1,7 @@
 """The wrapper of a dialect's operations: unknown fields and parameters are ignored and told, and errors name fields as
 the dialect does."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,35 +13,27 @@ from services.gateway.dialects import ignored
 from services.gateway.routes import JsonRequest, StrictRoute
 
 
-class DialectRequest(JsonRequest):
-    async def json(self) -> Any:
-        """Notes what the operation's body does not have."""
-        value = await super().json()
-        body = self.scope["route"].body_field
-        ignored.note(self.scope, ignored.unknown(body.field_info.annotation, value))
-        return value
-
-
 class DialectRoute(StrictRoute):
-    request_class = DialectRequest
     # Canonical name of a field → the dialect's.
     names: ClassVar[Mapping[str, str]] = {}
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        strict = super().get_route_handler()
+    async def answer(self, request: JsonRequest) -> Response:
+        try:
+            answer = await super().answer(request)
+        except CarillonError as error:
+            error.violations = tuple(self.renamed(one) for one in error.violations)
+            raise
+        names = ignored.header(request.scope)
+        if names is not None:
+            answer.headers[ignored.HEADER] = names
+        return answer
 
-        async def told(request: Request) -> Response:
-            try:
-                answer = await strict(request)
-            except CarillonError as error:
-                error.violations = tuple(self.renamed(one) for one in error.violations)
-                raise
-            names = ignored.header(request.scope)
-            if names is not None:
-                answer.headers[ignored.HEADER] = names
-            return answer
-
-        return told
+    def body_of(self, request: JsonRequest) -> Any:
+        """Notes what the operation's body does not have."""
+        value = super().body_of(request)
+        assert self.body_field is not None
+        ignored.note(request.scope, ignored.unknown(self.body_field.field_info.annotation, value))
+        return value
 
     def on_unknown_parameters(self, request: Request, names: list[str]) -> None:
         ignored.note(request.scope, names)

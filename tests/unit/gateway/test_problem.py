@@ -2,7 +2,6 @@
 
 import orjson
 import pytest
-from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
 from carillon.errors.v1 import errors_pb2
@@ -80,5 +79,5 @@ def test_pydantic_s_errors_become_pointers_and_codes(model: type, value: object,
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(model).validate_python(value)
     errors = [{**one, "loc": ("body", *one["loc"])} for one in caught.value.errors()]
-    refused = refusals.refused(RequestValidationError(errors).errors())
+    refused = refusals.refused(errors)
     assert (pointer, code) in {(one.pointer, one.code) for one in refused.violations}

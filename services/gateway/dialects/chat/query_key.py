@@ -2,29 +2,15 @@
 
 from urllib.parse import unquote_plus
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from services.gateway.dialects.chat.route import BASE
+from starlette.types import Scope
 
 PARAMETER = "apiKey"
 HEADER = b"apikey"
 
 
-class QueryKey:
-    """Pure ASGI. Of a request below BASE the parameter becomes a header, where the other ways to send a key go before
-    it; of other requests the query stays as it is."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(BASE + "/"):
-            move(scope)
-        await self._app(scope, receive, send)
-
-
 def move(scope: Scope) -> None:
-    """In place, so that the layers around see the query without it too."""
+    """From the query to the headers, in place, so that what is around sees the query without it too. The other ways to
+    send a key go before it."""
     kept: list[str] = []
     for part in scope["query_string"].decode("latin-1").split("&"):
         name, _, value = part.partition("=")

@@ -1,6 +1,10 @@
 """Where the dialect is answered, how a key may be sent, and what its fields are called."""
 
+from starlette.responses import Response
+
+from services.gateway.dialects.chat import query_key
 from services.gateway.dialects.route import DialectRoute
+from services.gateway.routes import JsonRequest
 
 BASE = "/compat/chat"
 # As its document prints them.
@@ -33,3 +37,7 @@ class ChatRoute(DialectRoute):
     base = BASE
     names = NAMES
     security = SECURITY
+
+    async def answer(self, request: JsonRequest) -> Response:
+        query_key.move(request.scope)
+        return await super().answer(self.request_class(request.scope, request.receive))
