@@ -138,7 +138,7 @@ class Client(Generic[Stub]):
 
     async def _unary(self, method: Any, request: Message, call: Outgoing, timeout: float) -> tuple[Any, bool]:
         called = name(method)
-        with span(called, SpanKind.CLIENT), measured(called).call() as ending:
+        with span(called, SpanKind.CLIENT) as opened, measured(called).call(opened) as ending:
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -158,7 +158,7 @@ class Client(Generic[Stub]):
     ) -> tuple[Response, bool]:
         """Sends a stream; the response, and whether it is a replay."""
         called = name(method)
-        with span(called, SpanKind.CLIENT), measured(called).call() as ending:
+        with span(called, SpanKind.CLIENT) as opened, measured(called).call(opened) as ending:
             rpc = method(requests, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
             try:
                 response = await rpc
@@ -177,9 +177,9 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> AsyncIterator[Response]:
         called = name(method)
-        with span(called, SpanKind.CLIENT):
+        with span(called, SpanKind.CLIENT) as opened:
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
-        with measured(called).call() as ending:
+        with measured(called).call(opened) as ending:
             try:
                 async for response in rpc:
                     yield response

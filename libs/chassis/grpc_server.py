@@ -199,8 +199,8 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            span(self._name, SpanKind.SERVER, follows=metadata),
-            self._measured.call() as measured,
+            span(self._name, SpanKind.SERVER, follows=metadata) as opened,
+            self._measured.call(opened) as measured,
         ):
             try:
                 call = self._call(metadata, fingerprint)
@@ -224,8 +224,8 @@ class Endpoint:
         self._arrivals.count += 1
         metadata = read_metadata(context)
         with (
-            span(self._name, SpanKind.SERVER, follows=metadata),
-            self._measured.call() as measured,
+            span(self._name, SpanKind.SERVER, follows=metadata) as opened,
+            self._measured.call(opened) as measured,
         ):
             try:
                 call = self._call(metadata, None)

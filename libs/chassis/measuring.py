@@ -27,9 +27,8 @@ def from_zero(metric: Metric, *values: str) -> Metric:
     return metric
 
 
-def exemplar() -> dict[str, str] | None:
-    """The trace to look at, for a histogram's `observe`; None where the span that is open is not recorded."""
-    span = trace.get_current_span()
+def exemplar(span: trace.Span) -> dict[str, str] | None:
+    """The trace to look at, for a histogram's `observe`; None where the span is not recorded."""
     return {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span.is_recording() else None
 
 
@@ -41,19 +40,20 @@ class Method:
         self.count = cache(partial(calls.labels, name))
         self.seconds = seconds.labels(name)
 
-    def call(self) -> "MeasuredCall":
-        """To be entered within the call's span."""
-        return MeasuredCall(self)
+    def call(self, span: trace.Span) -> "MeasuredCall":
+        """span: of the call."""
+        return MeasuredCall(self, span)
 
 
 class MeasuredCall:
     """Counted and timed at the end of the block. Whoever is in it sets the code; else it was cancelled."""
 
-    __slots__ = ("_method", "_started", "code")
+    __slots__ = ("_method", "_span", "_started", "code")
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, span: trace.Span) -> None:
         self.code = "CANCELLED"
         self._method = method
+        self._span = span
         self._started = 0.0
 
     def __enter__(self) -> Self:
@@ -64,4 +64,4 @@ class MeasuredCall:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._method.count(self.code).inc()
-        self._method.seconds.observe(time.perf_counter() - self._started, exemplar())
+        self._method.seconds.observe(time.perf_counter() - self._started, exemplar(self._span))

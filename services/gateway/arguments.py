@@ -24,7 +24,7 @@ class Arguments:
         assert not endpoint.cookie_params
         self._path = keyed(endpoint.path_params)
         self._query = keyed(endpoint.query_params)
-        self._header = keyed(endpoint.header_params)
+        self._header = [(name.lower(), field) for name, field in keyed(endpoint.header_params)]
         self._body = next(iter(endpoint.body_params), None)
         self._asks_query = any(field.field_info.is_required() for _, field in self._query)
         self._request = endpoint.request_param_name

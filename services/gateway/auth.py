@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-
-from starlette.datastructures import Headers
 
 from chassis.ids import AccountId
 from services.gateway.domain import keys
@@ -54,7 +52,7 @@ class Authenticator:
         # Of all requests with a key whose time is over, one asks the database.
         self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
 
-    async def authenticate(self, headers: Headers) -> Principal:
+    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """Raises Unauthenticated; Unavailable where the database cannot be asked."""
         key = credential(headers)
         if key is None:
@@ -98,7 +96,7 @@ def expired(principal: Principal) -> bool:
     return principal.expires_at is not None and principal.expires_at <= datetime.now(UTC)
 
 
-def credential(headers: Headers) -> str | None:
+def credential(headers: Mapping[str, str]) -> str | None:
     """The key of `Authorization: Bearer`, `X-API-Key` or `apiKey`, in that order; None where there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():

@@ -18,6 +18,7 @@ from chassis import ids
 from chassis.errors import Internal, Reason
 from chassis.measuring import BUCKETS, exemplar
 from chassis.telemetry import span
+from services.gateway.headers import HEADERS_KEY, received
 from services.gateway.problem import render
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ ALIAS, CANONICAL = "/api/v1/", "/v1/"
 # A body that is longer is an upload.
 CALL_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 WITHOUT_BODY = frozenset({204, 304})
 QUIET = frozenset({"/healthz", "/readyz"})
 # On every answer that does not say otherwise. Nothing here may be kept by a shared cache, taken for anything but what
@@ -73,19 +74,21 @@ class Edge:
         """https: browsers are told to come by HTTPS only."""
         self._app = app
         self._headers = [*HEADERS, ONLY_HTTPS] if https else HEADERS
+        self._in_progress = 0
+        IN_PROGRESS.set_function(lambda: self._in_progress)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = scope[HEADERS_KEY] = received(scope)
         request_id = scope["carillon.request_id"] = given_or_new_id(headers)
         path = scope["carillon.path"] = scope["path"]
         if path.startswith(ALIAS):
             scope["path"] = CANONICAL + path[len(ALIAS) :]
         answer = Answering(scope, send, request_id, self._headers, kind="upload" if uploads(headers) else "call")
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        IN_PROGRESS.inc()
+        self._in_progress += 1
         with span(answer.method, SpanKind.SERVER, follows=trace_headers(headers)) as opened:
             try:
                 await self._app(scope, receive, answer.send)
@@ -97,7 +100,7 @@ class Edge:
                     failed = render(Internal(Reason.INTERNAL, ""), instance=path, request_id=request_id)
                     await failed(scope, receive, answer.send)
             finally:
-                IN_PROGRESS.dec()
+                self._in_progress -= 1
                 answer.finish(opened)
 
 
@@ -154,7 +157,7 @@ class Answering:
         kind = self._kind()
         count, duration = measured(self.method, route, self.status, kind)
         count.inc()
-        duration.observe(seconds, exemplar())
+        duration.observe(seconds, exemplar(span))
         if self.status and route not in QUIET:
             AVAILABLE[self.status < 500].inc()
             if kind == "call" and self.status < 500:
@@ -184,25 +187,21 @@ def route_of(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "none"))
 
 
-def given_or_new_id(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
+def given_or_new_id(headers: Mapping[str, str]) -> str:
+    given = headers.get("x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
-        return str(given, "ascii")
+        return given
     return ids.encode("req", ids.new())
 
 
-def uploads(headers: Mapping[bytes, bytes]) -> bool:
+def uploads(headers: Mapping[str, str]) -> bool:
     """Whether the body may be longer than CALL_BYTES."""
-    length = headers.get(b"content-length", b"0")
-    return b"transfer-encoding" in headers or not length.isdigit() or int(length) > CALL_BYTES
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length) > CALL_BYTES
 
 
-def trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {
-        name.decode(): value.decode("latin-1")
-        for name in (b"traceparent", b"tracestate")
-        if (value := headers.get(name)) is not None
-    }
+def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
 
 
 # Looked up once for each; routes are templates, so they are few.

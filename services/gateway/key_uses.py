@@ -1,6 +1,7 @@
 """How much each key is used: counted here, added up by the hour in the database."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,16 +16,22 @@ log = structlog.get_logger()
 
 # What a killed replica has counted since is lost: this is for people who look for keys in use, and no bill.
 FLUSH_SECONDS = 5.0
+HOUR_SECONDS = 3600
 
 
 @dataclass(slots=True)
 class Use:
     account: AccountId
     key_id: str
-    hour_at: datetime
+    # Hours since 1970.
+    hour: int
     requests: int = 0
     # Of them, over the limit or without the scope.
     refused: int = 0
+
+    @property
+    def hour_at(self) -> datetime:
+        return datetime.fromtimestamp(self.hour * HOUR_SECONDS, UTC)
 
 
 # Adds the uses of one account's keys. Raises chassis errors.
@@ -36,10 +43,10 @@ class KeyUses:
 
     def __init__(self, add: Add) -> None:
         self._add = add
-        self._counted: dict[tuple[str, datetime], Use] = {}
+        self._counted: dict[tuple[str, int], Use] = {}
 
     def note(self, principal: Principal, *, refused: bool = False) -> None:
-        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = int(time.time()) // HOUR_SECONDS
         use = self._counted.get((principal.key_id, hour))
         if use is None:
             use = self._counted[(principal.key_id, hour)] = Use(principal.account, principal.key_id, hour)

@@ -6,7 +6,7 @@ body within its limit, and checked every value.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
 from services.gateway.draining import drain, read_up_to, refuse_encoded
 from services.gateway.errors import malformed, media_type, refused_field, too_large
+from services.gateway.headers import HEADERS_KEY
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.limits import RateLimiter
@@ -204,6 +205,12 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
 class JsonRequest(Request):
     # The body, once read_body has read it.
     raw: bytes = b""
+
+    @property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Names are in lower case."""
+        found: Mapping[str, str] = self.scope[HEADERS_KEY]
+        return found
 
 
 class StrictRoute(APIRoute):

@@ -1,3 +1,4 @@
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Counter
 
@@ -5,9 +6,9 @@ from chassis.measuring import exemplar, from_zero
 
 
 def test_a_trace_is_named_where_it_is_recorded() -> None:
-    assert exemplar() is None
+    assert exemplar(trace.INVALID_SPAN) is None
     with TracerProvider().get_tracer("test").start_as_current_span("a") as span:
-        assert exemplar() == {"trace_id": f"{span.get_span_context().trace_id:032x}"}
+        assert exemplar(span) == {"trace_id": f"{span.get_span_context().trace_id:032x}"}
 
 
 def test_what_never_happened_is_there() -> None:

@@ -10,6 +10,7 @@ from services.gateway.dialects.chat.query_key import move
 from services.gateway.dialects.chat.route import NAMES
 from services.gateway.dialects.chat.schemas import ChatContact, ChatContactCreate
 from services.gateway.dialects.ignored import DialectBody
+from services.gateway.headers import HEADERS_KEY
 
 
 class Inner(DialectBody):
@@ -60,29 +61,29 @@ def test_a_header_stays_short_however_much_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("query", "left", "key"),
     [
-        (b"apiKey=ck_live_1", b"", b"ck_live_1"),
-        (b"email=a%40b.c&apiKey=ck_live_1&x=%20+y", b"email=a%40b.c&x=%20+y", b"ck_live_1"),
-        (b"%61piKey=ck%5Flive_1", b"", b"ck_live_1"),
+        (b"apiKey=ck_live_1", b"", "ck_live_1"),
+        (b"email=a%40b.c&apiKey=ck_live_1&x=%20+y", b"email=a%40b.c&x=%20+y", "ck_live_1"),
+        (b"%61piKey=ck%5Flive_1", b"", "ck_live_1"),
         (b"apiKey=&a=1", b"a=1", None),
         (b"apiKey&a=1", b"a=1", None),
-        (b"apiKey=first&apiKey=second", b"", b"first"),
+        (b"apiKey=first&apiKey=second", b"", "first"),
         (b"apikey=x&myapiKey=y", b"apikey=x&myapiKey=y", None),
         (b"", b"", None),
-        (b"apiKey=%E2%82%AC", b"", b"?"),
+        (b"apiKey=%E2%82%AC", b"", "€"),
     ],
     ids=["alone", "among others", "encoded", "empty", "no value", "twice", "others' names", "no query", "no latin"],
 )
-def test_a_key_moves_from_the_query_to_a_header(query: bytes, left: bytes, key: bytes | None) -> None:
-    scope: dict[str, Any] = {"query_string": query, "headers": [(b"host", b"x")]}
+def test_a_key_moves_from_the_query_to_a_header(query: bytes, left: bytes, key: str | None) -> None:
+    scope: dict[str, Any] = {"query_string": query, HEADERS_KEY: {"host": "x"}}
     move(scope)
     assert scope["query_string"] == left
-    assert scope["headers"] == [(b"host", b"x"), *([(b"apikey", key)] if key is not None else [])]
+    assert scope[HEADERS_KEY] == {"host": "x"} | ({"apikey": key} if key is not None else {})
 
 
 def test_a_key_in_a_header_goes_before_one_in_the_query() -> None:
-    scope: dict[str, Any] = {"query_string": b"apiKey=other", "headers": [(b"apikey", b"mine")]}
+    scope: dict[str, Any] = {"query_string": b"apiKey=other", HEADERS_KEY: {"apikey": "mine"}}
     move(scope)
-    assert (scope["query_string"], scope["headers"]) == (b"", [(b"apikey", b"mine")])
+    assert (scope["query_string"], scope[HEADERS_KEY]) == (b"", {"apikey": "mine"})
 
 
 def test_the_chat_dialect_has_one_name_for_each_field() -> None:

@@ -4,8 +4,10 @@ from urllib.parse import unquote_plus
 
 from starlette.types import Scope
 
+from services.gateway.headers import HEADERS_KEY
+
 PARAMETER = "apiKey"
-HEADER = b"apikey"
+HEADER = "apikey"
 
 
 def move(scope: Scope) -> None:
@@ -16,7 +18,6 @@ def move(scope: Scope) -> None:
         name, _, value = part.partition("=")
         if unquote_plus(name) != PARAMETER:
             kept.append(part)
-        elif value and all(header != HEADER for header, _ in scope["headers"]):
-            key = unquote_plus(value, errors="replace").encode("latin-1", "replace")
-            scope["headers"] = [*scope["headers"], (HEADER, key)]
+        elif value:
+            scope[HEADERS_KEY] = {HEADER: unquote_plus(value, errors="replace"), **scope[HEADERS_KEY]}
     scope["query_string"] = "&".join(kept).encode("latin-1")
