@@ -19,13 +19,13 @@ ABSENT = object()
 
 
 class Arguments:
-    def __init__(self, endpoint: Dependant) -> None:
+    def __init__(self, endpoint: Dependant, *, reads_body: bool = True) -> None:
         assert len(endpoint.body_params) <= 1
         assert not endpoint.cookie_params
         self._path = keyed(endpoint.path_params)
         self._query = keyed(endpoint.query_params)
         self._header = [(name.lower(), field) for name, field in keyed(endpoint.header_params)]
-        self._body = next(iter(endpoint.body_params), None)
+        self._body = next(iter(endpoint.body_params), None) if reads_body else None
         self._asks_query = any(field.field_info.is_required() for _, field in self._query)
         self._request = endpoint.request_param_name
         self._dependencies = [

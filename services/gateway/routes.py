@@ -79,6 +79,16 @@ class Operation:
     keeps_answer: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Of an endpoint's body, which it takes as the bytes that came: `body: Annotated[bytes, Unread(Model)]`.
+
+    The model is for the OpenAPI. Whoever gets the bytes checks them.
+    """
+
+    model: type
+
+
 @dataclass(slots=True)
 class Routes:
     """The operations of one noun."""
@@ -151,10 +161,22 @@ def caller_parameter(endpoint: Callable[..., Any]) -> str | None:
     return next((name for name, one in parameters.items() if one.annotation is callers.CallerOf), None)
 
 
+def unread_parameter(endpoint: Callable[..., Any]) -> tuple[str, Unread] | None:
+    for name, one in inspect.signature(endpoint).parameters.items():
+        for note in getattr(one.annotation, "__metadata__", ()):
+            if isinstance(note, Unread):
+                return name, note
+    return None
+
+
 def described(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """The endpoint as FastAPI gets to see it: what it takes as CallerOf is no part of a request. It is not called."""
+    """The endpoint as FastAPI gets to see it: what it takes as CallerOf is no part of a request, and a body that it
+    takes unread is of its model. It is not called."""
     parameters = dict(inspect.signature(endpoint).parameters)
     parameters.pop(caller_parameter(endpoint) or "", None)
+    if (unread := unread_parameter(endpoint)) is not None:
+        name, body = unread
+        parameters[name] = parameters[name].replace(annotation=body.model)
 
     @wraps(endpoint)
     async def shown(**_: Any) -> Response:
@@ -235,7 +257,9 @@ class StrictRoute(APIRoute):
             include_in_schema=in_schema,
         )
         self.operation = operation
-        self._arguments = Arguments(self.dependant)
+        unread = unread_parameter(operation.endpoint)
+        self._unread = unread[0] if unread is not None else None
+        self._arguments = Arguments(self.dependant, reads_body=self._unread is None)
         self._caller = caller_parameter(operation.endpoint)
         self._known = frozenset(query_parameters(self.dependant))
         self._takes_json = self.body_field is not None
@@ -282,8 +306,10 @@ class StrictRoute(APIRoute):
         return await self._called(request)
 
     async def _called(self, request: JsonRequest) -> Response:
-        body = self.body_of(request) if self._takes_json and request.raw else ABSENT
-        values = await self._arguments.read(request, body)
+        reads = self._takes_json and self._unread is None and request.raw
+        values = await self._arguments.read(request, self.body_of(request) if reads else ABSENT)
+        if self._unread is not None:
+            values[self._unread] = request.raw
         if self._caller is not None:
             values[self._caller] = callers.of(request)
         return await self.operation.endpoint(**values)

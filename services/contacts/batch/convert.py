@@ -1,23 +1,22 @@
 """Rows and results of a batch, in JSON on the wire."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import orjson
 
 from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis import ids
+from chassis.errors import InvalidArgument, Reason
 from chassis.pointers import escaped
 from formats import contact_json
 from formats.contact_json import OBJECTS
 from services.contacts import errors
 from services.contacts.batch.resolve import Refusal, Result
+from services.contacts.domain import limits
 from services.contacts.domain.contact import FLAGS
 from services.contacts.domain.problems import Refused, invalid
 from services.contacts.intake import READERS
-
-# None where a row is left out.
-RawRow = Mapping[str, object] | None
 
 KINDS: dict[str, type] = {
     **dict.fromkeys(READERS.keys() - OBJECTS.values(), str),
@@ -25,26 +24,39 @@ KINDS: dict[str, type] = {
     **dict.fromkeys(OBJECTS, dict),
     "tags": list,
 }
+# Of a text before blanks around it are taken off: as long as in the OpenAPI.
+SENT_CHARACTERS = dict.fromkeys(READERS.keys(), limits.TEXT_CHARACTERS) | {"email": limits.SENT_EMAIL_CHARACTERS}
 
 
-def read_rows(text: bytes) -> list[RawRow]:
-    """Raises InvalidArgument."""
+def read_rows(body: bytes) -> list[object]:
+    """Raises InvalidArgument for a body without 1 to 1,000 rows."""
     try:
-        rows = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        rows = None
-    if not isinstance(rows, list) or not all(row is None or isinstance(row, dict) for row in rows):
-        raise errors.invalid([invalid("contacts", "Rows are a JSON array of objects.")])
+        batch = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(Reason.INVALID_REQUEST, "The body is not JSON.") from error
+    rows = batch.get("contacts") if isinstance(batch, dict) and len(batch) == 1 else None
+    if not isinstance(rows, list) or not 1 <= len(rows) <= limits.BULK_IDS:
+        raise errors.invalid([invalid("contacts", f"A batch is an object of 1 to {limits.BULK_IDS:,} contacts.")])
     return rows
 
 
-def raw_patch(row: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """What intake.read_patch takes: the fields that are given, and those to clear. Raises Refused."""
+def raw_patch(row: object) -> tuple[dict[str, object], list[str]]:
+    """What intake.read_patch takes: the fields that are given, and those to clear.
+
+    Raises Refused for all that the OpenAPI's schema of a row refuses and read_patch would not.
+    """
+    if not isinstance(row, dict):
+        raise Refused(invalid("", "A contact is an object."))
+    fields: dict[str, object] = row
     raw: dict[str, object] = {}
     clear: list[str] = []
-    for name, value in row.items():
+    for name, value in fields.items():
         if name not in KINDS or not (value is None or isinstance(value, KINDS[name])):
             raise Refused(invalid(escaped(name), "A contact has no such field of that type."))
+        if isinstance(value, str) and (len(value) > SENT_CHARACTERS[name] or "\0" in value):
+            raise Refused(invalid(name, f"{name} has at most {SENT_CHARACTERS[name]} characters, of them no NUL."))
+        if isinstance(value, list) and not (len(value) <= limits.TAGS and all(isinstance(tag, str) for tag in value)):
+            raise Refused(invalid(name, f"{name} are at most {limits.TAGS} texts."))
         if value is None:
             clear.append(OBJECTS.get(name, name))
         elif name in OBJECTS:
@@ -54,10 +66,8 @@ def raw_patch(row: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     return raw, clear
 
 
-def answer(rows: Sequence[RawRow], results: Sequence[Result | Refusal]) -> pb.UpsertContactsResponse:
-    """results: of the rows that were not left out."""
-    of_rows = iter(results)
-    shown = [None if row is None else result_json(at, next(of_rows)) for at, row in enumerate(rows)]
+def answer(results: Sequence[Result | Refusal]) -> pb.UpsertContactsResponse:
+    shown = [result_json(at, result) for at, result in enumerate(results)]
     counted = Counter("failed" if isinstance(result, Refusal) else result.outcome for result in results)
     return pb.UpsertContactsResponse(results_json=orjson.dumps(shown), **counted)
 

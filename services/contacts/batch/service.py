@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,13 +14,11 @@ from chassis.call import Call
 from chassis.db import Database, WriteTx
 from services.contacts import errors, events, repository, snapshot
 from services.contacts.batch import convert
-from services.contacts.batch.convert import RawRow
 from services.contacts.batch.resolve import Batch, Pair, Refusal, Result, Row
 from services.contacts.contention import contended
-from services.contacts.domain import limits
 from services.contacts.domain.contact import Contact, changed_fields, fill
 from services.contacts.domain.identity import pairs
-from services.contacts.domain.problems import Refused, invalid
+from services.contacts.domain.problems import Refused
 from services.contacts.imports import staging
 from services.contacts.intake import read_patch, read_region
 
@@ -40,15 +38,13 @@ class BatchService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def upsert(self, call: Call, given: Sequence[RawRow], *, default_region: str) -> pb.UpsertContactsResponse:
-        """Raises InvalidArgument above 1,000 rows and for a region that is none."""
-        if len(given) > limits.BULK_IDS:
-            raise errors.invalid([invalid("contacts", f"At most {limits.BULK_IDS} contacts at once.")])
+    async def upsert(self, call: Call, given: Sequence[object], *, default_region: str) -> pb.UpsertContactsResponse:
+        """given: from JSON, as convert.read_rows reads them. Raises InvalidArgument for a region that is none."""
         with errors.refusing():
             region = read_region(default_region)
-        size = max(len(given), 1)
+        size = len(given)
         for _ in range(ATTEMPTS):
-            rows = [read_row(row, region) for row in given if row is not None]
+            rows = [read_row(row, region) for row in given]
             many = sum(isinstance(row, Row) for row in rows) > 1
             try:
                 async with self._db.write(call) as tx:
@@ -57,7 +53,7 @@ class BatchService:
                         if start:
                             await staging.clear(tx)
                         results += await write(tx, rows[start : start + size], bulk=many)
-                    return await tx.reply(convert.answer(given, results))
+                    return await tx.reply(convert.answer(results))
             except asyncpg.UniqueViolationError:
                 # A row takes a key that another one of the batch gives up: one statement cannot write both.
                 size = 1
@@ -67,7 +63,7 @@ class BatchService:
         raise contended()
 
 
-def read_row(given: Mapping[str, object], region: str | None) -> Row | Refusal:
+def read_row(given: object, region: str | None) -> Row | Refusal:
     now = datetime.now(UTC)
     try:
         raw, clear = convert.raw_patch(given)

@@ -47,7 +47,7 @@ class BulkServicer:
 
     @rpc(admits=EDGE)
     async def UpsertContacts(self, call: Call, request: pb.UpsertContactsRequest) -> pb.UpsertContactsResponse:
-        rows = read_rows(request.rows_json)
+        rows = read_rows(request.body_json)
         return await self._batches.upsert(call, rows, default_region=request.default_region)
 
     @rpc(admits=EDGE)

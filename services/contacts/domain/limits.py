@@ -4,6 +4,8 @@ NAME_CHARACTERS = 200
 # stage, gender, external_id and the other short texts.
 TEXT_CHARACTERS = 200
 EMAIL_CHARACTERS = 254
+# Of what is sent as one, blanks and all.
+SENT_EMAIL_CHARACTERS = 1_000
 METADATA_BYTES = 16 * 1024
 METADATA_LEVELS = 5
 TAGS = 100

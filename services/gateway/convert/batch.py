@@ -1,7 +1,8 @@
-"""A batch of upserts: rows that can be read go on, and what became of all of them comes back in their order."""
+"""A batch of upserts goes on as it came: the contacts service reads it, and refuses what the fields' own types would.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+What is refused is read here as well, because then the refusal names the field and why, as one of a single contact does.
+"""
+
 from typing import Any
 
 import orjson
@@ -11,57 +12,49 @@ from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis.errors import CarillonError
 from formats import contact_json
 from services.gateway.refusals import refused
-from services.gateway.schemas.batch import ROWS
+from services.gateway.routes import decoded
+from services.gateway.schemas.batch import ContactBatch
+from services.gateway.schemas.contacts import ContactCreate
 
 
-@dataclass(slots=True)
-class Batch:
-    """rows: as they go on, None in the place of one that cannot be read. refused: these, by their place."""
-
-    rows: list[Any]
-    refused: dict[int, CarillonError]
-
-
-def read(rows: Sequence[Any]) -> Batch:
+def check(body: bytes) -> None:
+    """Raises InvalidArgument for what is no batch, whatever its rows are."""
     try:
-        return Batch(ROWS.validate_python(rows), {})
+        ContactBatch.model_validate(decoded(body))
     except ValidationError as error:
-        faults = error.errors()
-    by_row: dict[int, list[Any]] = {}
-    for fault in faults:
-        at = int(fault["loc"][0])
-        by_row.setdefault(at, []).append({**fault, "loc": ("body", "contacts", *fault["loc"])})
-    read_rows = iter(ROWS.validate_python([row for at, row in enumerate(rows) if at not in by_row]))
-    return Batch(
-        [None if at in by_row else next(read_rows) for at in range(len(rows))],
-        {at: refused(found) for at, found in by_row.items()},
-    )
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+    else:
+        return
+    raise refused(faults)
 
 
-def request(batch: Batch, default_region: str) -> pb.UpsertContactsRequest:
-    return pb.UpsertContactsRequest(rows_json=orjson.dumps(batch.rows), default_region=default_region)
+def request(body: bytes, default_region: str) -> pb.UpsertContactsRequest:
+    return pb.UpsertContactsRequest(body_json=body, default_region=default_region)
 
 
-def answer(batch: Batch, source: pb.UpsertContactsResponse) -> dict[str, Any]:
+def answer(body: bytes, source: pb.UpsertContactsResponse) -> dict[str, Any]:
     return {
         "created": source.created,
         "updated": source.updated,
         "unchanged": source.unchanged,
-        "failed": source.failed + len(batch.refused),
-        "results": results(batch, source.results_json),
+        "failed": source.failed,
+        "results": worded(body, source.results_json) if source.failed else orjson.Fragment(source.results_json),
     }
 
 
-def results(batch: Batch, given: bytes) -> Any:
-    """given: null in the places of the rows that were refused here."""
-    if not batch.refused:
-        return orjson.Fragment(given)
-    found = orjson.loads(given)
-    for at, error in batch.refused.items():
-        found[at] = contact_json.batch_row(at, "failed", error=refusal(error))
-    return found
+def worded(body: bytes, results_json: bytes) -> list[Any]:
+    """The results, with our words for the rows that are none by their fields' types."""
+    results: list[Any] = orjson.loads(results_json)
+    for row, result in zip(decoded(body)["contacts"], results, strict=True):
+        if result["outcome"] == "failed" and (error := fault(row, result["index"])) is not None:
+            violations = [(one.pointer, one.code, one.detail) for one in error.violations]
+            result["error"] = contact_json.batch_error(error.reason, error.detail, errors=violations)
+    return results
 
 
-def refusal(error: CarillonError) -> dict[str, object]:
-    violations = [(one.pointer, one.code, one.detail) for one in error.violations]
-    return contact_json.batch_error(error.reason, error.detail, errors=violations)
+def fault(row: Any, at: int) -> CarillonError | None:
+    try:
+        ContactCreate.model_validate(row)
+    except ValidationError as error:
+        return refused([{**one, "loc": ("body", "contacts", at, *one["loc"])} for one in error.errors()])
+    return None

@@ -1,18 +1,18 @@
 """Many contacts at once: upserts row by row, and one change to all, by their ids or by a filter."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from starlette.responses import Response
 
 from carillon.contacts.v1 import bulk_pb2 as pb
-from chassis.errors import Reason
+from chassis.errors import InvalidArgument, Reason
 from services.gateway.caller import Caller, CallerOf, known_id
 from services.gateway.convert import batch as convert_batch
 from services.gateway.convert import bulk as convert
 from services.gateway.errors import refused_field
 from services.gateway.problem import FieldCode
 from services.gateway.routers.parameters import DefaultRegion
-from services.gateway.routes import Routes
+from services.gateway.routes import Routes, Unread
 from services.gateway.schemas import batch as batch_schemas
 from services.gateway.schemas import bulk as schemas
 
@@ -64,15 +64,20 @@ async def bulk_list(caller: CallerOf, body: schemas.BulkList) -> Response:
     body_limit=BATCH_LIMIT_BYTES,
 )
 async def batch_upsert(
-    caller: CallerOf, body: batch_schemas.ContactBatch, default_region: DefaultRegion = None
+    caller: CallerOf,
+    body: Annotated[bytes, Unread(batch_schemas.ContactBatch)],
+    default_region: DefaultRegion = None,
 ) -> Response:
     """Each row as a `POST /v1/contacts?on_conflict=update`, in their order and in one transaction; up to 8 MiB. A row
     that is refused says why in its result, and the others are written all the same."""
-    rows = convert_batch.read(body.contacts)
     client = caller.backends.bulk
-    request = convert_batch.request(rows, default_region or "")
-    answer = await caller.write(client, client.stub.UpsertContacts, request)
-    return caller.answer(convert_batch.answer(rows, answer))
+    request = convert_batch.request(body, default_region or "")
+    try:
+        answer = await caller.write(client, client.stub.UpsertContacts, request)
+    except InvalidArgument:
+        convert_batch.check(body)
+        raise
+    return caller.answer(convert_batch.answer(body, answer))
 
 
 async def change(caller: Caller, body: schemas.BulkTarget, changes: dict[str, Any]) -> Response:

@@ -1,20 +1,14 @@
 """Many upserts in one call."""
 
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
-from typing_extensions import TypedDict
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from services.gateway.schemas.contacts import PREMIUM, ContactCreate
+from services.gateway.schemas.contacts import PREMIUM
 from services.gateway.schemas.fields import MAX_BULK_IDS, Answer, Body, FieldProblem
 
-# Read row by row, so that one that cannot be read costs the others nothing.
+# The service reads the rows: one that is none costs the others nothing.
 Row = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/ContactCreate"})]
-# ContactCreate as an object of what was sent and nothing else: that goes on as it is, and costs a third of a model.
-FIELDS = get_type_hints(ContactCreate, include_extras=True)
-Fields = TypedDict("Fields", {name: FIELDS[name] for name in ContactCreate.model_fields}, total=False)  # type: ignore[misc]
-Fields.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
-ROWS = TypeAdapter(list[Fields])
 
 
 class ContactBatch(Body):

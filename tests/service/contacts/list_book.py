@@ -80,14 +80,14 @@ class BulkChanges:
         return (await self.call("GetBulkJob", bulk_pb2.GetBulkJobRequest(id=job_id))).job
 
     async def batch(
-        self, *rows: contacts_pb2.ContactPatch | None, region: str = "", idempotency: tuple[str, bytes] | None = None
+        self, *rows: contacts_pb2.ContactPatch, region: str = "", idempotency: tuple[str, bytes] | None = None
     ) -> list[Any]:
         """The results, their members as attributes."""
-        rows_json = json.dumps([row and row_of(row) for row in rows]).encode()
-        request = bulk_pb2.UpsertContactsRequest(rows_json=rows_json, default_region=region)
+        body_json = json.dumps({"contacts": [row_of(row) for row in rows]}).encode()
+        request = bulk_pb2.UpsertContactsRequest(body_json=body_json, default_region=region)
         answer = await self.call("UpsertContacts", request, idempotency=idempotency)
         results = json.loads(answer.results_json, object_hook=lambda members: SimpleNamespace(**members))
-        counted = Counter(result.outcome for result in results if result is not None)
+        counted = Counter(result.outcome for result in results)
         assert {name: getattr(answer, name) for name in ("created", "updated", "unchanged", "failed")} == {
             name: counted[name] for name in ("created", "updated", "unchanged", "failed")
         }

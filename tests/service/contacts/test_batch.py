@@ -64,26 +64,35 @@ async def test_what_is_refused_as_a_whole(bulk):
         await bulk.batch(*[patch(external_id=str(at)) for at in range(1001)])
     with pytest.raises(InvalidArgument):
         await bulk.batch(patch(external_id="x"), region="XX")
-    assert await bulk.batch() == []
+    with pytest.raises(InvalidArgument):
+        await bulk.batch()
 
 
-async def test_a_row_that_is_left_out_keeps_its_place(book, bulk):
-    left_out, refused, made = await bulk.batch(None, patch(phone="x"), patch(phone="+14155550001"))
-    assert (left_out, refused.index, made.index) == (None, 1, 2)
-    assert (refused.error.errors[0].pointer, made.outcome) == ("/contacts/1/phone", CREATED)
+async def test_results_stand_in_the_order_of_the_rows(book, bulk):
+    refused, made = await bulk.batch(patch(phone="x"), patch(phone="+14155550001"))
+    assert (refused.index, refused.error.errors[0].pointer) == (0, "/contacts/0/phone")
+    assert (made.index, made.outcome) == (1, CREATED)
 
 
-@pytest.mark.parametrize("row", ['{"phone": 5}', '{"phne": "+14155550001"}', '{"tags": "a"}', '{"metadata": "a"}'])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "null", "[]", '"nonsense"', '{"phone": 5}', '{"phne": "+14155550001"}', '{"tags": "a"}', '{"tags": [5]}',
+        '{"metadata": "a"}', '{"is_bot_active": 1}', '{"phone": "+14155550002%s"}' % (" " * 200),
+    ],
+)  # fmt: skip
 async def test_a_row_that_is_none_is_refused_by_itself(book, bulk, row):
-    rows_json = b'[%s, {"phone": "+14155550001"}]' % row.encode()
-    answer = await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
+    body = b'{"contacts": [%s, {"phone": "+14155550001"}]}' % row.encode()
+    answer = await bulk.call("UpsertContacts", pb.UpsertContactsRequest(body_json=body))
     assert (answer.failed, answer.created) == (1, 1)
 
 
-@pytest.mark.parametrize("rows_json", [b"", b"{}", b"[5]", b"[{}"])
-async def test_what_are_no_rows(bulk, rows_json):
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[{}]", b'{"contacts": {}}', b'{"contacts": []}', b'{"contacts": [{}], "more": 1}', b"[{}"]
+)
+async def test_what_is_no_batch(bulk, body):
     with pytest.raises(InvalidArgument):
-        await bulk.call("UpsertContacts", pb.UpsertContactsRequest(rows_json=rows_json))
+        await bulk.call("UpsertContacts", pb.UpsertContactsRequest(body_json=body))
 
 
 async def test_a_thousand_rows_and_the_same_again(book, bulk):

@@ -7,6 +7,7 @@ import pytest
 
 from carillon.contacts.v1 import bulk_pb2, contacts_pb2, lists_pb2
 from chassis import ids
+from chassis.errors import InvalidArgument, Reason
 from tests.service.gateway.conftest import Gateway
 
 LST, CNT, JOB = (ids.encode(prefix, ids.new()) for prefix in ("lst", "cnt", "job"))
@@ -143,11 +144,14 @@ async def test_a_bulk_change_names_whom_it_means(gateway: Gateway, body: Any) ->
     assert not gateway.bulk.received
 
 
-async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gateway: Gateway) -> None:
+async def test_a_batch_goes_on_as_it_came_and_what_is_refused_is_told_as_of_one_contact(gateway: Gateway) -> None:
+    def failed(at: int, code: str) -> dict[str, Any]:
+        return {"index": at, "outcome": "failed", "id": None, "version": None, "error": {"code": code}}
+
     created = {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
-    failed = {"index": 3, "outcome": "failed", "id": None, "version": None, "error": {"code": "invalid_phone"}}
+    told = [failed(0, "theirs"), created, failed(2, "theirs"), failed(3, "invalid_phone"), failed(4, "theirs")]
     gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
-        results_json=json.dumps([None, created, None, failed, None]).encode(), created=1, failed=1
+        results_json=json.dumps(told).encode(), created=1, failed=4
     )
     rows: list[Any] = [{"phone": 5}, {"phone": "+1", "stage": None}, "nonsense", {"phone": "x"}, {"phne": "1"}]
     answer = await gateway.call("POST", "/v1/contacts/batch?default_region=DE", json={"contacts": rows})
@@ -155,24 +159,27 @@ async def test_a_batch_sends_the_rows_that_can_be_read_and_answers_for_all(gatew
         "created": 1, "updated": 0, "unchanged": 0, "failed": 4
     }  # fmt: skip
     results = answer.body["results"]
-    assert [(one["index"], one["outcome"]) for one in results] == [
-        (0, "failed"), (1, "created"), (2, "failed"), (3, "failed"), (4, "failed")
-    ]  # fmt: skip
-    assert (results[1], results[3]) == (created, failed)
+    assert (results[1], results[3]) == (created, told[3])
     assert (results[0]["id"], results[0]["version"], results[0]["error"]["existing_ids"]) == (None, None, [])
     assert [
-        (one["error"]["code"], one["error"]["errors"][0]["pointer"]) for one in (results[i] for i in (0, 2, 4))
+        (one["index"], one["outcome"], one["error"]["code"], one["error"]["errors"][0]["pointer"])
+        for one in (results[i] for i in (0, 2, 4))
     ] == [
-        ("validation_failed", "/contacts/0/phone"),
-        ("validation_failed", "/contacts/2"),
-        ("validation_failed", "/contacts/4/phne"),
+        (0, "failed", "validation_failed", "/contacts/0/phone"),
+        (2, "failed", "validation_failed", "/contacts/2"),
+        (4, "failed", "validation_failed", "/contacts/4/phne"),
+    ]
+    assert [results[i]["error"]["errors"][0]["code"] for i in (0, 2, 4)] == [
+        "wrong_type",
+        "wrong_type",
+        "unknown_field",
     ]
     request = gateway.bulk.last("UpsertContacts").request
-    assert json.loads(request.rows_json) == [None, {"phone": "+1", "stage": None}, None, {"phone": "x"}, None]
+    assert json.loads(request.body_json) == {"contacts": rows}
     assert request.default_region == "DE"
 
 
-async def test_a_batch_of_rows_that_can_all_be_read_is_handed_on(gateway: Gateway) -> None:
+async def test_a_batch_of_rows_that_can_all_be_taken_is_handed_on(gateway: Gateway) -> None:
     results = [{"index": 0, "outcome": "created", "id": CNT, "version": 1, "error": None}]
     gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
         results_json=json.dumps(results).encode(), created=1
@@ -180,8 +187,32 @@ async def test_a_batch_of_rows_that_can_all_be_read_is_handed_on(gateway: Gatewa
     row = {"email": "a@example.com", "tags": [" a "], "metadata": {"a": [1, None]}, "is_bot_active": False}
     answer = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row]})
     assert answer.body == {"created": 1, "updated": 0, "unchanged": 0, "failed": 0, "results": results}
-    request = gateway.bulk.last("UpsertContacts").request
-    assert json.loads(request.rows_json) == [row | {"tags": ["a"]}]
+    assert json.loads(gateway.bulk.last("UpsertContacts").request.body_json) == {"contacts": [row]}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "fault"),
+    [
+        (b"{", "invalid_request", None),
+        (b"[]", "validation_failed", ("", "wrong_type")),
+        (b"{}", "validation_failed", ("/contacts", "required")),
+        (b'{"contacts": {}}', "validation_failed", ("/contacts", "wrong_type")),
+        (b'{"contacts": []}', "validation_failed", ("/contacts", "too_short")),
+        (b'{"contacts": [%s1]}' % (b"1," * 1000), "validation_failed", ("/contacts", "too_long")),
+        (b'{"contacts": [1], "more": 1}', "validation_failed", ("/more", "unknown_field")),
+        # What only the service refuses is told in its words.
+        (b'{"contacts": [{}]}', "identity_required", None),
+    ],
+    ids=["no JSON", "an array", "nothing", "an object", "no rows", "too many", "more beside", "the service's"],
+)
+async def test_what_is_no_batch_is_refused_as_any_body_is(
+    gateway: Gateway, body: bytes, code: str, fault: tuple[str, str] | None
+) -> None:
+    gateway.bulk.answers["UpsertContacts"] = InvalidArgument(Reason.IDENTITY_REQUIRED, "The service's words.")
+    answer = await gateway.call("POST", "/v1/contacts/batch", data=body, headers={"Content-Type": "application/json"})
+    assert answer.code == code
+    if fault is not None:
+        assert [(one["pointer"], one["code"]) for one in answer.body["errors"]] == [fault]
 
 
 async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
@@ -190,5 +221,3 @@ async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
     assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 480})).body["created"] == 480
     larger = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 530})
     assert (larger.code, larger.body["limit_bytes"]) == ("payload_too_large", 8 << 20)
-    for rows in ([], [row] * 1001):
-        assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": rows[:1001]})).status in (413, 422)

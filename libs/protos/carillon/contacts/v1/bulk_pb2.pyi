@@ -276,22 +276,22 @@ class UpsertContactsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DEFAULT_REGION_FIELD_NUMBER: _builtins.int
-    ROWS_JSON_FIELD_NUMBER: _builtins.int
+    BODY_JSON_FIELD_NUMBER: _builtins.int
     default_region: _builtins.str
     """ISO 3166-1 alpha-2, for phones in national form; empty: E.164 only."""
-    rows_json: _builtins.bytes
-    """A JSON array of objects, their members fields of a contact; a null clears. A row that is null itself is left out,
-    and its result is null: so who refuses a row does not move the places of the others.
+    body_json: _builtins.bytes
+    """`{"contacts": [row, …]}` as the client sent it: 1 to 1,000 rows, each an object whose members are fields of a
+    contact; a null clears. INVALID_ARGUMENT for what is none; a row that cannot be taken fails by itself.
     """
     def __init__(
         self,
         *,
         default_region: _builtins.str = ...,
-        rows_json: _builtins.bytes = ...,
+        body_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "rows_json", b"rows_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_json", b"body_json", "default_region", b"default_region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -309,7 +309,7 @@ class UpsertContactsResponse(_message.Message):
     UNCHANGED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     results_json: _builtins.bytes
-    """A JSON array, one result a row, in order; pointers in it are into `{"contacts": rows}`."""
+    """A JSON array, one result a row, in order; pointers in it are into the body."""
     created: _builtins.int
     updated: _builtins.int
     unchanged: _builtins.int
