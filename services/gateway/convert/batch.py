@@ -20,7 +20,7 @@ from services.gateway.schemas.contacts import ContactCreate
 def check(body: bytes) -> None:
     """Raises InvalidArgument for what is no batch, whatever its rows are."""
     try:
-        ContactBatch.model_validate(decoded(body))
+        ContactBatch.model_validate(decoded(body), from_attributes=True)
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
     else:
@@ -54,7 +54,7 @@ def worded(body: bytes, results_json: bytes) -> list[Any]:
 
 def fault(row: Any, at: int) -> CarillonError | None:
     try:
-        ContactCreate.model_validate(row)
+        ContactCreate.model_validate(row, from_attributes=True)
     except ValidationError as error:
         return refused([{**one, "loc": ("body", "contacts", at, *one["loc"])} for one in error.errors()])
     return None

@@ -215,6 +215,21 @@ async def test_what_is_no_batch_is_refused_as_any_body_is(
         assert [(one["pointer"], one["code"]) for one in answer.body["errors"]] == [fault]
 
 
+@pytest.mark.parametrize(("body", "at"), [("[]", ""), ('{"contacts": [5]}', "/contacts/0")])
+async def test_what_is_no_object_is_told_as_of_one_contact(gateway: Gateway, body: str, at: str) -> None:
+    failed = {"index": 0, "outcome": "failed", "id": None, "version": None, "error": {}}
+    gateway.bulk.answers["UpsertContacts"] = (
+        bulk_pb2.UpsertContactsResponse(results_json=json.dumps([failed]).encode(), failed=1)
+        if at
+        else InvalidArgument(Reason.VALIDATION_FAILED, "The service's words.")
+    )
+    headers = {"Content-Type": "application/json"}
+    one = await gateway.call("POST", "/v1/contacts", data="[]", headers=headers)
+    batch = await gateway.call("POST", "/v1/contacts/batch", data=body, headers=headers)
+    told = batch.body["results"][0]["error"] if at else batch.body
+    assert told["errors"] == [one.body["errors"][0] | {"pointer": at}]
+
+
 async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
     gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(results_json=b"[]", created=480)
     row = {"phone": "+1", "metadata": {"a": "x" * 16_000}}
