@@ -60,10 +60,19 @@ def raw_patch(row: object) -> tuple[dict[str, object], list[str]]:
         if value is None:
             clear.append(OBJECTS.get(name, name))
         elif name in OBJECTS:
-            raw[OBJECTS[name]] = orjson.dumps(value).decode()
+            raw[OBJECTS[name]] = object_text(name, value)
         else:
             raw[name] = value
     return raw, clear
+
+
+def object_text(name: str, value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        # orjson reads over a thousand levels and writes 254.
+        problem = invalid(name, f"{name} is nested deeper than {limits.METADATA_LEVELS} levels.")
+    raise Refused(problem)
 
 
 def answer(results: Sequence[Result | Refusal]) -> pb.UpsertContactsResponse:

@@ -100,6 +100,16 @@ def test_what_is_no_batch_by_the_schema_is_none_to_the_service(body: object) -> 
         assert read_rows(sent) == orjson.loads(sent)["contacts"]
 
 
+@pytest.mark.parametrize("levels", [6, 254, 255, 1000])
+@pytest.mark.parametrize("name", ["metadata", "current_campaign_data"])
+def test_an_object_of_many_levels_is_a_row_s_fault(name: str, levels: int) -> None:
+    # More than orjson writes, and less than it reads.
+    row = b'{"external_id": "x", "%s": %s1%s}' % (name.encode(), b'{"a":' * levels, b"}" * levels)
+    (refused,) = (read_row(row, None) for row in read_rows(b'{"contacts": [%s]}' % row))
+    assert isinstance(refused, Refusal)
+    assert [problem.pointer for problem in refused.problems] == [f"/{name}"]
+
+
 def encodable(value: object) -> bool:
     try:
         orjson.dumps(value)
