@@ -26,6 +26,8 @@ KINDS: dict[str, type] = {
 }
 # Of a text before blanks around it are taken off: as long as in the OpenAPI.
 SENT_CHARACTERS = dict.fromkeys(READERS.keys(), limits.TEXT_CHARACTERS) | {"email": limits.SENT_EMAIL_CHARACTERS}
+# What the schema takes off a tag: Unicode's blanks. str.strip takes off four separators more.
+BLANKS = "".join(one for one in map(chr, range(0x3001)) if one.isspace() and not "\x1c" <= one <= "\x1f")
 
 
 def read_rows(body: bytes) -> list[object]:
@@ -55,8 +57,9 @@ def raw_patch(row: object) -> tuple[dict[str, object], list[str]]:
             raise Refused(invalid(escaped(name), "A contact has no such field of that type."))
         if isinstance(value, str) and (len(value) > SENT_CHARACTERS[name] or "\0" in value):
             raise Refused(invalid(name, f"{name} has at most {SENT_CHARACTERS[name]} characters, of them no NUL."))
-        if isinstance(value, list) and not (len(value) <= limits.TAGS and all(isinstance(tag, str) for tag in value)):
-            raise Refused(invalid(name, f"{name} are at most {limits.TAGS} texts."))
+        if isinstance(value, list) and not (len(value) <= limits.TAGS and all(map(is_tag, value))):
+            told = f"{name} are at most {limits.TAGS} texts of {limits.TAG_CHARACTERS} characters, of them no NUL."
+            raise Refused(invalid(name, told))
         if value is None:
             clear.append(OBJECTS.get(name, name))
         elif name in OBJECTS:
@@ -64,6 +67,13 @@ def raw_patch(row: object) -> tuple[dict[str, object], list[str]]:
         else:
             raw[name] = value
     return raw, clear
+
+
+def is_tag(value: object) -> bool:
+    """As the schema has it, but that an empty one is found where tags are read."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return len(value) <= limits.TAG_CHARACTERS or len(value.strip(BLANKS)) <= limits.TAG_CHARACTERS
 
 
 def object_text(name: str, value: object) -> str:

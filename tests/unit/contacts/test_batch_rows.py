@@ -58,6 +58,8 @@ def accepted(row: object) -> ContactCreate | None:
 @example({"external_id": "x", "stage": "\0"})
 @example({"external_id": "x", "tags": [None]})
 @example({"external_id": "x", "tags": ["t"] * 101})
+@example({"external_id": "x", "tags": ["\x1f" * 64 + "a"]})
+@example({"external_id": "x", "tags": ["a" + "\x1c" * 64 + " "]})
 @example({"external_id": "x", "is_bot_active": 1})
 @example({"external_id": "x", "metadata": [1]})
 @example(None)
@@ -70,6 +72,7 @@ def test_what_the_schema_refuses_the_service_refuses(row: object) -> None:
 
 @given(ROWS)
 @example({"external_id": "x", "tags": [" a ", "a", "b"]})
+@example({"external_id": "x", "tags": ["\u2003" * 64 + "a" + "\x85" * 64, "\x1cb"]})
 def test_what_the_schema_changes_the_service_changes_alike(row: object) -> None:
     sent = orjson.loads(orjson.dumps(row)) if encodable(row) else None
     taken = accepted(sent)
