@@ -54,7 +54,8 @@ def raw_patch(row: object) -> tuple[dict[str, object], list[str]]:
     clear: list[str] = []
     for name, value in fields.items():
         if name not in KINDS or not (value is None or isinstance(value, KINDS[name])):
-            raise Refused(invalid(escaped(name), "A contact has no such field of that type."))
+            # A name that is none may be as long as the body, and the gateway tells all of it by itself.
+            raise Refused(invalid(escaped(name[:64]), "A contact has no such field of that type."))
         if isinstance(value, str) and (len(value) > SENT_CHARACTERS[name] or "\0" in value):
             raise Refused(invalid(name, f"{name} has at most {SENT_CHARACTERS[name]} characters, of them no NUL."))
         if isinstance(value, list) and not (len(value) <= limits.TAGS and all(map(is_tag, value))):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from chassis.errors import InvalidArgument
-from services.contacts.batch.convert import KINDS, read_rows
+from services.contacts.batch.convert import KINDS, answer, read_rows
 from services.contacts.batch.resolve import Refusal, Row
 from services.contacts.batch.service import read_row
 from services.gateway.schemas.batch import ContactBatch
@@ -111,6 +111,25 @@ def test_an_object_of_many_levels_is_a_row_s_fault(name: str, levels: int) -> No
     (refused,) = (read_row(row, None) for row in read_rows(b'{"contacts": [%s]}' % row))
     assert isinstance(refused, Refusal)
     assert [problem.pointer for problem in refused.problems] == [f"/{name}"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"~" * 1_000_000: 1},
+        {"external_id": "x", "stage": "a" * 1_000_000},
+        {"external_id": "x", "tags": ["a" * 1_000_000]},
+        {"external_id": "x", "tags": [f"{at}" + "a" * 64 for at in range(100)]},
+        {"external_id": "x", "metadata": {"a" * 1_000_000: 1}},
+        {"phone": "1" * 200, "email": "a" * 1000},
+    ],
+    ids=["a field's name", "a text", "a tag", "many tags", "a key", "keys of a contact"],
+)
+def test_a_refusal_does_not_repeat_what_was_sent(row: dict[str, object]) -> None:
+    refused = read_row(row, None)
+    assert isinstance(refused, Refusal)
+    # A thousand of them have to fit into one answer.
+    assert len(answer([refused]).results_json) < 1_000
 
 
 def encodable(value: object) -> bool:
