@@ -2,7 +2,7 @@
 
 There is no way to declare a route without saying the scope that it needs, or that it is public. Before an endpoint
 runs, StrictRoute has: checked the key and the scope, refused query parameters that the call does not know, read a JSON
-body within its limit, and checked every value.
+body within its limit, and checked every value, but those of a body that the endpoint takes as it came (Unread).
 """
 
 import inspect

@@ -68,7 +68,8 @@ class BulkServiceServicer:
 
     def UpsertContacts(self, request, context):
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
-        one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
+        one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
+        VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -24,7 +24,8 @@ class BulkServiceStub:
     """
     UpsertContacts: _aio.UnaryUnaryMultiCallable[_bulk_pb2.UpsertContactsRequest, _bulk_pb2.UpsertContactsResponse]
     """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
-    one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
+    one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
+    VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
     """
     GetBulkJob: _aio.UnaryUnaryMultiCallable[_bulk_pb2.GetBulkJobRequest, _bulk_pb2.GetBulkJobResponse]
     """Reads a job. Those that ended are forgotten after 72 hours. Errors: NOT_FOUND."""
@@ -51,7 +52,8 @@ class BulkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_bulk_pb2.UpsertContactsRequest, _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]],
     ) -> _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]:
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
-        one transaction. A row that is refused costs the others nothing. Errors: VALIDATION_FAILED above 1,000 rows.
+        one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
+        VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
         """
 
     @_abc_1.abstractmethod
