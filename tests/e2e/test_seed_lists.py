@@ -1,5 +1,7 @@
 """Seed 002: every call on lists and segments, under /v1/contacts as the document has them."""
 
+from typing import Any
+
 import pytest
 import pytest_asyncio
 
@@ -97,11 +99,19 @@ async def test_a_bulk_change_of_a_thousand_goes_on_in_the_background(api: Api) -
 
 
 async def test_a_batch_writes_its_good_rows(api: Api) -> None:
-    rows = [{"phone": "+14155550001", "name": "Ann"}, {"phone": "call me"}, {"phone": "+14155550001", "tags": ["vip"]}]
+    rows: list[Any] = [
+        {"phone": "+14155550001", "name": "Ann"},
+        {"phone": "call me"},
+        {"phone": "+14155550001", "tags": ["vip"]},
+        {"phone": 5, "stge": "lead"},
+    ]
     headers = {"Idempotency-Key": "batch-of-three"}
     answer = await api.post("/v1/contacts/batch", {"contacts": rows}, headers=headers)
-    assert [row["outcome"] for row in answer.ok()["results"]] == ["created", "failed", "updated"]
+    assert [row["outcome"] for row in answer.ok()["results"]] == ["created", "failed", "updated", "failed"]
     assert answer.body["results"][1]["error"]["errors"][0]["pointer"] == "/contacts/1/phone"
+    assert [(one["pointer"], one["code"]) for one in answer.body["results"][3]["error"]["errors"]] == [
+        ("/contacts/3/phone", "wrong_type"), ("/contacts/3/stge", "unknown_field")
+    ]  # fmt: skip
     (ann,) = await api.everything("/v1/contacts")
     assert (ann["id"], ann["name"], ann["tags"]) == (answer.body["results"][0]["id"], "Ann", ["vip"])
     again = await api.post("/v1/contacts/batch", {"contacts": rows}, headers=headers)
