@@ -6,14 +6,13 @@ body within its limit, and checked every value, but those of a body that the end
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
-import orjson
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -29,9 +28,8 @@ from services.gateway import conditional, idempotency, negotiation
 from services.gateway.arguments import ABSENT, Arguments
 from services.gateway.auth import Authenticator
 from services.gateway.caller import Caller
-from services.gateway.draining import drain, read_up_to, refuse_encoded
-from services.gateway.errors import malformed, media_type, refused_field, too_large
-from services.gateway.headers import HEADERS_KEY
+from services.gateway.draining import drain
+from services.gateway.json_request import JsonRequest, decoded, read_body
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.key_uses import KeyUses
 from services.gateway.limits import RateLimiter
@@ -224,17 +222,6 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-class JsonRequest(Request):
-    # The body, once read_body has read it.
-    raw: bytes = b""
-
-    @property
-    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        """Names are in lower case."""
-        found: Mapping[str, str] = self.scope[HEADERS_KEY]
-        return found
-
-
 class StrictRoute(APIRoute):
     # What the answers' own paths begin with; None is whichever of the two canonical ones the client used.
     base: ClassVar[str | None] = None
@@ -383,34 +370,6 @@ def with_own_cursor(request: JsonRequest) -> JsonRequest:
     query = [(name, own if name == CURSOR else value) for name, value in request.query_params.multi_items()]
     request.scope["query_string"] = urlencode(query).encode()
     return type(request)(request.scope, request.receive)
-
-
-def decoded(body: bytes) -> Any:
-    """By orjson, which also refuses what is no Unicode text. Raises InvalidArgument."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        fault = f"The body is not JSON: {error.msg} at character {error.pos}."
-    # Outside of it: the decoder's error holds the body, for as long as somebody holds ours.
-    raise malformed(fault)
-
-
-async def read_body(request: JsonRequest, *, takes_json: bool, needs_json: bool, limit: int) -> None:
-    """Reads the body into the request, at most `limit` bytes of it, and checks its type."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        await drain(request)
-        raise too_large(limit)
-    request.raw = body = await read_up_to(request, limit)
-    if body:
-        refuse_encoded(request)
-        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise media_type("JSON (`Content-Type: application/json`)")
-        if not takes_json and body.strip() not in (b"{}", b"null"):
-            raise refused_field("", FieldCode.NOT_ALLOWED, "This call takes no body.")
-    elif needs_json:
-        raise malformed("This call needs a JSON body.")
 
 
 def identify(request: JsonRequest) -> None:

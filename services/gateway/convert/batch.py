@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis.errors import CarillonError
 from formats import contact_json
+from services.gateway.json_request import decoded
 from services.gateway.refusals import refused
-from services.gateway.routes import decoded
 from services.gateway.schemas.batch import ContactBatch
 from services.gateway.schemas.contacts import ContactCreate
 

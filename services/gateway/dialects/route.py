@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from chassis.errors import CarillonError, Violation
 from services.gateway.dialects import ignored
-from services.gateway.routes import JsonRequest, StrictRoute
+from services.gateway.json_request import JsonRequest
+from services.gateway.routes import StrictRoute
 
 
 class DialectRoute(StrictRoute):

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from services.gateway.dialects.chat import query_key
 from services.gateway.dialects.route import DialectRoute
-from services.gateway.routes import JsonRequest
+from services.gateway.json_request import JsonRequest
 
 BASE = "/compat/chat"
 # As its document prints them.
