@@ -39,6 +39,8 @@ CODES = {
     "model_attributes_type": FieldCode.WRONG_TYPE,
 }
 OURS = frozenset(FieldCode)
+# A body of nothing but faults must not be answered with many times its length.
+MOST_FAULTS, MOST_OF_A_NAME = 100, 200
 
 
 def install(app: FastAPI) -> None:
@@ -108,10 +110,12 @@ def allowed_methods(request: Request) -> list[str]:
 
 
 def refused(errors: Sequence[Any]) -> CarillonError:
-    """pydantic's list of errors as ours. What was sent is never repeated: it may be personal."""
-    violations = [Violation(pointer(one["loc"]), code(one["type"]), one["msg"]) for one in errors]
+    """pydantic's list of errors as ours, the first MOST_FAULTS of them. What was sent is never repeated: it may be
+    personal."""
+    violations = [Violation(pointer(one["loc"]), code(one["type"]), one["msg"]) for one in errors[:MOST_FAULTS]]
     named = ", ".join(dict.fromkeys(violation.pointer or "the body" for violation in violations))
-    return InvalidArgument(Reason.VALIDATION_FAILED, f"Refused: {named}.", violations=violations)
+    more = f", and {len(errors) - MOST_FAULTS} more" if len(errors) > MOST_FAULTS else ""
+    return InvalidArgument(Reason.VALIDATION_FAILED, f"Refused: {named}{more}.", violations=violations)
 
 
 def code(kind: str) -> str:
@@ -123,5 +127,5 @@ def code(kind: str) -> str:
 
 
 def pointer(location: Sequence[str | int]) -> str:
-    """RFC 6901, into the body; for a parameter `/` and its name."""
-    return "".join("/" + escaped(str(part)) for part in location[1:])
+    """RFC 6901, into the body; for a parameter `/` and its name. Of a name longer than any field's, the beginning."""
+    return "".join("/" + escaped(str(part)[:MOST_OF_A_NAME]) for part in location[1:])

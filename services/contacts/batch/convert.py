@@ -18,6 +18,7 @@ from services.contacts.domain.contact import FLAGS
 from services.contacts.domain.problems import Refused, invalid
 from services.contacts.intake import READERS
 
+NO_JSON = object()
 KINDS: dict[str, type] = {
     **dict.fromkeys(READERS.keys() - OBJECTS.values(), str),
     **dict.fromkeys(FLAGS, bool),
@@ -30,12 +31,19 @@ SENT_CHARACTERS = dict.fromkeys(READERS.keys(), limits.TEXT_CHARACTERS) | {"emai
 BLANKS = "".join(one for one in map(chr, range(0x3001)) if one.isspace() and not "\x1c" <= one <= "\x1f")
 
 
+def decoded(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return NO_JSON
+
+
 def read_rows(body: bytes) -> list[object]:
     """Raises InvalidArgument for a body without 1 to 1,000 rows."""
-    try:
-        batch = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(Reason.INVALID_REQUEST, "The body is not JSON.") from error
+    batch = decoded(body)
+    if batch is NO_JSON:
+        # Outside of it: the decoder's error holds the body, for as long as somebody holds ours.
+        raise InvalidArgument(Reason.INVALID_REQUEST, "The body is not JSON.")
     rows = batch.get("contacts") if isinstance(batch, dict) and len(batch) == 1 else None
     if not isinstance(rows, list) or not 1 <= len(rows) <= limits.BULK_IDS:
         raise errors.invalid([invalid("contacts", f"A batch is an object of 1 to {limits.BULK_IDS:,} contacts.")])
@@ -86,10 +94,10 @@ def object_text(name: str, value: object) -> str:
     raise Refused(problem)
 
 
-def answer(results: Sequence[Result | Refusal]) -> pb.UpsertContactsResponse:
+def answer(results: Sequence[Result | Refusal]) -> pb.UpsertBatchResponse:
     shown = [result_json(at, result) for at, result in enumerate(results)]
     counted = Counter("failed" if isinstance(result, Refusal) else result.outcome for result in results)
-    return pb.UpsertContactsResponse(results_json=orjson.dumps(shown), **counted)
+    return pb.UpsertBatchResponse(results_json=orjson.dumps(shown), **counted)
 
 
 def result_json(at: int, result: Result | Refusal) -> dict[str, object]:

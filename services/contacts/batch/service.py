@@ -38,7 +38,7 @@ class BatchService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def upsert(self, call: Call, given: Sequence[object], *, default_region: str) -> pb.UpsertContactsResponse:
+    async def upsert(self, call: Call, given: Sequence[object], *, default_region: str) -> pb.UpsertBatchResponse:
         """given: from JSON, as convert.read_rows reads them. Raises InvalidArgument for a region that is none."""
         with errors.refusing():
             region = read_region(default_region)

@@ -46,7 +46,7 @@ class BulkServicer:
         raise errors.invalid([invalid("", "Contacts are named by their ids or by a filter.")])
 
     @rpc(admits=EDGE)
-    async def UpsertContacts(self, call: Call, request: pb.UpsertContactsRequest) -> pb.UpsertContactsResponse:
+    async def UpsertBatch(self, call: Call, request: pb.UpsertBatchRequest) -> pb.UpsertBatchResponse:
         rows = read_rows(request.body_json)
         return await self._batches.upsert(call, rows, default_region=request.default_region)
 

@@ -73,7 +73,7 @@ async def batch_upsert(
     client = caller.backends.bulk
     request = convert_batch.request(body, default_region or "")
     try:
-        answer = await caller.write(client, client.stub.UpsertContacts, request)
+        answer = await caller.write(client, client.stub.UpsertBatch, request)
     except InvalidArgument:
         convert_batch.check(body)
         raise

@@ -84,8 +84,8 @@ class BulkChanges:
     ) -> list[Any]:
         """The results, their members as attributes."""
         body_json = json.dumps({"contacts": [row_of(row) for row in rows]}).encode()
-        request = bulk_pb2.UpsertContactsRequest(body_json=body_json, default_region=region)
-        answer = await self.call("UpsertContacts", request, idempotency=idempotency)
+        request = bulk_pb2.UpsertBatchRequest(body_json=body_json, default_region=region)
+        answer = await self.call("UpsertBatch", request, idempotency=idempotency)
         results = json.loads(answer.results_json, object_hook=lambda members: SimpleNamespace(**members))
         counted = Counter(result.outcome for result in results)
         assert {name: getattr(answer, name) for name in ("created", "updated", "unchanged", "failed")} == {

@@ -83,7 +83,7 @@ async def test_results_stand_in_the_order_of_the_rows(book, bulk):
 )  # fmt: skip
 async def test_a_row_that_is_none_is_refused_by_itself(book, bulk, row):
     body = b'{"contacts": [%s, {"phone": "+14155550001"}]}' % row.encode()
-    answer = await bulk.call("UpsertContacts", pb.UpsertContactsRequest(body_json=body))
+    answer = await bulk.call("UpsertBatch", pb.UpsertBatchRequest(body_json=body))
     assert (answer.failed, answer.created) == (1, 1)
 
 
@@ -92,7 +92,7 @@ async def test_a_row_that_is_none_is_refused_by_itself(book, bulk, row):
 )
 async def test_what_is_no_batch(bulk, body):
     with pytest.raises(InvalidArgument):
-        await bulk.call("UpsertContacts", pb.UpsertContactsRequest(body_json=body))
+        await bulk.call("UpsertBatch", pb.UpsertBatchRequest(body_json=body))
 
 
 async def test_a_thousand_rows_and_the_same_again(book, bulk):

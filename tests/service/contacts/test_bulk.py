@@ -227,7 +227,7 @@ async def test_two_accounts_never_meet(book, other_book, lists, other_lists, bul
         await other_bulk.job(job_id)
     await run_dry(bulk_worker)
     assert list((await other_book.get(eve)).tags) == ["t"]
-    covered = {"BulkChangeContacts", "GetBulkJob", "UpsertContacts"}
+    covered = {"BulkChangeContacts", "GetBulkJob", "UpsertBatch"}
     assert covered == {method.name for method in pb.DESCRIPTOR.services_by_name["BulkService"].methods}
     with pytest.raises(NotFound):
         await bulk.job(ids.encode("job", ids.new()))

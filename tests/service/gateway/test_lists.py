@@ -150,7 +150,7 @@ async def test_a_batch_goes_on_as_it_came_and_what_is_refused_is_told_as_of_one_
 
     created = {"index": 1, "outcome": "created", "id": CNT, "version": 1, "error": None}
     told = [failed(0, "theirs"), created, failed(2, "theirs"), failed(3, "invalid_phone"), failed(4, "theirs")]
-    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
+    gateway.bulk.answers["UpsertBatch"] = bulk_pb2.UpsertBatchResponse(
         results_json=json.dumps(told).encode(), created=1, failed=4
     )
     rows: list[Any] = [{"phone": 5}, {"phone": "+1", "stage": None}, "nonsense", {"phone": "x"}, {"phne": "1"}]
@@ -174,20 +174,20 @@ async def test_a_batch_goes_on_as_it_came_and_what_is_refused_is_told_as_of_one_
         "wrong_type",
         "unknown_field",
     ]
-    request = gateway.bulk.last("UpsertContacts").request
+    request = gateway.bulk.last("UpsertBatch").request
     assert json.loads(request.body_json) == {"contacts": rows}
     assert request.default_region == "DE"
 
 
 async def test_a_batch_of_rows_that_can_all_be_taken_is_handed_on(gateway: Gateway) -> None:
     results = [{"index": 0, "outcome": "created", "id": CNT, "version": 1, "error": None}]
-    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(
+    gateway.bulk.answers["UpsertBatch"] = bulk_pb2.UpsertBatchResponse(
         results_json=json.dumps(results).encode(), created=1
     )
     row = {"email": "a@example.com", "tags": [" a "], "metadata": {"a": [1, None]}, "is_bot_active": False}
     answer = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row]})
     assert answer.body == {"created": 1, "updated": 0, "unchanged": 0, "failed": 0, "results": results}
-    assert json.loads(gateway.bulk.last("UpsertContacts").request.body_json) == {"contacts": [row]}
+    assert json.loads(gateway.bulk.last("UpsertBatch").request.body_json) == {"contacts": [row]}
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ async def test_a_batch_of_rows_that_can_all_be_taken_is_handed_on(gateway: Gatew
 async def test_what_is_no_batch_is_refused_as_any_body_is(
     gateway: Gateway, body: bytes, code: str, fault: tuple[str, str] | None
 ) -> None:
-    gateway.bulk.answers["UpsertContacts"] = InvalidArgument(Reason.IDENTITY_REQUIRED, "The service's words.")
+    gateway.bulk.answers["UpsertBatch"] = InvalidArgument(Reason.IDENTITY_REQUIRED, "The service's words.")
     answer = await gateway.call("POST", "/v1/contacts/batch", data=body, headers={"Content-Type": "application/json"})
     assert answer.code == code
     if fault is not None:
@@ -218,8 +218,8 @@ async def test_what_is_no_batch_is_refused_as_any_body_is(
 @pytest.mark.parametrize(("body", "at"), [("[]", ""), ('{"contacts": [5]}', "/contacts/0")])
 async def test_what_is_no_object_is_told_as_of_one_contact(gateway: Gateway, body: str, at: str) -> None:
     failed = {"index": 0, "outcome": "failed", "id": None, "version": None, "error": {}}
-    gateway.bulk.answers["UpsertContacts"] = (
-        bulk_pb2.UpsertContactsResponse(results_json=json.dumps([failed]).encode(), failed=1)
+    gateway.bulk.answers["UpsertBatch"] = (
+        bulk_pb2.UpsertBatchResponse(results_json=json.dumps([failed]).encode(), failed=1)
         if at
         else InvalidArgument(Reason.VALIDATION_FAILED, "The service's words.")
     )
@@ -231,8 +231,21 @@ async def test_what_is_no_object_is_told_as_of_one_contact(gateway: Gateway, bod
 
 
 async def test_a_batch_may_be_eight_mebibytes_large(gateway: Gateway) -> None:
-    gateway.bulk.answers["UpsertContacts"] = bulk_pb2.UpsertContactsResponse(results_json=b"[]", created=480)
+    gateway.bulk.answers["UpsertBatch"] = bulk_pb2.UpsertBatchResponse(results_json=b"[]", created=480)
     row = {"phone": "+1", "metadata": {"a": "x" * 16_000}}
     assert (await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 480})).body["created"] == 480
     larger = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row] * 530})
     assert (larger.code, larger.body["limit_bytes"]) == ("payload_too_large", 8 << 20)
+
+
+async def test_a_row_of_nothing_but_unknown_fields_is_answered_shortly(gateway: Gateway) -> None:
+    result = {"index": 0, "outcome": "failed", "id": None, "version": None, "error": {"code": "theirs"}}
+    gateway.bulk.answers["UpsertBatch"] = bulk_pb2.UpsertBatchResponse(
+        results_json=json.dumps([result]).encode(), failed=1
+    )
+    row = {f"field {at}": at for at in range(100_000)}
+    answer = await gateway.call("POST", "/v1/contacts/batch", json={"contacts": [row]})
+    error = answer.body["results"][0]["error"]
+    assert [(one["pointer"], one["code"]) for one in error["errors"]] == [
+        (f"/contacts/0/field {at}", "unknown_field") for at in range(100)
+    ]

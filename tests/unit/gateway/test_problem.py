@@ -81,3 +81,12 @@ def test_pydantic_s_errors_become_pointers_and_codes(model: type, value: object,
     errors = [{**one, "loc": ("body", *one["loc"])} for one in caught.value.errors()]
     refused = refusals.refused(errors)
     assert (pointer, code) in {(one.pointer, one.code) for one in refused.violations}
+
+
+def test_a_body_of_nothing_but_faults_is_answered_shortly() -> None:
+    errors = [{"type": "extra_forbidden", "loc": ("body", f"{'~' * 1000}{at}"), "msg": "Extra"} for at in range(5000)]
+    refused = refusals.refused(errors)
+    assert len(refused.violations) == 100
+    assert refused.violations[0].pointer == "/" + "~0" * 200
+    assert refused.detail.endswith(", and 4900 more.")
+    assert len(refused.detail) < 1000

@@ -268,8 +268,8 @@ class GetBulkJobResponse(_message.Message):
 Global___GetBulkJobResponse: _TypeAlias = GetBulkJobResponse  # noqa: Y015
 
 @_typing.final
-class UpsertContactsRequest(_message.Message):
-    """See UpsertContacts. Rows and results are JSON, as the REST API takes and shows them, because there may be a
+class UpsertBatchRequest(_message.Message):
+    """See UpsertBatch. Rows and results are JSON, as the REST API takes and shows them, because there may be a
     thousand, and who is between the client and this service only hands them on.
     """
 
@@ -295,11 +295,11 @@ class UpsertContactsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UpsertContactsRequest: _TypeAlias = UpsertContactsRequest  # noqa: Y015
+Global___UpsertBatchRequest: _TypeAlias = UpsertBatchRequest  # noqa: Y015
 
 @_typing.final
-class UpsertContactsResponse(_message.Message):
-    """See UpsertContacts."""
+class UpsertBatchResponse(_message.Message):
+    """See UpsertBatch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -330,4 +330,4 @@ class UpsertContactsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UpsertContactsResponse: _TypeAlias = UpsertContactsResponse  # noqa: Y015
+Global___UpsertBatchResponse: _TypeAlias = UpsertBatchResponse  # noqa: Y015

@@ -40,10 +40,10 @@ class BulkServiceStub:
                 request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.SerializeToString,
                 response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.FromString,
                 _registered_method=True)
-        self.UpsertContacts = channel.unary_unary(
-                '/carillon.contacts.v1.BulkService/UpsertContacts',
-                request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.SerializeToString,
-                response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.FromString,
+        self.UpsertBatch = channel.unary_unary(
+                '/carillon.contacts.v1.BulkService/UpsertBatch',
+                request_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchRequest.SerializeToString,
+                response_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchResponse.FromString,
                 _registered_method=True)
         self.GetBulkJob = channel.unary_unary(
                 '/carillon.contacts.v1.BulkService/GetBulkJob',
@@ -66,7 +66,7 @@ class BulkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def UpsertContacts(self, request, context):
+    def UpsertBatch(self, request, context):
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
         one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
         VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
@@ -90,10 +90,10 @@ def add_BulkServiceServicer_to_server(servicer, server):
                     request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsRequest.FromString,
                     response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.BulkChangeContactsResponse.SerializeToString,
             ),
-            'UpsertContacts': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpsertContacts,
-                    request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.FromString,
-                    response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.SerializeToString,
+            'UpsertBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertBatch,
+                    request_deserializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchRequest.FromString,
+                    response_serializer=carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchResponse.SerializeToString,
             ),
             'GetBulkJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBulkJob,
@@ -140,7 +140,7 @@ class BulkService:
             _registered_method=True)
 
     @staticmethod
-    def UpsertContacts(request,
+    def UpsertBatch(request,
             target,
             options=(),
             channel_credentials=None,
@@ -153,9 +153,9 @@ class BulkService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/carillon.contacts.v1.BulkService/UpsertContacts',
-            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsRequest.SerializeToString,
-            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertContactsResponse.FromString,
+            '/carillon.contacts.v1.BulkService/UpsertBatch',
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchRequest.SerializeToString,
+            carillon_dot_contacts_dot_v1_dot_bulk__pb2.UpsertBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

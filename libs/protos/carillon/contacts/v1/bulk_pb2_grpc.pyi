@@ -22,7 +22,7 @@ class BulkServiceStub:
     many tags or lists is left as it is and counted in `failed`. Errors: VALIDATION_FAILED, also for an unknown
     list, with nothing written.
     """
-    UpsertContacts: _aio.UnaryUnaryMultiCallable[_bulk_pb2.UpsertContactsRequest, _bulk_pb2.UpsertContactsResponse]
+    UpsertBatch: _aio.UnaryUnaryMultiCallable[_bulk_pb2.UpsertBatchRequest, _bulk_pb2.UpsertBatchResponse]
     """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
     one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
     VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
@@ -46,11 +46,11 @@ class BulkServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def UpsertContacts(
+    def UpsertBatch(
         self,
-        request: _bulk_pb2.UpsertContactsRequest,
-        context: _aio.ServicerContext[_bulk_pb2.UpsertContactsRequest, _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]],
-    ) -> _abc.Awaitable[_bulk_pb2.UpsertContactsResponse]:
+        request: _bulk_pb2.UpsertBatchRequest,
+        context: _aio.ServicerContext[_bulk_pb2.UpsertBatchRequest, _abc.Awaitable[_bulk_pb2.UpsertBatchResponse]],
+    ) -> _abc.Awaitable[_bulk_pb2.UpsertBatchResponse]:
         """Creates or updates up to 1,000 contacts, each row as CreateContact with UPDATE would, in their order and all in
         one transaction. A row that is refused costs the others nothing. Errors: INVALID_REQUEST for what is no JSON,
         VALIDATION_FAILED for what is no batch, as without a row or above 1,000.
