@@ -24,6 +24,7 @@ class Arguments:
         assert not endpoint.cookie_params
         self._path = keyed(endpoint.path_params)
         self._query = keyed(endpoint.query_params)
+        # Received in lower case; a refusal names one as it is documented.
         self._header = [(name.lower(), field) for name, field in keyed(endpoint.header_params)]
         self._body = next(iter(endpoint.body_params), None) if reads_body else None
         self._asks_query = any(field.field_info.is_required() for _, field in self._query)
@@ -82,9 +83,9 @@ def take(
     for key, field in fields:
         value = given.get(key)
         if value is not None:
-            keep(field, value, (place, key), values, errors)
+            keep(field, value, (place, field.alias), values, errors)
         elif field.field_info.is_required():
-            errors.append(missing(place, key))
+            errors.append(missing(place, field.alias))
 
 
 def keep(field: Any, value: Any, at: tuple[str, ...], values: dict[str, Any], errors: list[Any]) -> None:

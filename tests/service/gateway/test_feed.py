@@ -178,6 +178,11 @@ async def test_nobody_waits_at_a_place_that_there_is_not(
     assert (answer.status, answer.code, answer.body["errors"][0]["pointer"]) == (422, "validation_failed", "/after")
 
 
+async def test_a_header_that_is_refused_is_named_as_it_is_documented(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", "/v1/events", headers={"last-event-id": "yesterday"})
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/Last-Event-ID")
+
+
 async def test_latest_is_the_end(gateway: Gateway, mine: tuple[AccountId, str], writer: FeedWriter) -> None:
     account, key = mine
     await writer.write(account, [event(account, contact("a"))])
