@@ -6,6 +6,7 @@ body within its limit, and checked every value, but those of a body that the end
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
@@ -243,6 +244,8 @@ class StrictRoute(APIRoute):
             openapi_extra=extra(operation, security=self.security),
             include_in_schema=in_schema,
         )
+        # Starlette's ends with `$`, which a line break behind the path fits too.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
         self.operation = operation
         unread = unread_parameter(operation.endpoint)
         self._unread = unread[0] if unread is not None else None

@@ -109,6 +109,14 @@ async def test_an_unknown_route_and_method_are_problems_too(gateway: Gateway) ->
         assert (await gateway.call("POST", path)).headers["allow"] == "GET, HEAD"
 
 
+@pytest.mark.parametrize("path", ["/v1/contacts", "/compat/chat/contacts", "/v1/contacts/cnt_1/activity"])
+@pytest.mark.parametrize("key", ["", None])
+async def test_a_path_with_a_line_break_behind_it_is_another(gateway: Gateway, path: str, key: str | None) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await gateway.call(method, f"{path}%0A", key=key)
+        assert (answer.status, answer.code) == (404, "route_not_found")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
