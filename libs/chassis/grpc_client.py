@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 
@@ -177,9 +178,10 @@ class Client(Generic[Stub]):
         timeout: float,
     ) -> AsyncIterator[Response]:
         called = name(method)
-        with span(called, SpanKind.CLIENT) as opened:
+        with span(called, SpanKind.CLIENT):
             rpc = method(request, timeout=timeout, metadata=self._metadata(call), wait_for_ready=safe_wait(timeout))
-        with measured(called).call(opened) as ending:
+        # Its own span has ended by now; the one that it is part of is recorded until the stream's end.
+        with measured(called).call(trace.get_current_span()) as ending:
             try:
                 async for response in rpc:
                     yield response
