@@ -42,7 +42,9 @@ def errors_page() -> str:
                 code = match[1].lower()
                 lines.append(f"| `{code}` | {STATUS[code]} | {' '.join(comment)} |")
             comment = []
-    lines.append("\n## In `errors`\n\nThe first 100 faults are named. Besides the codes above, a field can be refused as:\n")
+    lines.append(
+        "\n## In `errors`\n\nThe first 100 faults are named. Besides the codes above, a field can be refused as:\n"
+    )
     lines += [f"- `{code.value}`: {title(code.value).lower()}" for code in FieldCode]
     return "\n".join(lines) + "\n"
 

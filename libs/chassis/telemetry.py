@@ -144,8 +144,9 @@ class Spanning:
         else:
             current = trace.get_current_span()
             of = current.get_span_context()
-            if of.is_valid and not of.is_remote and not current.is_recording():
-                # A trace that we do not record is carried on by the span that began it here.
+            if of.is_valid and not of.is_remote and not of.trace_flags.sampled and not current.is_recording():
+                # A trace that we do not record is carried on by the span that began it here. One that has ended is not
+                # recording either, but of a trace that is: a task may go on behind the request that it began with.
                 return current
         self._opened = tracer().start_span(self._name, around, self._kind)
         self._token = context.attach(trace.set_span_in_context(self._opened, around))

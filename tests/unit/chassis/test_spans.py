@@ -1,5 +1,7 @@
 """Spans: what of a failure they tell, and whose are recorded."""
 
+import contextvars
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -76,6 +78,20 @@ def test_what_is_called_from_here_goes_on_with_the_same_trace(monkeypatch, recor
 
     assert int(traceparent[-2:], 16) & 1 == recorded
     assert telemetry.current_traceparent() == ""
+
+
+def test_what_goes_on_after_the_span_that_began_it_is_recorded_too(ended):
+    with telemetry.span("POST", follows="") as began:
+        # As a task that was made there has it.
+        context = contextvars.copy_context()
+
+    def later():
+        with telemetry.span("TakeReceipts") as opened:
+            assert opened.is_recording()
+            assert opened.get_span_context().trace_id == began.get_span_context().trace_id
+
+    context.run(later)
+    assert [span.name for span in ended()] == ["POST", "TakeReceipts"]
 
 
 def test_what_follows_nothing_begins_a_trace_whatever_is_open_here(ended):
