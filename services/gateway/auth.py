@@ -57,9 +57,12 @@ class Authenticator:
         key = credential(headers)
         if key is None:
             raise unauthenticated(f"The request carries no API key. {HOW_TO}")
-        if not keys.well_formed(key):
-            raise unauthenticated("The API key is unknown, expired or revoked.")
-        principal = await self._principal(keys.digest(key))
+        digest = keys.digest(key)
+        known = self._found.get(digest)
+        if known is not None and known[1] > self._clock():
+            principal: Principal | None = known[0]
+        else:
+            principal = await self._asked(digest) if keys.well_formed(key) else None
         if principal is None or expired(principal):
             raise unauthenticated("The API key is unknown, expired or revoked.")
         return replace(principal, scopes=principal.scopes | {keys.SANDBOX}) if keys.is_test(key) else principal
@@ -69,14 +72,10 @@ class Authenticator:
         for digest in [digest for digest, (found, _) in self._found.items() if found.key_id == key_id]:
             del self._found[digest]
 
-    async def _principal(self, digest: bytes) -> Principal | None:
-        now = self._clock()
-        known = self._found.get(digest)
-        if known is not None and known[1] > now:
-            return known[0]
+    async def _asked(self, digest: bytes) -> Principal | None:
         asking = self._asking.get(digest)
         if asking is None:
-            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, until=now + self._ttl))
+            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, until=self._clock() + self._ttl))
             asking.add_done_callback(lambda _: self._asking.pop(digest, None))
         # One request may be given up while others wait for the same answer.
         return await asyncio.shield(asking)

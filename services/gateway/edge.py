@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import ids
 from chassis.errors import Internal, Reason
 from chassis.measuring import BUCKETS, exemplar
-from chassis.telemetry import span
+from chassis.telemetry import call_log, span, trace_of
 from services.gateway.headers import HEADERS_KEY, received
 from services.gateway.problem import render
 
@@ -170,8 +170,10 @@ class Answering:
             if self.status >= 500:
                 span.set_status(Status(StatusCode.ERROR))
         if route not in QUIET:
-            log.info(
+            call_log().info(
                 "request",
+                request_id=self._request_id,
+                **trace_of(span),
                 method=self.method,
                 route=route,
                 status=self.status,
