@@ -1,6 +1,6 @@
 """The queries on contacts, their tags and tombstones. Each names the account, also where the policy would."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
@@ -62,10 +62,12 @@ SELECT id FROM written
 
 GET = f"SELECT {SELECTED} FROM contacts AS c WHERE c.account_id = $1 AND c.id = $2"
 LOCK = GET + " FOR UPDATE"
-# In the order of ids, as everybody who locks several does.
+# One by one, in the order given. By `id = ANY` the planner, without statistics of so large an account, skips through an
+# index that has something else before the id, and reads all of the account's contacts.
 LOCK_MANY = f"""
-SELECT {SELECTED} FROM contacts AS c
-WHERE c.account_id = $1 AND c.id = ANY($2::uuid[]) ORDER BY c.id FOR UPDATE
+SELECT held.* FROM unnest($2::uuid[]) AS k (id) CROSS JOIN LATERAL (
+    SELECT {SELECTED} FROM contacts AS c WHERE c.account_id = $1 AND c.id = k.id OFFSET 0 FOR UPDATE
+) AS held
 """
 
 LOOKUPS = {
@@ -142,9 +144,10 @@ async def lock(tx: WriteTx, account: AccountId, contact_id: UUID) -> Contact | N
     return None if row is None else contact(row)
 
 
-async def lock_many(tx: WriteTx, account: AccountId, ids: Sequence[UUID]) -> list[Contact]:
-    """Those that are there, held until the transaction ends."""
-    return [contact(row) for row in await tx.fetch(LOCK_MANY, account, ids)]
+async def lock_many(tx: WriteTx, account: AccountId, ids: Iterable[UUID]) -> list[Contact]:
+    """Those that are there, held until the transaction ends; in the order of ids, as everybody locks who locks
+    several."""
+    return [contact(row) for row in await tx.fetch(LOCK_MANY, account, sorted(set(ids)))]
 
 
 async def look_up(db: Database, account: AccountId, key: str, value: str) -> tuple[Contact, int] | None:

@@ -106,7 +106,7 @@ async def ask(tx: WriteTx, wanted: Iterable[Pair]) -> dict[Pair, UUID | None]:
 async def lock(tx: WriteTx, holders: dict[Pair, UUID | None]) -> dict[UUID, Contact]:
     """The holders by their ids. Raises Overtaken where one is gone, or has other keys, by the time of the lock."""
     found = {pair: holder for pair, holder in holders.items() if holder is not None}
-    locked = await repository.lock_many(tx, tx.account, sorted(set(found.values()))) if found else []
+    locked = await repository.lock_many(tx, tx.account, found.values()) if found else []
     kept = {(pair, contact.id) for contact in locked for pair in pairs(contact)}
     if not kept.issuperset(found.items()):
         raise Overtaken

@@ -64,7 +64,7 @@ async def write(
 
     Raises ListsGone.
     """
-    locked = await repository.lock_many(tx, account, sorted(ids))
+    locked = await repository.lock_many(tx, account, ids)
     missing = change.lists - await memberships.lock(tx, account, change.lists)
     if missing:
         raise ListsGone(missing)

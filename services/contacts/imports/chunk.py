@@ -111,7 +111,7 @@ async def resolve(
         holders = await staging.holders(tx, lease.account, [pair for draft in drafts for pair in draft.keys])
     present: dict[UUID, Contact] = {}
     if lease.plan.writes_present and holders:
-        locked = await contacts.lock_many(tx, lease.account, sorted(set(holders.values())))
+        locked = await contacts.lock_many(tx, lease.account, holders.values())
         present = {row.id: row for row in locked}
         kept = {(pair, row.id) for row in locked for pair in identity.pairs(row)}
         # Gone, or with other keys by the time of the lock.

@@ -64,9 +64,14 @@ WITH added AS (
 SELECT id FROM staged WHERE fresh AND id NOT IN (SELECT id FROM added)
 """
 # $2: the ids, for the same reason.
+# Of contacts that this transaction has locked, so that they are where they are found.
 UPDATE = """
 UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
-FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id AND c.id = ANY($2::uuid[])
+FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id AND c.ctid = ANY (ARRAY(
+    SELECT found.place FROM unnest($2::uuid[]) AS k (id) CROSS JOIN LATERAL (
+        SELECT h.ctid AS place FROM contacts AS h WHERE h.account_id = $1 AND h.id = k.id OFFSET 0
+    ) AS found
+))
 """
 # For an undo: which contacts the import changed, and into which version last.
 NOTE_UPDATES = """
@@ -172,7 +177,10 @@ async def update_staged(
     tx: WriteTx, account: AccountId, changes: Sequence[tuple[Contact, Contact]], *, columns: tuple[str, ...]
 ) -> None:
     """What is staged, and the tags."""
-    await tx.execute(update_sql(columns), account, [after.id for _, after in changes])
+    done = await tx.execute(update_sql(columns), account, [after.id for _, after in changes])
+    # One that was not locked may be elsewhere by now, and would be left as it is without a word.
+    if done != f"UPDATE {len(changes)}":
+        raise RuntimeError(f"{len(changes)} changes were to be written: {done}")
     gone = [(tag, after.id) for before, after in changes for tag in before.tags if tag not in after.tags]
     came = [(tag, after.id) for before, after in changes for tag in after.tags if tag not in before.tags]
     for sql, tagged in ((UNTAG, gone), (TAG, came)):
