@@ -16,7 +16,6 @@ from services.gateway import openapi, refusals
 from services.gateway.auth import Authenticator
 from services.gateway.backends import Backends
 from services.gateway.calls import Calls
-from services.gateway.compression import Compressed
 from services.gateway.config import GatewaySettings
 from services.gateway.cors import Cors, origins
 from services.gateway.cursors import CursorSeal
@@ -166,7 +165,7 @@ def connected(settings: GatewaySettings, parts: Parts) -> ASGIApp:
     app.state.posts = Posts(parts.backends.campaigns, timeout=settings.call_timeout_seconds)
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
-    around: ASGIApp = Compressed(Calls(app))
+    around: ASGIApp = Calls(app)
     allowed = origins(settings.cors_origins)
     if allowed:
         around = Cors(around, allowed)

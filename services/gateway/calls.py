@@ -1,14 +1,16 @@
 """From the edge to the operation of a path, and back with its answer or the problem that it met.
 
-FastAPI describes the API, and answers what no operation does: unknown paths, other methods, pages. The operations
-themselves are called from here (ADR 0027): its layers and Starlette's are for what nobody here uses, and a call that
-comes seldom pays for each of them, as it finds none in the processor's caches.
+FastAPI describes the API, and answers what no operation does: unknown paths and other methods. The operations
+themselves, and the pages, are called from here (ADR 0027): its layers and Starlette's are for what nobody here uses,
+and a call that comes seldom pays for each of them, as it finds none in the processor's caches.
 """
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from services.gateway import refusals
+from services.gateway.compression import compress
+from services.gateway.routers.public import Page
 from services.gateway.routes import StrictRoute
 
 
@@ -17,7 +19,7 @@ class Calls:
         """app: with all of its routes, of which the first that fits a call answers it, but a literal path before any
         other. Its state is theirs too."""
         self._app = app
-        self._literal: dict[tuple[str, str], StrictRoute] = {}
+        self._literal: dict[tuple[str, str], StrictRoute | Page] = {}
         # By method and number of slashes.
         self._by_shape: dict[tuple[str, int], list[StrictRoute]] = {}
         # By method, of those whose last value may hold slashes.
@@ -25,6 +27,8 @@ class Calls:
         for route in app.router.routes:
             if isinstance(route, StrictRoute):
                 self._add(route)
+            elif isinstance(route, Page):
+                self._literal["GET", route.path] = route
         self._literal_paths = frozenset(path for _, path in self._literal)
 
     def _add(self, route: StrictRoute) -> None:
@@ -51,9 +55,10 @@ class Calls:
                 # Told like this, and raised for the edge, which logs it.
                 await answer(scope, receive, send)
                 raise
+        compress(answer, request.headers.get("accept-encoding", ""))
         await answer(scope, receive, send)
 
-    def _found(self, scope: Scope) -> StrictRoute | None:
+    def _found(self, scope: Scope) -> StrictRoute | Page | None:
         """The values in its path are in the scope then. What is a path of its own is no id: DELETE /contacts/lists is
         405, no contact that is not found."""
         method, path = scope["method"], scope["path"]

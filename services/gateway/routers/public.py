@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from chassis.errors import CarillonError
 from services.gateway import docs_page
+from services.gateway.json_request import JsonRequest
 from services.gateway.problem import render
 
 
@@ -34,9 +35,19 @@ async def docs(request: Request) -> Response:
     )
 
 
+class Page(Route):
+    """As a StrictRoute is to who calls it."""
+
+    request_class = JsonRequest
+
+    async def answer(self, request: JsonRequest) -> Response:
+        answer: Response = await self.endpoint(request)
+        return answer
+
+
 ROUTES = [
-    Route("/healthz", healthz, methods=["GET"]),
-    Route("/readyz", readyz, methods=["GET"]),
-    Route("/openapi.json", openapi, methods=["GET"]),
-    Route("/docs", docs, methods=["GET"]),
+    Page("/healthz", healthz, methods=["GET"]),
+    Page("/readyz", readyz, methods=["GET"]),
+    Page("/openapi.json", openapi, methods=["GET"]),
+    Page("/docs", docs, methods=["GET"]),
 ]
