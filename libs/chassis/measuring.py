@@ -12,6 +12,8 @@ from typing import Self, TypeVar
 from opentelemetry import trace
 from prometheus_client import Counter, Histogram
 
+from chassis.telemetry import trace_of
+
 Metric = TypeVar("Metric", Counter, Histogram)
 
 # For requests and calls, in seconds.
@@ -29,7 +31,7 @@ def from_zero(metric: Metric, *values: str) -> Metric:
 
 def exemplar(span: trace.Span) -> dict[str, str] | None:
     """The trace to look at, for a histogram's `observe`; None where the span is not recorded."""
-    return {"trace_id": f"{span.get_span_context().trace_id:032x}"} if span.is_recording() else None
+    return trace_of(span) if span.is_recording() else None
 
 
 class Method:

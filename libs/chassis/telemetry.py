@@ -201,10 +201,8 @@ def followed(traceparents: Sequence[str]) -> str:
 
 def remote(traceparent: str | Mapping[str, str]) -> context.Context:
     """As span's `follows`."""
-    if not traceparent or (not isinstance(traceparent, str) and TRACEPARENT not in traceparent):
-        return NOTHING
     carrier = {TRACEPARENT: traceparent} if isinstance(traceparent, str) else traceparent
-    return W3C.extract(carrier, NOTHING)
+    return W3C.extract(carrier, NOTHING) if carrier.get(TRACEPARENT) else NOTHING
 
 
 @contextmanager

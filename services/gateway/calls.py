@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway import refusals
 from services.gateway.compression import compress
+from services.gateway.json_request import JsonRequest
 from services.gateway.routers.public import Page
 from services.gateway.routes import StrictRoute
 
@@ -29,7 +30,6 @@ class Calls:
                 self._add(route)
             elif isinstance(route, Page):
                 self._literal["GET", route.path] = route
-        self._literal_paths = frozenset(path for _, path in self._literal)
 
     def _add(self, route: StrictRoute) -> None:
         method, path = route.operation.method, route.path
@@ -46,7 +46,7 @@ class Calls:
             await self._app(scope, receive, send)
             return
         scope["app"], scope["route"] = self._app, route
-        request = route.request_class(scope, receive)
+        request = JsonRequest(scope, receive)
         try:
             answer = await route.answer(request)
         except Exception as error:
@@ -66,7 +66,7 @@ class Calls:
         if route is not None:
             scope["path_params"] = {}
             return route
-        if path in self._literal_paths:
+        if path in self._app.state.literal_paths:
             return None
         for routes in (self._by_shape.get((method, path.count("/"))), self._deep.get(method)):
             for route in routes or ():

@@ -5,7 +5,6 @@ goes out as it is made.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import zstandard
 from isal import igzip
@@ -47,8 +46,6 @@ def compress(answer: Response, accept_encoding: str) -> None:
     answer.raw_headers = list(headers.items())
 
 
-# What clients send is a handful of texts.
-@lru_cache(maxsize=256)
 def chosen(accept_encoding: str) -> str | None:
     """The encoding liked best; None where neither is accepted. `*` counts for gzip, which everything reads."""
     liked: dict[str, float] = {}

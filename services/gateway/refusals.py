@@ -44,7 +44,7 @@ MOST_FAULTS, MOST_OF_A_NAME = 100, 200
 
 
 def install(app: FastAPI) -> None:
-    """For what is no operation: a path that is not there, a method, a page."""
+    """For what is neither operation nor page: a path that is not there, a method."""
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_unknown_error)
 

@@ -228,7 +228,6 @@ class StrictRoute(APIRoute):
     base: ClassVar[str | None] = None
     # The ways to send a key, by their names in the OpenAPI.
     security: ClassVar[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKeyHeader": []}]
-    request_class: ClassVar[type[JsonRequest]] = JsonRequest
 
     def __init__(self, operation: Operation, *, prefix: str, in_schema: bool) -> None:
         super().__init__(
@@ -264,7 +263,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         async def handle(request: Request) -> Response:
-            return await self.answer(self.request_class(request.scope, request.receive))
+            return await self.answer(JsonRequest(request.scope, request.receive))
 
         return handle
 
@@ -372,7 +371,7 @@ def with_own_cursor(request: JsonRequest) -> JsonRequest:
     own = caller.cursors.open(caller.principal.account, given)
     query = [(name, own if name == CURSOR else value) for name, value in request.query_params.multi_items()]
     request.scope["query_string"] = urlencode(query).encode()
-    return type(request)(request.scope, request.receive)
+    return JsonRequest(request.scope, request.receive)
 
 
 def identify(request: JsonRequest) -> None:

@@ -18,7 +18,6 @@ from services.contacts.domain.contact import FLAGS
 from services.contacts.domain.problems import Refused, invalid
 from services.contacts.intake import READERS
 
-NO_JSON = object()
 KINDS: dict[str, type] = {
     **dict.fromkeys(READERS.keys() - OBJECTS.values(), str),
     **dict.fromkeys(FLAGS, bool),
@@ -31,19 +30,17 @@ SENT_CHARACTERS = dict.fromkeys(READERS.keys(), limits.TEXT_CHARACTERS) | {"emai
 BLANKS = "".join(one for one in map(chr, range(0x3001)) if one.isspace() and not "\x1c" <= one <= "\x1f")
 
 
-def decoded(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return NO_JSON
-
-
 def read_rows(body: bytes) -> list[object]:
     """Raises InvalidArgument for a body without 1 to 1,000 rows."""
-    batch = decoded(body)
-    if batch is NO_JSON:
-        # Outside of it: the decoder's error holds the body, for as long as somebody holds ours.
-        raise InvalidArgument(Reason.INVALID_REQUEST, "The body is not JSON.")
+    try:
+        return rows_of(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        pass
+    # Outside of it: the decoder's error holds the body, for as long as somebody holds ours.
+    raise InvalidArgument(Reason.INVALID_REQUEST, "The body is not JSON.")
+
+
+def rows_of(batch: object) -> list[object]:
     rows = batch.get("contacts") if isinstance(batch, dict) and len(batch) == 1 else None
     if not isinstance(rows, list) or not 1 <= len(rows) <= limits.BULK_IDS:
         raise errors.invalid([invalid("contacts", f"A batch is an object of 1 to {limits.BULK_IDS:,} contacts.")])

@@ -63,8 +63,8 @@ WITH added AS (
 )
 SELECT id FROM staged WHERE fresh AND id NOT IN (SELECT id FROM added)
 """
-# $2: the ids, for the same reason.
-# Of contacts that this transaction has locked, so that they are where they are found.
+# Of contacts that this transaction has locked, so that they are where they are found. $2: their ids, which are looked
+# up one by one for the same reason.
 UPDATE = """
 UPDATE contacts AS c SET updated_at = s.updated_at, version = s.version{changes}
 FROM staged AS s WHERE NOT s.fresh AND c.account_id = $1 AND c.id = s.id AND c.ctid = ANY (ARRAY(

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from carillon.contacts.v1 import bulk_pb2 as pb
 from chassis.errors import CarillonError
@@ -23,13 +23,8 @@ MOST_MEMBERS = 200
 
 def check(body: bytes) -> None:
     """Raises InvalidArgument for what is no batch, whatever its rows are."""
-    try:
-        ContactBatch.model_validate(decoded(body), from_attributes=True)
-    except ValidationError as error:
-        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
-    else:
-        return
-    raise refused(faults)
+    if (error := fault(ContactBatch, decoded(body))) is not None:
+        raise error
 
 
 def request(body: bytes, default_region: str) -> pb.UpsertBatchRequest:
@@ -50,18 +45,23 @@ def worded(body: bytes, results_json: bytes) -> list[Any]:
     """The results, with our words for the rows that are none by their fields' types."""
     results: list[Any] = orjson.loads(results_json)
     for row, result in zip(decoded(body)["contacts"], results, strict=True):
-        if result["outcome"] == "failed" and (error := fault(row, result["index"])) is not None:
+        if result["outcome"] != "failed":
+            continue
+        if (error := fault(ContactCreate, fewer(row), "contacts", result["index"])) is not None:
             violations = [(one.pointer, one.code, one.detail) for one in error.violations]
             result["error"] = contact_json.batch_error(error.reason, error.detail, errors=violations)
     return results
 
 
-def fault(row: Any, at: int) -> CarillonError | None:
-    if isinstance(row, dict) and len(row) > MOST_MEMBERS:
-        # Some of them are no fields, which is enough: of all, pydantic would make an error each.
-        row = dict(islice(row.items(), MOST_MEMBERS))
+def fewer(row: Any) -> Any:
+    """Some of more than MOST_MEMBERS are no fields, which is enough: of all, pydantic would make an error each."""
+    return dict(islice(row.items(), MOST_MEMBERS)) if isinstance(row, dict) else row
+
+
+def fault(model: type[BaseModel], value: Any, *at: str | int) -> CarillonError | None:
+    """Why the value is none of the model, if it is none. at: where it is in the body."""
     try:
-        ContactCreate.model_validate(row, from_attributes=True)
+        model.model_validate(value, from_attributes=True)
     except ValidationError as error:
-        return refused([{**one, "loc": ("body", "contacts", at, *one["loc"])} for one in error.errors()])
+        return refused([{**one, "loc": ("body", *at, *one["loc"])} for one in error.errors()])
     return None

@@ -7,7 +7,6 @@ from starlette.routing import Route
 
 from chassis.errors import CarillonError
 from services.gateway import docs_page
-from services.gateway.json_request import JsonRequest
 from services.gateway.problem import render
 
 
@@ -38,9 +37,7 @@ async def docs(request: Request) -> Response:
 class Page(Route):
     """As a StrictRoute is to who calls it."""
 
-    request_class = JsonRequest
-
-    async def answer(self, request: JsonRequest) -> Response:
+    async def answer(self, request: Request) -> Response:
         answer: Response = await self.endpoint(request)
         return answer
 

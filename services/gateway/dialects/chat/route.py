@@ -40,4 +40,4 @@ class ChatRoute(DialectRoute):
 
     async def answer(self, request: JsonRequest) -> Response:
         query_key.move(request.scope)
-        return await super().answer(self.request_class(request.scope, request.receive))
+        return await super().answer(request)
