@@ -69,6 +69,7 @@ def set_up_logs(process: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(without_traceback)
     logging.basicConfig(
         level=max(numeric, logging.WARNING), format='{"level":"warning","event":"%(name)s: %(message)s"}'
     )
@@ -88,6 +89,15 @@ def json_line(event: Any, **options: Any) -> str:
     except TypeError:
         # Half a surrogate pair, or a number of more than 64 bits: slower, and never refused.
         return json.dumps(event, **options)
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """gRPC shows a traceback of its own code where what it would send has nobody to get it: the client went while a
+    stream to it ended, as in a rollout. That is no error of ours; the line stays, for what it is."""
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is not None and kind.__name__ == "ExecuteBatchError":
+        record.exc_info = None
+    return True
 
 
 STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)

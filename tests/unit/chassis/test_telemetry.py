@@ -1,11 +1,15 @@
 import io
 import json
+import logging
+import subprocess
 import sys
 
 import asyncpg
+import pytest
 import structlog
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from chassis.telemetry import json_line, without_values
+from chassis.telemetry import json_line, without_traceback, without_values
 
 
 def refused() -> asyncpg.UniqueViolationError:
@@ -38,3 +42,26 @@ def test_whatever_is_logged_is_a_line_of_json() -> None:
             "event": "seen",
             "value": value,
         }
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(cygrpc.ExecuteBatchError, False), (ValueError, True)])
+def test_an_answer_that_nobody_is_there_to_get_is_a_line_without_a_traceback(
+    caplog: pytest.LogCaptureFixture, kind: type[Exception], shown: bool
+) -> None:
+    log = logging.getLogger("test of gRPC's")
+    log.addFilter(without_traceback)
+    try:
+        raise kind("execute_batch")
+    except kind:
+        log.exception("%s raised in core", kind.__name__)
+    (record,) = caplog.records
+    assert record.getMessage() == f"{kind.__name__} raised in core"
+    assert bool(record.exc_info) == shown
+
+
+def test_the_logger_of_grpc_goes_by_it() -> None:
+    program = (
+        "import logging; from chassis import telemetry; telemetry.set_up_logs('test', 'info');"
+        "assert telemetry.without_traceback in logging.getLogger('grpc._cython.cygrpc').filters"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
